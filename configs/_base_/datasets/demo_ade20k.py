@@ -1,0 +1,36 @@
+_base_ = ['mmseg::_base_/datasets/ade20k.py']
+
+data_root = 'data/demo/ade/ADEChallengeData2016'
+metainfo = dict(
+    classes=('background', 'circle', 'square', 'triangle', 'star'),
+    palette=[[64, 64, 64], [220, 20, 60], [0, 130, 200], [60, 180, 75], [255, 165, 0]],
+)
+crop_size = (128, 128)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    dict(
+        type='RandomResize', scale=crop_size, ratio_range=(0.75, 1.5), keep_ratio=True
+    ),
+    dict(type='mmseg.RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmseg.PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=crop_size, keep_ratio=True),
+    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    dict(type='mmseg.PackSegInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=2,
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,29 @@
+_base_ = [
+    '../_base_/models/upernet_convnext.py',
+    '../_base_/datasets/demo_ade20k.py',
+    '../_base_/schedules/ade20k_160k_adamw.py',
+    'mmseg::_base_/default_runtime.py',
+]
+
+channels = 64
+crop_size = (128, 128)
+model = dict(
+    data_preprocessor=dict(size=crop_size),
+    backbone=dict(
+        arch=dict(_delete_=True, depths=[1, 1, 3, 1], channels=[32, 64, 128, 256]),
+        drop_path_rate=0.0,
+    ),
+    decode_head=dict(in_channels=[32, 64, 128, 256], channels=channels, num_classes=5),
+    auxiliary_head=dict(in_channels=128, channels=channels, num_classes=5),
+)
+
+max_iters = 800
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='PolyLR', power=1.0, begin=100, end=max_iters, eta_min=0.0, by_epoch=False),
+]
+optim_wrapper = dict(
+    type='OptimWrapper', loss_scale=None, optimizer=dict(lr=0.001), clip_grad=dict(max_norm=5.0)
+)
+default_hooks = dict(checkpoint=dict(interval=max_iters), logger=dict(interval=25))

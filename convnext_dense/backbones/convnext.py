@@ -1,0 +1,295 @@
+"""ConvNeXt and ConvNeXt V2 as a backbone with a feature map from each stage."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS as ROOT_MODELS
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from convnext_dense.layers import GRN, build_norm
+from convnext_dense.registry import MODELS
+
+
+class Arch(NamedTuple):
+    """A network's size: the number of blocks and of channels in each stage."""
+
+    depths: tuple[int, ...]
+    channels: tuple[int, ...]
+
+
+def _doubling(depths: tuple[int, ...], width: int) -> Arch:
+    return Arch(depths, tuple(width * 2**stage for stage in range(len(depths))))
+
+
+class ConvNeXtBlock(nn.Module):
+    """The block: depthwise 7x7 convolution, norm, a pointwise MLP four times as wide, and the residual.
+
+    Args:
+        channels: C.
+        norm_cfg: The norm's config.
+        act_cfg: The activation's config.
+        use_grn: Whether a GRN follows the activation (V2).
+        drop_path_rate: Probability that a sample skips the block in training.
+        layer_scale_init_value: Initial LayerScale; 0 or less for none.
+        with_cp: Whether training recomputes the block in the backward pass to save memory.
+
+    Shape:
+        (N, C, H, W) to (N, C, H, W).
+
+    Reference:
+        https://arxiv.org/abs/2201.03545 and https://arxiv.org/abs/2301.00808
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        norm_cfg: dict,
+        act_cfg: dict,
+        use_grn: bool,
+        drop_path_rate: float,
+        layer_scale_init_value: float,
+        with_cp: bool,
+    ) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
+        self.norm = build_norm(norm_cfg, channels)
+        self.pwconv1 = nn.Linear(channels, 4 * channels)
+        self.act = ROOT_MODELS.build(act_cfg)
+        self.grn = GRN(4 * channels) if use_grn else nn.Identity()
+        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.gamma = (
+            nn.Parameter(torch.full((channels,), float(layer_scale_init_value)))
+            if layer_scale_init_value > 0
+            else None
+        )
+        self.drop_path = DropPath(drop_path_rate)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block to `x`, (N, C, H, W)."""
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
+        y = self.pwconv2(self.grn(self.act(self.pwconv1(y))))
+        if self.gamma is not None:
+            y = y * self.gamma
+        return x + self.drop_path(y.permute(0, 3, 1, 2))
+
+
+@MODELS.register_module()
+class ConvNeXt(BaseModule):
+    """ConvNeXt V1 and V2, with a LayerNorm ``norm{i}`` on the output of each stage i that is asked for.
+
+    It takes the place of ``mmpretrain.ConvNeXt`` in any config, and its parameters have the official repository's
+    names. V2 is ``use_grn=True, layer_scale_init_value=0.``. Inside and out, tensors lie in memory channels-last.
+
+    Args:
+        arch: A key of `arch_settings`, or ``dict(depths=[...], channels=[...])`` of equal length.
+        in_channels: Channels of the image.
+        stem_patch_size: Kernel size and stride, in pixels, of the first convolution.
+        norm_cfg: Every norm's config: 'LN2d', or a type of mmcv's.
+        act_cfg: The activation's config.
+        linear_pw_conv: Accepted for mmpretrain's configs. Pointwise convolutions are always linear layers here, which
+            computes the same.
+        use_grn: Whether the blocks have GRN (V2).
+        drop_path_rate: Stochastic depth of the last block; it rises linearly from 0 at the first.
+        layer_scale_init_value: Initial LayerScale; 0 or less for none.
+        out_indices: Stage or stages to return, from 0; negative ones count from the last. Later stages are not built.
+        frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
+        gap_before_final_norm: Must be False: pooling to a vector is for classifiers.
+        with_cp: Whether training recomputes each block in the backward pass to save memory.
+        init_cfg: mmengine's initialisation. Defaults to the official one: weights from a normal distribution of
+            deviation 0.02, cut at two deviations, and zero biases.
+
+    Shape:
+        - Input: (N, in_channels, H, W), H and W at least the stride of the last stage.
+        - Output: a tuple of (N, channels[i], H / s, W / s), rounded down, one per entry of `out_indices`, in rising
+          order; s is 4, 8, 16, 32 for a patch of 4.
+
+    Raises:
+        ValueError: If an argument is none of what is allowed, or an image is too small.
+
+    Reference:
+        `A ConvNet for the 2020s <https://arxiv.org/abs/2201.03545>`_ and `ConvNeXt V2: Co-designing and Scaling
+        ConvNets with Masked Autoencoders <https://arxiv.org/abs/2301.00808>`_
+
+    Example:
+        >>> import torch
+        >>> from convnext_dense.backbones import ConvNeXt
+        >>> maps = ConvNeXt('tiny')(torch.rand(1, 3, 64, 96))
+        >>> [tuple(each.shape) for each in maps]
+        [(1, 96, 16, 24), (1, 192, 8, 12), (1, 384, 4, 6), (1, 768, 2, 3)]
+    """
+
+    arch_settings = {
+        'atto': _doubling((2, 2, 6, 2), 40),
+        'femto': _doubling((2, 2, 6, 2), 48),
+        'pico': _doubling((2, 2, 6, 2), 64),
+        'nano': _doubling((2, 2, 8, 2), 80),
+        'tiny': _doubling((3, 3, 9, 3), 96),
+        'small': _doubling((3, 3, 27, 3), 96),
+        'base': _doubling((3, 3, 27, 3), 128),
+        'large': _doubling((3, 3, 27, 3), 192),
+        'xlarge': _doubling((3, 3, 27, 3), 256),
+        'huge': _doubling((3, 3, 27, 3), 352),
+    }
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        in_channels: int = 3,
+        stem_patch_size: int = 4,
+        norm_cfg: dict = dict(type='LN2d', eps=1e-6),  # noqa: B006 - never changed
+        act_cfg: dict = dict(type='GELU'),  # noqa: B006 - never changed
+        linear_pw_conv: bool = True,
+        use_grn: bool = False,
+        drop_path_rate: float = 0.0,
+        layer_scale_init_value: float = 1e-6,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = 0,
+        gap_before_final_norm: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = dict(  # noqa: B006 - never changed
+            type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
+        ),
+    ) -> None:
+        super().__init__(init_cfg)
+        if gap_before_final_norm:
+            raise ValueError(
+                'gap_before_final_norm must be False: True pools each map to a vector, which only a classifier can use.'
+            )
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
+        self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
+        self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
+        if not -1 <= frozen_stages <= len(self.depths):
+            raise ValueError(
+                f'frozen_stages must be from 0 (none) to {len(self.depths)} (all stages); got {frozen_stages}.'
+            )
+        self.frozen_stages = frozen_stages
+        self.stride = stem_patch_size * 2 ** self.out_indices[-1]
+
+        drop_path_rates = torch.linspace(0, drop_path_rate, sum(self.depths)).split(self.depths)
+        self.downsample_layers = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for i in range(self.out_indices[-1] + 1):
+            if i == 0:
+                stem = nn.Conv2d(in_channels, self.channels[0], stem_patch_size, stem_patch_size)
+                downsample = [stem, build_norm(norm_cfg, self.channels[0])]
+            else:
+                before, after = self.channels[i - 1], self.channels[i]
+                downsample = [build_norm(norm_cfg, before), nn.Conv2d(before, after, 2, 2)]
+            self.downsample_layers.append(nn.Sequential(*downsample))
+            blocks = (
+                ConvNeXtBlock(
+                    self.channels[i],
+                    norm_cfg,
+                    act_cfg,
+                    use_grn,
+                    rate,
+                    layer_scale_init_value,
+                    with_cp,
+                )
+                for rate in drop_path_rates[i].tolist()
+            )
+            self.stages.append(nn.Sequential(*blocks))
+        for i in self.out_indices:
+            self.add_module(f'norm{i}', build_norm(norm_cfg, self.channels[i]))
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps of `x`, (N, in_channels, H, W)."""
+        if min(x.shape[-2:]) < self.stride:
+            raise ValueError(
+                f'the image must be at least {self.stride} pixels high and wide; got {x.shape[-2]} x {x.shape[-1]}.'
+            )
+        x = x.contiguous(memory_format=torch.channels_last)
+        outs = []
+        for i, (downsample, stage) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
+            x = stage(downsample(x))
+            if i in self.out_indices:
+                outs.append(getattr(self, f'norm{i}')(x))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'ConvNeXt':
+        """Set the mode of all but the frozen stages, which stay in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
+
+        Three blocks of the third stage make a layer; each other stage is one. The stem's step and the head's are
+        counted, and the output norms are at the head's.
+
+        Args:
+            param_name: The parameter's full name.
+            prefix: What the backbone's names begin with; a parameter without it belongs to the head.
+
+        Example:
+            >>> ConvNeXt('tiny').get_layer_depth('backbone.stages.2.8.gamma', 'backbone.')
+            (5, 8)
+        """
+        last = 12 if len(self.depths) > 2 and self.depths[2] > 9 else 6
+        head = last + 1
+        if not param_name.startswith(prefix):
+            return head, last + 2
+        kind, *indices = param_name[len(prefix) :].split('.')
+        if kind not in ('downsample_layers', 'stages'):
+            return head, last + 2
+        stage = int(indices[0])
+        if stage >= 3:
+            return last, last + 2
+        if kind == 'downsample_layers':
+            return (0, 2, 3)[stage], last + 2
+        if stage < 2:
+            return stage + 1, last + 2
+        return min(3 + int(indices[1]) // 3, last), last + 2
+
+    def _freeze_stages(self) -> None:
+        for i in range(min(self.frozen_stages, len(self.stages))):
+            for module in (self.downsample_layers[i], self.stages[i]):
+                module.eval()
+                module.requires_grad_(False)
+
+
+def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
+    if isinstance(arch, str):
+        if arch not in settings:
+            raise ValueError(
+                f'arch must be one of {", ".join(settings)}, or a dict of depths and channels; got {arch!r}.'
+            )
+        return settings[arch]
+    if not isinstance(arch, dict) or {'depths', 'channels'} - set(arch):
+        raise ValueError(
+            f"arch must be a name or dict(depths=[...], channels=[...]); got {arch!r}."
+        )
+    depths, channels = tuple(arch['depths']), tuple(arch['channels'])
+    if len(depths) != len(channels) or not depths:
+        raise ValueError(
+            'arch: depths and channels must have the same length, one entry per stage; '
+            f'got depths={list(depths)}, channels={list(channels)}.'
+        )
+    if not all(isinstance(each, int) and each > 0 for each in depths + channels):
+        raise ValueError(
+            f'arch: depths and channels must be positive integers; got depths={list(depths)}, channels={list(channels)}.'
+        )
+    return Arch(depths, channels)
+
+
+def _resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+    given = [out_indices] if isinstance(out_indices, int) else list(out_indices)
+    if not given or not all(isinstance(i, int) and -num_stages <= i < num_stages for i in given):
+        raise ValueError(
+            f'out_indices must name stages from 0 to {num_stages - 1} (or -{num_stages} to -1, from the last); '
+            f'got {out_indices!r}.'
+        )
+    return tuple(sorted({i % num_stages for i in given}))

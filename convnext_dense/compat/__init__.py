@@ -1,0 +1,6 @@
+"""What today's PyTorch asks of mmcv and mmengine: operators without a compiler, and safe checkpoint loading."""
+
+from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
+from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
+
+__all__ = ['allow_mmengine_globals', 'provide_mmcv_ext']

@@ -1,0 +1,49 @@
+"""Lets torch's safe loader (`weights_only=True`, the default since torch 2.6) read mmengine's training checkpoints."""
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+HISTORY_BUFFER_METHODS = ('min', 'max', 'mean', 'current')
+
+
+def allow_mmengine_globals() -> None:
+    """Add what mmengine pickles into a checkpoint (log histories in numpy arrays) to torch's allow-list.
+
+    With it, ``--resume`` and ``load_from`` work with `weights_only` left on. A checkpoint that pickles anything else,
+    code that would run included, is still refused by torch, by name.
+
+    Example:
+        >>> from convnext_dense.compat import allow_mmengine_globals
+        >>> allow_mmengine_globals()
+    """
+    torch.serialization.add_safe_globals(
+        [
+            (_history_buffer_method, 'builtins.getattr'),
+            HistoryBuffer,
+            MessageHub,
+            *_numpy_globals(),
+        ]
+    )
+
+
+def _numpy_globals() -> list[object]:
+    dtypes = ('bool', 'uint8', 'int32', 'int64', 'float16', 'float32', 'float64', 'str')
+    # The functions that a pickle of an array and of a scalar calls; numpy 2 renamed the module they say they are from.
+    functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
+    names = [
+        (function, f'{module}.{function.__name__}')
+        for function in functions
+        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+    ]
+    return [np.ndarray, np.dtype, *(type(np.dtype(name)) for name in dtypes), *names]
+
+
+def _history_buffer_method(owner: type, name: str) -> object:
+    """Stand for `getattr` in a pickle, for the one use that mmengine makes of it."""
+    if owner is not HistoryBuffer or name not in HISTORY_BUFFER_METHODS:
+        raise ValueError(
+            f'the checkpoint asks for the attribute {name!r} of {owner!r}; '
+            f"only HistoryBuffer's {', '.join(HISTORY_BUFFER_METHODS)} are allowed."
+        )
+    return getattr(owner, name)

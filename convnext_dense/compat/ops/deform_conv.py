@@ -1,0 +1,270 @@
+"""Deformable convolution, v1 (https://arxiv.org/abs/1703.06211) and v2 (https://arxiv.org/abs/1811.11168)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from convnext_dense.compat.ops.precision import at_least_float32
+
+
+class Geometry(NamedTuple):
+    """A convolution's geometry, each of the first three as (height, width)."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    deform_groups: int
+
+    def flat(self) -> tuple[int, ...]:
+        """Return the numbers in the order of torchvision's operators."""
+        return (*self.stride, *self.padding, *self.dilation, self.groups, self.deform_groups)
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Fill `output` (N, C_out, H_out, W_out).
+
+    Args:
+        input: (N, C_in, H, W).
+        weight: (C_out, C_in / group, kH, kW).
+        offset: (N, 2 * deformable_group * kH * kW, H_out, W_out), as y, x in pixels for each point of the kernel.
+        output: What is filled.
+        columns: Unused: a buffer of mmcv's.
+        ones: Unused, likewise.
+        kW: Kernel width.
+        kH: Kernel height.
+        dW: Horizontal stride.
+        dH: Vertical stride.
+        padW: Horizontal padding.
+        padH: Vertical padding.
+        dilationW: Horizontal dilation.
+        dilationH: Vertical dilation.
+        group: Groups of the convolution.
+        deformable_group: Groups of channels that share their offsets.
+        im2col_step: Unused: images that mmcv's kernel takes at a time.
+    """
+    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    _forward(input, weight, offset, None, None, output, geometry)
+
+
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    im2col_step: int,
+) -> None:
+    """Fill `grad_input` and `grad_offset`; the other arguments are those of `deform_conv_forward`."""
+    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    grads = _backward(grad_output, input, weight, offset, None, None, geometry)
+    grad_input.copy_(grads.input)
+    grad_offset.copy_(grads.offset)
+
+
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    kW: int,
+    kH: int,
+    dW: int,
+    dH: int,
+    padW: int,
+    padH: int,
+    dilationW: int,
+    dilationH: int,
+    group: int,
+    deformable_group: int,
+    scale: float,
+    im2col_step: int,
+) -> None:
+    """Add `scale` times the gradient to `grad_weight`; the other arguments are those of `deform_conv_forward`."""
+    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    # torchvision offers no gradient of the weight alone, and none without a weight.
+    channels = grad_output.shape[1]
+    weight = grad_weight.new_zeros((channels, input.shape[1] // group, kH, kW))
+    grads = _backward(grad_output, input, weight, offset, None, None, geometry)
+    grad_weight.add_(grads.weight.to(grad_weight.dtype), alpha=scale)
+
+
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Fill `output` (N, C_out, H_out, W_out).
+
+    Args:
+        input: (N, C_in, H, W).
+        weight: (C_out, C_in / group, kernel_h, kernel_w).
+        bias: (C_out,), read where `with_bias`.
+        ones: Unused: a buffer of mmcv's.
+        offset: (N, 2 * deformable_group * kernel_h * kernel_w, H_out, W_out), as y, x in pixels.
+        mask: (N, deformable_group * kernel_h * kernel_w, H_out, W_out), the factor of each point of the kernel.
+        output: What is filled.
+        columns: Unused: a buffer of mmcv's.
+        kernel_h: Kernel height.
+        kernel_w: Kernel width.
+        stride_h: Vertical stride.
+        stride_w: Horizontal stride.
+        pad_h: Vertical padding.
+        pad_w: Horizontal padding.
+        dilation_h: Vertical dilation.
+        dilation_w: Horizontal dilation.
+        group: Groups of the convolution.
+        deformable_group: Groups of channels that share their offsets and masks.
+        with_bias: Whether `bias` is added.
+    """
+    geometry = Geometry(
+        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group
+    )
+    _forward(input, weight, offset, mask, bias if with_bias else None, output, geometry)
+
+
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    kernel_h: int,
+    kernel_w: int,
+    stride_h: int,
+    stride_w: int,
+    pad_h: int,
+    pad_w: int,
+    dilation_h: int,
+    dilation_w: int,
+    group: int,
+    deformable_group: int,
+    with_bias: bool,
+) -> None:
+    """Fill the five gradients; the other arguments are those of `modulated_deform_conv_forward`."""
+    geometry = Geometry(
+        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group
+    )
+    grads = _backward(
+        grad_output, input, weight, offset, mask, bias if with_bias else None, geometry
+    )
+    grad_input.copy_(grads.input)
+    grad_weight.copy_(grads.weight)
+    grad_offset.copy_(grads.offset)
+    grad_mask.copy_(grads.mask)
+    if with_bias:
+        grad_bias.copy_(grads.bias)
+
+
+class Gradients(NamedTuple):
+    """What torchvision's backward returns, in its order."""
+
+    input: Tensor
+    weight: Tensor
+    offset: Tensor
+    mask: Tensor
+    bias: Tensor
+
+
+def _operands(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, ...]:
+    input = at_least_float32(input)
+    if mask is None:
+        mask = input.new_zeros((len(input), 1))
+    if bias is None:
+        bias = input.new_zeros(len(weight))
+    return tuple(each.to(input.dtype) for each in (input, weight, offset, mask, bias))
+
+
+def _forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    output: Tensor,
+    geometry: Geometry,
+) -> None:
+    if output.numel() == 0:
+        return
+    operands = _operands(input, weight, offset, mask, bias)
+    output.copy_(
+        torch.ops.torchvision.deform_conv2d(*operands, *geometry.flat(), mask is not None)
+    )
+
+
+def _backward(
+    grad_output: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    geometry: Geometry,
+) -> Gradients:
+    operands = _operands(input, weight, offset, mask, bias)
+    if grad_output.numel() == 0:
+        return Gradients(*(torch.zeros_like(each) for each in operands))
+    return Gradients(
+        *torch.ops.torchvision._deform_conv2d_backward(
+            grad_output.to(operands[0].dtype), *operands, *geometry.flat(), mask is not None
+        )
+    )

@@ -1,0 +1,118 @@
+"""Renders the demo dataset's images: coloured shapes that overlap, on textured and noisy backgrounds."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+CLASSES = ('circle', 'square', 'triangle', 'star')
+
+# Of a shape less visible than this, as a part of its whole area, what is left is ignored.
+MIN_VISIBLE = 0.35
+# Values of the semantic map; those of the classes follow in their order.
+IGNORED, BACKGROUND = 0, 1
+# Shapes are drawn at this many times the image's size and then reduced, so that edges are smooth and masks exact.
+SUPERSAMPLING = 4
+
+
+@dataclass
+class Scene:
+    """One image with what is in it.
+
+    Attributes:
+        image: (H, W, 3) uint8, BGR.
+        masks: One (H, W) bool array a shape, its visible part. No two overlap.
+        labels: One index into `CLASSES` a shape.
+        semantic_map: (H, W) uint8: `IGNORED`, `BACKGROUND`, and 2 + the index into `CLASSES`.
+    """
+
+    image: np.ndarray
+    masks: list[np.ndarray]
+    labels: list[int]
+    semantic_map: np.ndarray
+
+
+def render_scene(rng: Generator, size: int) -> Scene:
+    """Render an image of 2 to 7 shapes, each an eighth to a half of the image's side wide.
+
+    Args:
+        rng: What every choice is drawn from.
+        size: Height and width in pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> scene = render_scene(np.random.default_rng(0), 128)
+        >>> scene.image.shape, len(scene.masks) == len(scene.labels)
+        ((128, 128, 3), True)
+    """
+    image = _background(rng, size).astype(np.float32)
+    masks: list[np.ndarray] = []
+    labels: list[int] = []
+    whole_areas: list[int] = []
+    for _ in range(rng.integers(2, 8)):
+        label = int(rng.integers(len(CLASSES)))
+        coverage = _shape_coverage(rng, CLASSES[label], size)
+        mask = coverage > 0.5
+        fill = _shape_texture(rng, image, mask)
+        image = image + coverage[..., None] * (fill - image)
+        masks = [each & ~mask for each in masks]
+        masks.append(mask)
+        labels.append(label)
+        whole_areas.append(int(mask.sum()))
+    image += rng.normal(0, rng.uniform(2, 12), image.shape)
+    scene = Scene(image.clip(0, 255).astype(np.uint8), [], [], np.full((size, size), BACKGROUND, np.uint8))
+    for mask, label, whole_area in zip(masks, labels, whole_areas, strict=True):
+        if mask.any() and mask.sum() >= MIN_VISIBLE * whole_area:
+            scene.masks.append(mask)
+            scene.labels.append(label)
+            scene.semantic_map[mask] = label + 2
+        else:
+            scene.semantic_map[mask] = IGNORED
+    return scene
+
+
+def _background(rng: Generator, size: int) -> np.ndarray:
+    """Blend two random colours by smooth noise of a random grain, with stripes over half of the images."""
+    cells = int(rng.integers(2, 12))
+    blend = cv2.resize(rng.random((cells, cells)), (size, size), interpolation=cv2.INTER_CUBIC)
+    if rng.random() < 0.5:
+        y, x = np.mgrid[:size, :size]
+        angle, period = rng.uniform(0, np.pi), rng.uniform(6, 30)
+        blend = blend + 0.3 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
+    first, second = rng.uniform(0, 255, (2, 3))
+    return first + blend[..., None] * (second - first)
+
+
+def _shape_coverage(rng: Generator, name: str, size: int) -> np.ndarray:
+    """Return how much of each pixel a shape of random place, size and rotation covers, (size, size) from 0 to 1."""
+    radius = size * np.exp(rng.uniform(np.log(1 / 16), np.log(1 / 4)))
+    centre = rng.uniform(radius * 0.6, size - radius * 0.6, 2)
+    points = centre + radius * _unit_outline(name) @ _rotation(rng.uniform(0, 2 * np.pi))
+    canvas = np.zeros((size * SUPERSAMPLING,) * 2, np.uint8)
+    cv2.fillPoly(canvas, [np.rint(points * SUPERSAMPLING).astype(np.int32)], 255)
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def _unit_outline(name: str) -> np.ndarray:
+    corners = {'circle': 48, 'square': 4, 'triangle': 3, 'star': 10}[name]
+    angles = np.arange(corners) * 2 * np.pi / corners
+    radii = np.where(np.arange(corners) % 2, 0.45, 1) if name == 'star' else np.ones(corners)
+    return radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _rotation(angle: float) -> np.ndarray:
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+
+def _shape_texture(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a colour that stands off from what the shape covers, shaded along a random direction."""
+    behind = image[mask].mean(axis=0) if mask.any() else image.mean(axis=(0, 1))
+    colours = rng.uniform(0, 255, (16, 3))
+    # Of 16 colours, the first that is 90 levels from what is behind, or the farthest of them.
+    distance = np.linalg.norm(colours - behind, axis=1)
+    colour = colours[np.argmax(distance > 90) if (distance > 90).any() else distance.argmax()]
+    y, x = np.mgrid[: len(mask), : len(mask)] / len(mask) - 0.5
+    angle = rng.uniform(0, 2 * np.pi)
+    shade = (x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(0, 80)
+    return colour + shade[..., None]

@@ -1,0 +1,43 @@
+"""Global response normalisation."""
+
+import torch
+from torch import Tensor, nn
+
+
+class GRN(nn.Module):
+    r"""Global response normalisation of ConvNeXt V2, channels last.
+
+    .. math:: y = x + \gamma \, x \, \frac{g}{\mathrm{mean}_c(g) + \epsilon} + \beta,
+        \qquad g_c = \lVert x_c \rVert_2
+
+    The norm of each channel is over the image. It is taken in float32: squares of a half-precision activation
+    overflow.
+
+    Args:
+        num_channels: C.
+        eps: Added to the mean norm. Defaults to 1e-6.
+
+    Shape:
+        (N, H, W, C) to (N, H, W, C). The parameters are (1, 1, 1, C), as in the official repository.
+
+    Reference:
+        https://arxiv.org/abs/2301.00808
+
+    Example:
+        >>> import torch
+        >>> GRN(384)(torch.rand(2, 14, 14, 384)).shape
+        torch.Size([2, 14, 14, 384])
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(1, 1, 1, num_channels))
+        self.beta = nn.Parameter(torch.zeros(1, 1, 1, num_channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x`, (N, H, W, C)."""
+        norm = torch.linalg.vector_norm(x.float(), dim=(1, 2), keepdim=True)
+        response = norm / (norm.mean(dim=-1, keepdim=True) + self.eps)
+        scale = (1 + self.gamma * response).to(x.dtype)
+        return x * scale + self.beta.to(x.dtype)

@@ -1,0 +1,33 @@
+"""Builds the norm layer that a config asks for."""
+
+from mmcv.cnn import build_norm_layer
+from torch import nn
+
+from convnext_dense.layers.layer_norm import LayerNorm2d
+
+LAYER_NORM_TYPES = ('LN2d', 'LN')
+
+
+def build_norm(norm_cfg: dict, num_channels: int) -> nn.Module:
+    """Build a norm layer for feature maps (N, C, H, W).
+
+    Args:
+        norm_cfg: ``type`` is 'LN2d' or 'LN' for `LayerNorm2d`, or a type of mmcv's, such as 'BN' or 'GN'; the other
+            keys are the layer's arguments. ``requires_grad=False`` freezes its parameters.
+        num_channels: C.
+
+    Raises:
+        ValueError: If `norm_cfg` has no type.
+        KeyError: If mmcv knows no such type.
+
+    Example:
+        >>> build_norm(dict(type='LN2d', eps=1e-6), 96)
+        LayerNorm2d((96,), eps=1e-06, elementwise_affine=True)
+    """
+    if not isinstance(norm_cfg, dict) or 'type' not in norm_cfg:
+        raise ValueError(f"norm_cfg must be a dict with a 'type', such as dict(type='LN2d'); got {norm_cfg!r}.")
+    if norm_cfg['type'] not in LAYER_NORM_TYPES:
+        return build_norm_layer(norm_cfg, num_channels)[1]
+    arguments = {key: value for key, value in norm_cfg.items() if key not in ('type', 'requires_grad')}
+    norm = LayerNorm2d(num_channels, **arguments)
+    return norm.requires_grad_(norm_cfg.get('requires_grad', True))

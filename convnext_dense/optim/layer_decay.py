@@ -1,0 +1,184 @@
+"""Layer-wise learning-rate decay as an optimizer-wrapper constructor."""
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor
+from torch import nn
+
+from convnext_dense.optim.block_order import layer_ids, stage_ids
+from convnext_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+DECAY_TYPES = ('layer_wise', 'stage_wise')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    r"""Gives a backbone's earlier layers a lower learning rate.
+
+    With n layers in the backbone, the stem has id 0 and the heads have id n + 1. A parameter of id i trains at
+
+    .. math:: \mathrm{lr}_i = \mathrm{lr} \cdot \mathrm{rate}^{\,n + 1 - i}
+
+    For ConvNeXt the groups equal those of ``LearningRateDecayOptimizerConstructor`` of mmdet and mmseg. Other
+    backbones say the ids themselves by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's
+    protocol), or else each of their blocks, told by the parameters' names, is a layer.
+
+    1-D parameters, biases, and the parameters of GRN get no weight decay, unless a key of `paramwise_cfg` says so.
+
+    Args:
+        optim_wrapper_cfg: As for mmengine's ``DefaultOptimWrapperConstructor``; the optimizer's ``lr`` is required.
+        paramwise_cfg: All keys of ``DefaultOptimWrapperConstructor``, whose multipliers apply on top, and
+
+            - ``decay_rate`` (float): The rate, above 0 and at most 1.
+            - ``decay_type`` (str): 'layer_wise' (default), or 'stage_wise', where a layer is a whole stage.
+            - ``num_layers`` (int): n, which is the backbone's own if not given. A layer-wise n must equal the
+              backbone's own; for 'stage_wise' it sets how far the last stage is from the heads, as mmseg's does.
+
+    Raises:
+        ValueError: If a key has a value that is not allowed, or the model has no backbone whose layers can be told.
+
+    Reference:
+        https://arxiv.org/abs/2106.08254 and the official ConvNeXt repository
+
+    Example:
+        >>> import torch
+        >>> from convnext_dense.backbones import ConvNeXt
+        >>> model = torch.nn.ModuleDict(dict(backbone=ConvNeXt('atto'), head=torch.nn.Linear(320, 1)))
+        >>> constructor = LayerDecayOptimWrapperConstructor(
+        ...     dict(optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05)), dict(decay_rate=0.5))
+        >>> [round(group['lr_scale'], 4) for group in constructor(model).param_groups][:2]
+        [0.0078, 0.0078]
+    """
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        rate = self.paramwise_cfg.get('decay_rate')
+        if not isinstance(rate, int | float) or not 0 < rate <= 1:
+            raise ValueError(f'paramwise_cfg.decay_rate must be above 0 and at most 1; got {rate!r}.')
+        decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
+        if decay_type not in DECAY_TYPES:
+            raise ValueError(f'paramwise_cfg.decay_type must be one of {", ".join(DECAY_TYPES)}; got {decay_type!r}.')
+        if self.base_lr is None:
+            raise ValueError('optimizer.lr must be given: learning-rate decay multiplies it.')
+
+    def add_params(
+        self,
+        params: list[dict],
+        module: nn.Module,
+        prefix: str = '',
+        is_dcn_module: int | float | None = None,
+    ) -> None:
+        """Append the model's parameter groups to `params`; frozen parameters are in none.
+
+        Args:
+            params: Filled with groups of ``params``, ``param_names``, ``lr``, ``lr_scale``, ``weight_decay`` and
+                ``group_name``.
+            module: The model; or, where mmengine's constructor calls this for a child, that child.
+            prefix: The child's name.
+            is_dcn_module: Whether the child is part of a deformable convolution.
+        """
+        if prefix:
+            super().add_params(params, module, prefix, is_dcn_module)
+            return
+        singles: list[dict] = []
+        super().add_params(singles, module)
+        names = {id(param): name for name, param in module.named_parameters()}
+        ids, head_id = self._layer_ids(module)
+        groups: dict[str, dict] = {}
+        for single in singles:
+            name = names[id(single['params'][0])]
+            self._add_to_group(groups, single, name, ids.get(name, head_id), head_id)
+        for group in groups.values():
+            print_log(
+                f'{group["group_name"]}: lr {group["lr"]:.3g}, weight decay {group.get("weight_decay", 0):.3g}, '
+                f'{len(group["params"])} parameters',
+                logger='current',
+            )
+        params.extend(groups.values())
+
+    def _add_to_group(
+        self, groups: dict[str, dict], single: dict, name: str, layer_id: int, head_id: int
+    ) -> None:
+        """Add a parameter, in a group of its own by mmengine's rules, to the group of its layer and settings."""
+        settings = {key: value for key, value in single.items() if key != 'params'}
+        is_custom = bool(settings.keys() - {'lr', 'weight_decay'})
+        scale = self.paramwise_cfg['decay_rate'] ** (head_id - layer_id)
+        settings['lr_scale'] = scale * settings.get('lr', self.base_lr) / self.base_lr
+        settings['lr'] = settings['lr_scale'] * self.base_lr
+        param = single['params'][0]
+        decay = 'decay'
+        if self.base_wd is not None:
+            decay_is_set = ('decay_mult' if is_custom else 'weight_decay') in settings
+            if not decay_is_set:
+                settings['weight_decay'] = 0.0 if _has_no_decay(name, param) else self.base_wd
+            decay = 'decay' if settings['weight_decay'] else 'no_decay'
+        group_name = f'layer_{layer_id}_{decay}'
+        key = f'{group_name} {sorted(settings.items())}'
+        if key not in groups:
+            namesakes = sum(each.startswith(f'{group_name} ') for each in groups)
+            groups[key] = dict(
+                params=[],
+                param_names=[],
+                group_name=f'{group_name}_{namesakes}' if namesakes else group_name,
+                **settings,
+            )
+        groups[key]['params'].append(param)
+        groups[key]['param_names'].append(name)
+
+    def _layer_ids(self, model: nn.Module) -> tuple[dict[str, int], int]:
+        """Return the layer id of each of the backbone's parameters, and the heads' id."""
+        backbones = {
+            f'{name}.': module
+            for name, module in model.named_modules()
+            if name.split('.')[-1] == 'backbone'
+        }
+        if not backbones:
+            raise ValueError(
+                f"{type(model).__name__} has no module named 'backbone', whose learning rates could decay."
+            )
+        per_backbone = [self._backbone_layer_ids(module, prefix) for prefix, module in backbones.items()]
+        head_id = max(head for _, head in per_backbone)
+        ids = {
+            name: layer_id + head_id - head
+            for backbone_ids, head in per_backbone
+            for name, layer_id in backbone_ids.items()
+        }
+        return ids, head_id
+
+    def _backbone_layer_ids(self, backbone: nn.Module, prefix: str) -> tuple[dict[str, int], int]:
+        names = [name for name, _ in backbone.named_parameters()]
+        num_layers = self.paramwise_cfg.get('num_layers')
+        own_head = None
+        if hasattr(backbone, 'get_layer_depth'):
+            depths = {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
+            ids = {name: layer_id for name, (layer_id, _) in depths.items()}
+            own_head = next(iter(depths.values()))[1] - 1
+        if self.paramwise_cfg.get('decay_type') == 'stage_wise':
+            ids, stages = stage_ids(names)
+            head_id = num_layers + 1 if num_layers else own_head or stages + 1
+            if head_id <= stages:
+                raise ValueError(
+                    f'paramwise_cfg.num_layers must be at least {stages}, the stages of {type(backbone).__name__}; '
+                    f'got {num_layers}.'
+                )
+            ids = {name: head_id if stage > stages else stage for name, stage in ids.items()}
+        else:
+            if own_head is None:
+                ids, layers = layer_ids(names)
+                own_head = layers + 1
+            head_id = own_head
+            if num_layers not in (None, head_id - 1):
+                raise ValueError(
+                    f'paramwise_cfg.num_layers is {num_layers}, but this {type(backbone).__name__} has {head_id - 1} '
+                    'layers; leave num_layers out, or give that.'
+                )
+        if len(set(ids.values()) - {0, head_id}) == 0:
+            raise ValueError(
+                f'{type(backbone).__name__}: its layers cannot be told from the names of its parameters; '
+                'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
+            )
+        return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
+
+
+def _has_no_decay(name: str, param: nn.Parameter) -> bool:
+    # GRN's gamma and beta are (1, 1, 1, C).
+    return param.ndim == 1 or name.endswith(('.bias', '.gamma', '.beta'))
