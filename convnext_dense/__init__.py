@@ -13,7 +13,7 @@ from convnext_dense.compat import allow_mmengine_globals, provide_mmcv_ext
 provide_mmcv_ext()
 allow_mmengine_globals()
 
-from convnext_dense import backbones, engine, optim  # noqa: E402
+from convnext_dense import backbones, checkpoints, engine, optim  # noqa: E402
 from convnext_dense.version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'engine', 'optim']
+__all__ = ['__version__', 'backbones', 'checkpoints', 'engine', 'optim']

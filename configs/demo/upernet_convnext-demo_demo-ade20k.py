@@ -24,6 +24,11 @@ param_scheduler = [
     dict(type='PolyLR', power=1.0, begin=100, end=max_iters, eta_min=0.0, by_epoch=False),
 ]
 optim_wrapper = dict(
-    type='OptimWrapper', loss_scale=None, optimizer=dict(lr=0.001), clip_grad=dict(max_norm=5.0)
+    _delete_=True,
+    type='OptimWrapper',
+    constructor='convnext_dense.LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=0.9, decay_type='stage_wise'),
+    optimizer=dict(type='AdamW', lr=0.002, betas=(0.9, 0.999), weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0),
 )
 default_hooks = dict(checkpoint=dict(interval=max_iters), logger=dict(interval=25))

@@ -1,6 +1,7 @@
 """ConvNeXt and ConvNeXt V2 as a backbone with a feature map from each stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -141,6 +142,10 @@ class ConvNeXt(BaseModule):
         'huge': _doubling((3, 3, 27, 3), 352),
     }
 
+    # Called with each state dict, and the prefix of the backbone's names in it, before it is loaded; `checkpoints/`
+    # adds what renames other libraries' weights.
+    state_dict_converters: list[Callable[[dict[str, Tensor], str], None]] = []
+
     def __init__(
         self,
         arch: str | dict = 'tiny',
@@ -176,7 +181,8 @@ class ConvNeXt(BaseModule):
         self.frozen_stages = frozen_stages
         self.stride = stem_patch_size * 2 ** self.out_indices[-1]
 
-        drop_path_rates = torch.linspace(0, drop_path_rate, sum(self.depths)).split(self.depths)
+        steps = max(sum(self.depths) - 1, 1)
+        drop_path_rates = iter([drop_path_rate * i / steps for i in range(sum(self.depths))])
         self.downsample_layers = nn.ModuleList()
         self.stages = nn.ModuleList()
         for i in range(self.out_indices[-1] + 1):
@@ -197,7 +203,7 @@ class ConvNeXt(BaseModule):
                     layer_scale_init_value,
                     with_cp,
                 )
-                for rate in drop_path_rates[i].tolist()
+                for rate in islice(drop_path_rates, self.depths[i])
             )
             self.stages.append(nn.Sequential(*blocks))
         for i in self.out_indices:
@@ -253,6 +259,13 @@ class ConvNeXt(BaseModule):
         if stage < 2:
             return stage + 1, last + 2
         return min(3 + int(indices[1]) // 3, last), last + 2
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: object
+    ) -> None:
+        for convert in self.state_dict_converters:
+            convert(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _freeze_stages(self) -> None:
         for i in range(min(self.frozen_stages, len(self.stages))):

@@ -1,5 +1,7 @@
 """Lets torch's safe loader (`weights_only=True`, the default since torch 2.6) read mmengine's training checkpoints."""
 
+import pickle
+
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
@@ -42,7 +44,7 @@ def _numpy_globals() -> list[object]:
 def _history_buffer_method(owner: type, name: str) -> object:
     """Stand for `getattr` in a pickle, for the one use that mmengine makes of it."""
     if owner is not HistoryBuffer or name not in HISTORY_BUFFER_METHODS:
-        raise ValueError(
+        raise pickle.UnpicklingError(
             f'the checkpoint asks for the attribute {name!r} of {owner!r}; '
             f"only HistoryBuffer's {', '.join(HISTORY_BUFFER_METHODS)} are allowed."
         )

@@ -27,7 +27,7 @@ class DemoSpec:
     """
 
     num_train: int = 1000
-    num_val: int = 200
+    num_val: int = 100
     size: int = 128
     seed: int = 0
 

@@ -1,7 +1,6 @@
-"""SyncBN where there is nothing to synchronise."""
+"""SyncBN where PyTorch has none."""
 
 import torch
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
@@ -13,9 +12,10 @@ from convnext_dense.registry import HOOKS
 
 @HOOKS.register_module()
 class RevertSyncBNHook(Hook):
-    """Turns SyncBN into BN before a run of one process, or of any number without a GPU, and says so once.
+    """Turns SyncBN into BN before distributed training without GPUs, and says so once.
 
-    PyTorch's SyncBN needs GPUs. The layers keep their parameters, and checkpoints stay interchangeable.
+    PyTorch's SyncBN needs GPUs; in a single process mmengine itself turns it into BN. The layers keep their
+    parameters, and checkpoints stay interchangeable. The tools add this hook where it is needed.
 
     Example:
         >>> custom_hooks = [dict(type='convnext_dense.RevertSyncBNHook')]
@@ -23,10 +23,7 @@ class RevertSyncBNHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the runner's model in place."""
-        if get_world_size() > 1 and torch.cuda.is_available():
-            return
         layers = sum(isinstance(module, SyncBatchNorm) for module in runner.model.modules())
-        if layers == 0:
-            return
-        runner.model = revert_sync_batchnorm(runner.model)
-        print_log(f'{layers} SyncBN layers became BN: there is one process, or no GPU.', logger='current')
+        if layers and not torch.cuda.is_available():
+            runner.model = revert_sync_batchnorm(runner.model)
+            print_log(f'{layers} SyncBN layers became BN: there is no GPU.', logger='current')

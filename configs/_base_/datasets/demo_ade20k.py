@@ -5,6 +5,10 @@ metainfo = dict(
     classes=('background', 'circle', 'square', 'triangle', 'star'),
     palette=[[64, 64, 64], [220, 20, 60], [0, 130, 200], [60, 180, 75], [255, 165, 0]],
 )
+# ADE20KDataset allows ADE20K's classes alone.
+dataset = dict(
+    type='mmseg.BaseSegDataset', reduce_zero_label=True, data_root=data_root, metainfo=metainfo
+)
 crop_size = (128, 128)
 
 train_pipeline = [
@@ -27,10 +31,10 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
+    dataset=dict(**dataset, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=2,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
+    dataset=dict(**dataset, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader

@@ -243,8 +243,6 @@ def _forward(
     output: Tensor,
     geometry: Geometry,
 ) -> None:
-    if output.numel() == 0:
-        return
     operands = _operands(input, weight, offset, mask, bias)
     output.copy_(
         torch.ops.torchvision.deform_conv2d(*operands, *geometry.flat(), mask is not None)
@@ -261,8 +259,6 @@ def _backward(
     geometry: Geometry,
 ) -> Gradients:
     operands = _operands(input, weight, offset, mask, bias)
-    if grad_output.numel() == 0:
-        return Gradients(*(torch.zeros_like(each) for each in operands))
     return Gradients(
         *torch.ops.torchvision._deform_conv2d_backward(
             grad_output.to(operands[0].dtype), *operands, *geometry.flat(), mask is not None

@@ -1,0 +1,180 @@
+"""Loads a config, and applies to it what the command-line flags ask for."""
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+
+from convnext_dense.engine.errors import UsageError
+
+REMOTE = '://'
+
+
+def load_config(
+    path: str,
+    work_dir: str | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
+
+    Args:
+        path: The config's file.
+        work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``.
+        cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        UsageError: If there is no such file, or it cannot be read as a config.
+
+    Example:
+        >>> cfg = load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
+        >>> cfg.model.type
+        'MaskRCNN'
+    """
+    if not Path(path).is_file():
+        raise UsageError(f'config: there is no file {path}.')
+    try:
+        cfg = Config.fromfile(path)
+        cfg.merge_from_dict(cfg_options or {})
+    except (SyntaxError, KeyError, TypeError, ValueError, ImportError, OSError, AssertionError) as error:
+        raise UsageError(f'config {path}: {type(error).__name__}: {error}') from error
+    for key in ('model', 'default_scope'):
+        if key not in cfg:
+            raise UsageError(f'config {path} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def check_data(cfg: Config, *dataloaders: str) -> None:
+    """Raise UsageError if a dataloader's data root is a local folder that is not there.
+
+    Args:
+        cfg: The config.
+        dataloaders: Which to look at, such as 'train_dataloader'.
+    """
+    for name in dataloaders:
+        dataset = (cfg.get(name) or {}).get('dataset', {})
+        # Wrappers such as RepeatDataset hold the dataset itself.
+        key = f'{name}.dataset'
+        while 'dataset' in dataset:
+            dataset, key = dataset['dataset'], f'{key}.dataset'
+        root = dataset.get('data_root')
+        if root and REMOTE not in root and not Path(root).is_dir():
+            raise UsageError(
+                f'{key}.data_root: there is no folder {root}; put the dataset there, '
+                f'or give its place by --cfg-options {key}.data_root=FOLDER.'
+            )
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision with dynamic loss scaling."""
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.loss_scale = 'dynamic'
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the batch size.
+
+    Raises:
+        UsageError: If the config does not say for which batch size its learning rate is.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UsageError(
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the batch size that its lr is for; '
+            'give it by --cfg-options auto_scale_lr.base_batch_size=N.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint.
+
+    Args:
+        cfg: The config.
+        checkpoint: A file, or 'auto' for the latest in the work directory; with none there, training starts anew.
+
+    Raises:
+        UsageError: If there is no such file.
+    """
+    cfg.resume = True
+    cfg.load_from = None
+    if checkpoint != 'auto':
+        check_checkpoint(checkpoint, '--resume')
+        cfg.load_from = checkpoint
+
+
+def check_checkpoint(checkpoint: str, where: str) -> None:
+    """Raise UsageError if `checkpoint` is a local file that is not there; `where` names the argument."""
+    if REMOTE not in checkpoint and not Path(checkpoint).is_file():
+        raise UsageError(f'{where}: there is no file {checkpoint}.')
+
+
+def fit_to_device(cfg: Config) -> None:
+    """Turn off what needs a GPU where there is none: mixed precision, and NCCL."""
+    if torch.cuda.is_available():
+        return
+    if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper':
+        print_log('There is no GPU: training in float32 instead of mixed precision.', logger='current')
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        cfg.optim_wrapper.pop('loss_scale', None)
+        cfg.optim_wrapper.pop('dtype', None)
+    cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
+    if cfg.launcher != 'none':
+        # mmengine names a GPU for each process, and its SyncBN needs one.
+        cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel')).device_ids = None
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='convnext_dense.RevertSyncBNHook')]
+
+
+def save_pictures(cfg: Config, folder: str) -> None:
+    """Have testing save a picture of each image's predictions below `folder`.
+
+    Raises:
+        UsageError: If the config has no hook that draws.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UsageError('--show-dir: the config has no default_hooks.visualization, which draws the pictures.')
+    folder = os.path.abspath(folder)
+    hook.draw = True
+    hook.interval = 1
+    if cfg.default_scope == 'mmdet':
+        hook.test_out_dir = folder
+    else:
+        cfg.visualizer.save_dir = folder
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test with augmentation: mmseg's scales and flips, or for a detector a flip of its own test pipeline.
+
+    mmdet merges boxes and no masks, so a detector's masks are not evaluated.
+    """
+    if cfg.default_scope == 'mmdet':
+        cfg.setdefault(
+            'tta_model',
+            ConfigDict(
+                type='DetTTAModel',
+                tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+            ),
+        )
+        cfg.setdefault('tta_pipeline', _flip_pipeline(cfg.test_dataloader.dataset.pipeline))
+        if 'segm' in cfg.test_evaluator.get('metric', []):
+            print_log("--tta: mmdet's merges boxes only; masks are not evaluated.", logger='current')
+            cfg.test_evaluator.metric = 'bbox'
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise UsageError(f'--tta: the config has no {key!r}.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def _flip_pipeline(test_pipeline: list[dict]) -> list[dict]:
+    *load, pack = test_pipeline
+    pack = dict(pack)
+    pack['meta_keys'] = (*pack['meta_keys'], 'flip', 'flip_direction')
+    flips = [dict(type='mmdet.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+    return [*load, dict(type='TestTimeAug', transforms=[flips, [pack]])]

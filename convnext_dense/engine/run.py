@@ -1,0 +1,90 @@
+"""Trains and tests a config."""
+
+import os
+from pathlib import Path
+
+import torch
+import torch.distributed
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from convnext_dense.engine.config import (
+    check_checkpoint,
+    check_data,
+    enable_tta,
+    fit_to_device,
+    save_pictures,
+)
+from convnext_dense.engine.errors import UsageError
+
+PICKLE_SUFFIXES = ('.pkl', '.pickle')
+
+
+def train(cfg: Config) -> None:
+    """Train a detector or segmenter, on the GPU if there is one.
+
+    Args:
+        cfg: As `load_config` returns it.
+
+    Raises:
+        UsageError: If the data is not there.
+
+    Example:
+        >>> from convnext_dense.engine import load_config
+        >>> train(load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'))  # doctest: +SKIP
+    """
+    check_data(cfg, 'train_dataloader', 'val_dataloader')
+    _build_runner(cfg).train()
+
+
+def test(
+    cfg: Config,
+    checkpoint: str,
+    out: str | None = None,
+    show_dir: str | None = None,
+    tta: bool = False,
+) -> dict[str, float]:
+    """Evaluate a checkpoint on the config's test set.
+
+    Args:
+        cfg: As `load_config` returns it.
+        checkpoint: A file, or a URL.
+        out: Where to save predictions: for a detector a pickle file, for a segmenter a folder of PNG maps.
+        show_dir: Where to save pictures of the predictions.
+        tta: Whether to test with augmentation.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        UsageError: If the checkpoint or the data is not there, or `out` does not fit the task.
+    """
+    check_checkpoint(checkpoint, 'checkpoint')
+    check_data(cfg, 'test_dataloader')
+    detects = cfg.default_scope == 'mmdet'
+    if out and detects != out.endswith(PICKLE_SUFFIXES):
+        kind = f'a file ending in {" or ".join(PICKLE_SUFFIXES)}' if detects else 'a folder'
+        raise UsageError(f'--out: a config of {cfg.default_scope} saves its predictions to {kind}; got {out}.')
+    cfg.load_from = checkpoint
+    if show_dir:
+        save_pictures(cfg, show_dir)
+    if tta:
+        enable_tta(cfg)
+    if out and not detects:
+        cfg.test_evaluator.output_dir = out
+        cfg.test_evaluator.keep_results = True
+    runner = _build_runner(cfg)
+    if out and detects:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+    return runner.test()
+
+
+def _build_runner(cfg: Config) -> Runner:
+    fit_to_device(cfg)
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        # mmengine's own start of the process group sets a GPU first.
+        torch.distributed.init_process_group('gloo')
+    os.environ.setdefault('LOCAL_RANK', '0')
+    return Runner.from_cfg(cfg)

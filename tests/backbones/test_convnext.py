@@ -1,0 +1,227 @@
+import pytest
+import timm
+import torch
+import torchvision
+from key_names import from_timm, from_torchvision
+from mmengine.registry import MODELS
+from torch.testing import assert_close
+
+from convnext_dense.backbones import ConvNeXt
+
+SMALL = dict(depths=[1, 1, 2, 1], channels=[8, 16, 24, 32])
+
+
+def randomise(model):
+    """Give every parameter a value at which it matters."""
+    for name, param in model.named_parameters():
+        torch.nn.init.normal_(param, mean=1.0 if param.ndim == 1 and 'bias' not in name else 0, std=0.2)
+
+
+def without_output_norms(model):
+    for i in model.out_indices:
+        setattr(model, f'norm{i}', torch.nn.Identity())
+    return model.eval()
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ('arch', 'timm_name', 'v2'),
+        [
+            ('atto', 'convnextv2_atto', True),
+            ('nano', 'convnextv2_nano', True),
+            ('tiny', 'convnext_tiny', False),
+            ('small', 'convnext_small', False),
+        ],
+    )
+    def test_equals_timm(self, arch, timm_name, v2):
+        theirs = timm.create_model(timm_name, features_only=True).eval()
+        randomise(theirs)
+        ours = ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1.0)
+        without_output_norms(ours).load_state_dict(from_timm(theirs.state_dict()))
+        x = torch.randn(2, 3, 96, 64)
+        with torch.no_grad():
+            for actual, expected in zip(ours(x), theirs(x), strict=True):
+                assert_close(actual, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+    def test_equals_torchvision(self):
+        theirs = torchvision.models.convnext_tiny().eval()
+        randomise(theirs)
+        ours = without_output_norms(ConvNeXt('tiny', layer_scale_init_value=1.0))
+        ours.load_state_dict(from_torchvision(theirs.state_dict()))
+        x = torch.randn(2, 3, 96, 64)
+        with torch.no_grad():
+            expected = theirs.features(x)
+            assert_close(ours(x)[3], expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+    def test_gradients_equal_timm(self):
+        theirs = timm.create_model('convnextv2_atto', features_only=True, out_indices=(0, 1, 2, 3))
+        randomise(theirs)
+        ours = without_output_norms(ConvNeXt('atto', use_grn=True, layer_scale_init_value=0.0))
+        ours.load_state_dict(from_timm(theirs.state_dict()))
+        x = torch.randn(1, 3, 64, 64)
+        for model in (ours, theirs.eval()):
+            sum(each.square().mean() for each in model(x)).backward()
+        expected = from_timm({name: p.grad for name, p in theirs.named_parameters()})
+        for name, param in ours.named_parameters():
+            grad = expected[name].view_as(param)
+            assert_close(param.grad, grad, rtol=1e-3, atol=1e-4 * grad.abs().max().item())
+
+
+class TestShape:
+    @pytest.mark.parametrize('arch', ConvNeXt.arch_settings)
+    def test_every_arch_builds_with_its_widths(self, arch):
+        with torch.device('meta'):
+            model = ConvNeXt(arch)
+            maps = model(torch.rand(1, 3, 64, 64))
+        assert [each.shape[1] for each in maps] == list(model.channels)
+
+    # Backbone and classifier, from the papers' tables: M parameters.
+    @pytest.mark.parametrize(
+        ('arch', 'v2', 'millions'),
+        [('tiny', False, 28.6), ('base', False, 88.6), ('xlarge', False, 350.2)]
+        + [('atto', True, 3.7), ('nano', True, 15.6), ('huge', True, 660)],
+    )
+    def test_parameters_equal_the_published_count(self, arch, v2, millions):
+        with torch.device('meta'):
+            model = ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1.0, out_indices=3)
+        classifier = 1000 * (model.channels[3] + 1)
+        count = (sum(p.numel() for p in model.parameters()) + classifier) / 1e6
+        assert count == pytest.approx(millions, rel=0.01)
+
+    def test_an_odd_image_is_rounded_down_at_each_stage(self):
+        maps = ConvNeXt(SMALL)(torch.rand(1, 3, 101, 67))
+        assert [tuple(each.shape[2:]) for each in maps] == [(25, 16), (12, 8), (6, 4), (3, 2)]
+
+    def test_maps_lie_channels_last(self):
+        for each in ConvNeXt(SMALL)(torch.rand(2, 3, 64, 64)):
+            assert each.is_contiguous(memory_format=torch.channels_last)
+
+    @pytest.mark.parametrize(
+        ('out_indices', 'channels'), [((1, 3), [16, 32]), (2, [24]), (-1, [32]), ([0, -2], [8, 24])]
+    )
+    def test_any_stages_can_be_returned(self, out_indices, channels):
+        maps = ConvNeXt(SMALL, out_indices=out_indices)(torch.rand(1, 3, 64, 64))
+        assert [each.shape[1] for each in maps] == channels
+
+    def test_a_map_does_not_depend_on_which_others_are_returned(self):
+        whole = ConvNeXt(SMALL).eval()
+        part = ConvNeXt(SMALL, out_indices=(1,)).eval()
+        part.load_state_dict({k: v for k, v in whole.state_dict().items() if k in part.state_dict()})
+        x = torch.rand(1, 3, 64, 64)
+        assert torch.equal(part(x)[0], whole(x)[1])
+
+    def test_every_parameter_gets_a_gradient(self):
+        for out_indices in [(0, 1, 2, 3), (0, 1)]:
+            model = ConvNeXt(SMALL, out_indices=out_indices, use_grn=True)
+            sum(each.square().sum() for each in model(torch.rand(1, 3, 64, 64))).backward()
+            assert all(param.grad is not None for param in model.parameters())
+
+    def test_other_input_channels_and_patch_size(self):
+        model = ConvNeXt(SMALL, in_channels=6, stem_patch_size=2)
+        assert model(torch.rand(1, 6, 32, 32))[0].shape == (1, 8, 16, 16)
+
+
+class TestTraining:
+    def test_stochastic_depth_rises_linearly_and_acts_in_training_only(self):
+        model = ConvNeXt(SMALL, drop_path_rate=0.8, layer_scale_init_value=1.0)
+        rates = [block.drop_path.drop_prob for stage in model.stages for block in stage]
+        assert rates == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+        x = torch.rand(8, 3, 64, 64)
+        assert not torch.equal(model(x)[3], model(x)[3])
+        model.eval()
+        assert torch.equal(model(x)[3], model(x)[3])
+
+    def test_layer_scale_starts_where_it_is_told(self):
+        assert ConvNeXt(SMALL, layer_scale_init_value=0.5).stages[0][0].gamma.unique() == 0.5
+        assert ConvNeXt(SMALL, layer_scale_init_value=0.0).stages[0][0].gamma is None
+
+    def test_frozen_stages_neither_train_nor_leave_eval_mode(self):
+        model = ConvNeXt(SMALL, frozen_stages=2, drop_path_rate=0.5).train()
+        frozen = [model.downsample_layers[0], model.stages[0], model.downsample_layers[1], model.stages[1]]
+        for module in frozen:
+            assert not module.training
+            assert not any(param.requires_grad for param in module.parameters())
+        assert model.stages[2].training
+        assert all(param.requires_grad for param in model.stages[2].parameters())
+        assert model.norm0.weight.requires_grad
+
+    def test_checkpointing_gives_the_same_gradients(self):
+        plain = ConvNeXt(SMALL, drop_path_rate=0.5, layer_scale_init_value=1.0, use_grn=True)
+        saving = ConvNeXt(
+            SMALL, drop_path_rate=0.5, layer_scale_init_value=1.0, use_grn=True, with_cp=True
+        )
+        saving.load_state_dict(plain.state_dict())
+        x = torch.rand(4, 3, 64, 64)
+        for model in (plain, saving):
+            torch.manual_seed(1)
+            sum(each.square().mean() for each in model(x)).backward()
+        for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
+            assert_close(other.grad, one.grad)
+
+    def test_default_initialisation_is_the_official_one(self):
+        model = ConvNeXt('atto')
+        model.init_weights()
+        assert model.stages[2][0].pwconv1.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert not model.downsample_layers[0][0].bias.any()
+
+    def test_it_trains_in_bf16_autocast(self):
+        model = ConvNeXt(SMALL, use_grn=True)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            loss = sum(each.float().square().mean() for each in model(torch.rand(2, 3, 64, 64)))
+        loss.backward()
+        assert all(param.grad.isfinite().all() for param in model.parameters())
+
+
+class TestDropIn:
+    def test_the_registry_builds_it_from_an_mmpretrain_config(self):
+        model = MODELS.build(
+            dict(
+                type='convnext_dense.ConvNeXt',
+                arch=dict(SMALL),
+                in_channels=3,
+                stem_patch_size=4,
+                norm_cfg=dict(type='LN2d', eps=1e-6),
+                act_cfg=dict(type='GELU'),
+                linear_pw_conv=False,
+                use_grn=True,
+                drop_path_rate=0.1,
+                layer_scale_init_value=0.0,
+                out_indices=[0, 1, 2, 3],
+                frozen_stages=0,
+                gap_before_final_norm=False,
+                with_cp=True,
+                init_cfg=None,
+            )
+        )
+        assert len(model(torch.rand(1, 3, 64, 64))) == 4
+
+    def test_another_norm_and_activation(self):
+        model = ConvNeXt(SMALL, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
+        assert isinstance(model.stages[0][0].norm, torch.nn.BatchNorm2d)
+        assert isinstance(model.stages[0][0].act, torch.nn.ReLU)
+        assert len(model(torch.rand(2, 3, 64, 64))) == 4
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize(
+        ('arguments', 'message'),
+        [
+            (dict(arch='giant'), r"arch must be one of atto, femto.*got 'giant'"),
+            (dict(arch=dict(depths=[1, 1])), 'arch must be a name or dict'),
+            (dict(arch=dict(depths=[1, 1, 1], channels=[8, 16])), r'same length.*depths=\[1, 1, 1\]'),
+            (dict(arch=dict(depths=[1, 0], channels=[8, 16])), 'positive integers'),
+            (dict(out_indices=(0, 4)), r'out_indices must name stages from 0 to 3.*got \(0, 4\)'),
+            (dict(out_indices=()), 'out_indices'),
+            (dict(frozen_stages=5), 'frozen_stages must be from 0 .* to 4.*got 5'),
+            (dict(drop_path_rate=1.5), 'drop_path_rate.*got 1.5'),
+            (dict(gap_before_final_norm=True), 'gap_before_final_norm must be False'),
+            (dict(norm_cfg=dict()), 'norm_cfg'),
+        ],
+    )
+    def test_are_named_with_what_is_allowed(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            ConvNeXt(**arguments)
+
+    def test_too_small_an_image_is_named(self):
+        with pytest.raises(ValueError, match='at least 32 pixels.*got 16 x 64'):
+            ConvNeXt(SMALL)(torch.rand(1, 3, 16, 64))

@@ -1,0 +1,55 @@
+"""Fixtures that several tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import convnext_dense  # noqa: F401 - registers everything, and provides mmcv.ops
+from convnext_dense.datasets import DemoSpec, make_demo_data
+
+ROOT = Path(__file__).resolve().parents[1]
+# Two processes of these tests at a time would otherwise take all cores each.
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope='session')
+def goldens() -> dict[str, torch.Tensor]:
+    """Outputs of compiled mmcv 2.1.0; tests/goldens/README.md says of which calls."""
+    file = np.load(ROOT / 'tests' / 'goldens' / 'mmcv_ops.npz')
+    return {name: torch.from_numpy(file[name]) for name in file.files}
+
+
+@pytest.fixture(scope='session')
+def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``data/demo`` holds a small demo dataset, as the demo configs expect it."""
+    folder = tmp_path_factory.mktemp('demo')
+    make_demo_data(folder / 'data' / 'demo', DemoSpec(num_train=16, num_val=8))
+    return folder
+
+
+@pytest.fixture
+def run_python(demo_data: Path):
+    """Run Python in the folder of the demo data, as a user outside of the checkout would."""
+
+    def run(*arguments: object, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, '-W', 'ignore', *map(str, arguments)],
+            cwd=demo_data,
+            env={**os.environ, 'OMP_NUM_THREADS': '2', **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

@@ -1,0 +1,44 @@
+"""Evaluate a checkpoint of a detector or a segmenter."""
+
+import argparse
+import sys
+
+from mmengine.config import DictAction
+
+import convnext_dense.engine as engine
+from convnext_dense.engine.run import test
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('--work-dir', help='folder for logs and metrics')
+    parser.add_argument(
+        '--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter'
+    )
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument('--tta', action='store_true', help='test with augmentation')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change keys of the config, such as test_dataloader.batch_size=4',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
+        test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
+    except engine.UsageError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()
