@@ -38,18 +38,18 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def run_python(demo_data: Path):
-    """Run Python in the folder of the demo data, as a user outside of the checkout would."""
+@pytest.fixture(scope='session')
+def run_tool(demo_data: Path):
+    """Run a Python script in the folder of the demo data, as a user outside of the checkout would."""
 
-    def run(*arguments: object, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess:
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, '-W', 'ignore', *map(str, arguments)],
             cwd=demo_data,
             env={**os.environ, 'OMP_NUM_THREADS': '2', **environment},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=600,
         )
 
     return run

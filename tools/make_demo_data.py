@@ -7,9 +7,7 @@ from convnext_dense.datasets import DemoSpec, make_demo_data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--out', default='data/demo', help='folder to write to')
     parser.add_argument('--num-train', type=int, default=DemoSpec.num_train, help='training images')
     parser.add_argument('--num-val', type=int, default=DemoSpec.num_val, help='validation images')
@@ -17,9 +15,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=DemoSpec.seed)
     args = parser.parse_args()
     try:
-        written = make_demo_data(
-            args.out, DemoSpec(args.num_train, args.num_val, args.size, args.seed)
-        )
+        written = make_demo_data(args.out, DemoSpec(args.num_train, args.num_val, args.size, args.seed))
     except (ValueError, FileExistsError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)

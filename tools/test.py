@@ -14,9 +14,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('--work-dir', help='folder for logs and metrics')
-    parser.add_argument(
-        '--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter'
-    )
+    parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
     parser.add_argument(

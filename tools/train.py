@@ -21,9 +21,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from this checkpoint, or without one from the latest in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
-    )
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument(
         '--cfg-options',
         nargs='+',

@@ -63,9 +63,7 @@ class ConvNeXtBlock(nn.Module):
         self.grn = GRN(4 * channels) if use_grn else nn.Identity()
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = (
-            nn.Parameter(torch.full((channels,), float(layer_scale_init_value)))
-            if layer_scale_init_value > 0
-            else None
+            nn.Parameter(torch.full((channels,), float(layer_scale_init_value))) if layer_scale_init_value > 0 else None
         )
         self.drop_path = DropPath(drop_path_rate)
         self.with_cp = with_cp
@@ -260,9 +258,7 @@ class ConvNeXt(BaseModule):
             return stage + 1, last + 2
         return min(3 + int(indices[1]) // 3, last), last + 2
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: object
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         for convert in self.state_dict_converters:
             convert(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -282,9 +278,7 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
             )
         return settings[arch]
     if not isinstance(arch, dict) or {'depths', 'channels'} - set(arch):
-        raise ValueError(
-            f"arch must be a name or dict(depths=[...], channels=[...]); got {arch!r}."
-        )
+        raise ValueError(f'arch must be a name or dict(depths=[...], channels=[...]); got {arch!r}.')
     depths, channels = tuple(arch['depths']), tuple(arch['channels'])
     if len(depths) != len(channels) or not depths:
         raise ValueError(
@@ -293,7 +287,8 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
         )
     if not all(isinstance(each, int) and each > 0 for each in depths + channels):
         raise ValueError(
-            f'arch: depths and channels must be positive integers; got depths={list(depths)}, channels={list(channels)}.'
+            'arch: depths and channels must be positive integers; '
+            f'got depths={list(depths)}, channels={list(channels)}.'
         )
     return Arch(depths, channels)
 

@@ -39,7 +39,7 @@ class DemoSpec:
             raise ValueError(f'size must be at least 32 pixels; got {self.size}.')
 
 
-def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:  # noqa: B008 - frozen
+def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
     """Write the dataset below `out_dir`, unless the same one is there already.
 
     ``coco/`` holds ``train2017``, ``val2017`` and ``annotations/instances_{train,val}2017.json``.
@@ -78,9 +78,7 @@ def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:  #
     return True
 
 
-def _write_split(
-    out_dir: Path, spec: DemoSpec, coco_split: str, ade_split: str, count: int, seed: int
-) -> None:
+def _write_split(out_dir: Path, spec: DemoSpec, coco_split: str, ade_split: str, count: int, seed: int) -> None:
     coco_dir = out_dir / 'coco'
     ade_dir = out_dir / 'ade' / 'ADEChallengeData2016'
     folders = {
@@ -100,9 +98,7 @@ def _write_split(
         for folder in (folders['coco'], folders['ade']):
             (folder / f'{name}.jpg').write_bytes(jpeg)
         cv2.imwrite(str(folders['maps'] / f'{name}.png'), scene.semantic_map)
-        images.append(
-            dict(id=image_id, file_name=f'{name}.jpg', height=spec.size, width=spec.size)
-        )
+        images.append(dict(id=image_id, file_name=f'{name}.jpg', height=spec.size, width=spec.size))
         annotations += _coco_annotations(scene, image_id, first_id=len(annotations) + 1)
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
     content = dict(images=images, annotations=annotations, categories=categories)
@@ -126,9 +122,7 @@ def _outline(mask: np.ndarray) -> dict:
     """Return a mask as COCO writes it: polygons and, of what they enclose, the area and the box x, y, w, h."""
     enlarged = mask.astype(np.uint8).repeat(CONTOUR_SCALE, 0).repeat(CONTOUR_SCALE, 1)
     contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = [
-        ((contour.reshape(-1) + 0.5) / CONTOUR_SCALE).tolist() for contour in contours if len(contour) > 2
-    ]
+    polygons = [((contour.reshape(-1) + 0.5) / CONTOUR_SCALE).tolist() for contour in contours if len(contour) > 2]
     encoded = coco_mask.merge(coco_mask.frPyObjects(polygons, *mask.shape))
     return dict(
         segmentation=polygons,

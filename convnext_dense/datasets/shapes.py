@@ -8,6 +8,9 @@ from numpy.random import Generator
 
 CLASSES = ('circle', 'square', 'triangle', 'star')
 
+# Each class has a typical hue, in degrees, a quarter turn from the next; one in eight shapes is nearer to another's.
+HUE_STEP, HUE_DEVIATION = 90, 30
+
 # Of a shape less visible than this, as a part of its whole area, what is left is ignored.
 MIN_VISIBLE = 0.35
 # Values of the semantic map; those of the classes follow in their order.
@@ -34,7 +37,7 @@ class Scene:
 
 
 def render_scene(rng: Generator, size: int) -> Scene:
-    """Render an image of 2 to 7 shapes, each an eighth to a half of the image's side wide.
+    """Render an image of 2 to 7 shapes, each a seventh to a half of the image's side wide.
 
     Args:
         rng: What every choice is drawn from.
@@ -54,13 +57,13 @@ def render_scene(rng: Generator, size: int) -> Scene:
         label = int(rng.integers(len(CLASSES)))
         coverage = _shape_coverage(rng, CLASSES[label], size)
         mask = coverage > 0.5
-        fill = _shape_texture(rng, image, mask)
+        fill = _shape_texture(rng, image, mask, label)
         image = image + coverage[..., None] * (fill - image)
         masks = [each & ~mask for each in masks]
         masks.append(mask)
         labels.append(label)
         whole_areas.append(int(mask.sum()))
-    image += rng.normal(0, rng.uniform(2, 12), image.shape)
+    image += rng.normal(0, rng.uniform(2, 10), image.shape)
     scene = Scene(image.clip(0, 255).astype(np.uint8), [], [], np.full((size, size), BACKGROUND, np.uint8))
     for mask, label, whole_area in zip(masks, labels, whole_areas, strict=True):
         if mask.any() and mask.sum() >= MIN_VISIBLE * whole_area:
@@ -73,20 +76,21 @@ def render_scene(rng: Generator, size: int) -> Scene:
 
 
 def _background(rng: Generator, size: int) -> np.ndarray:
-    """Blend two random colours by smooth noise of a random grain, with stripes over half of the images."""
+    """Blend two colours by smooth noise of a random grain, with stripes over half of the images."""
     cells = int(rng.integers(2, 12))
     blend = cv2.resize(rng.random((cells, cells)), (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.5:
         y, x = np.mgrid[:size, :size]
         angle, period = rng.uniform(0, np.pi), rng.uniform(6, 30)
         blend = blend + 0.3 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
-    first, second = rng.uniform(0, 255, (2, 3))
+    first = rng.uniform(0, 255, 3)
+    second = first + rng.uniform(-70, 70, 3)
     return first + blend[..., None] * (second - first)
 
 
 def _shape_coverage(rng: Generator, name: str, size: int) -> np.ndarray:
     """Return how much of each pixel a shape of random place, size and rotation covers, (size, size) from 0 to 1."""
-    radius = size * np.exp(rng.uniform(np.log(1 / 16), np.log(1 / 4)))
+    radius = size * np.exp(rng.uniform(np.log(1 / 14), np.log(1 / 4)))
     centre = rng.uniform(radius * 0.6, size - radius * 0.6, 2)
     points = centre + radius * _unit_outline(name) @ _rotation(rng.uniform(0, 2 * np.pi))
     canvas = np.zeros((size * SUPERSAMPLING,) * 2, np.uint8)
@@ -105,10 +109,10 @@ def _rotation(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-def _shape_texture(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return a colour that stands off from what the shape covers, shaded along a random direction."""
+def _shape_texture(rng: Generator, image: np.ndarray, mask: np.ndarray, label: int) -> np.ndarray:
+    """Return a colour of the class that stands off from what the shape covers, shaded along a random direction."""
     behind = image[mask].mean(axis=0) if mask.any() else image.mean(axis=(0, 1))
-    colours = rng.uniform(0, 255, (16, 3))
+    colours = _colours(rng, label, 16)
     # Of 16 colours, the first that is 90 levels from what is behind, or the farthest of them.
     distance = np.linalg.norm(colours - behind, axis=1)
     colour = colours[np.argmax(distance > 90) if (distance > 90).any() else distance.argmax()]
@@ -116,3 +120,11 @@ def _shape_texture(rng: Generator, image: np.ndarray, mask: np.ndarray) -> np.nd
     angle = rng.uniform(0, 2 * np.pi)
     shade = (x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(0, 80)
     return colour + shade[..., None]
+
+
+def _colours(rng: Generator, label: int, count: int) -> np.ndarray:
+    """Return (count, 3) BGR colours of a class, 0 to 255."""
+    hue = rng.normal(label * HUE_STEP, HUE_DEVIATION, count) % 360
+    saturation, value = rng.uniform(0.3, 1, count), rng.uniform(0.3, 1, count)
+    hsv = np.stack([hue, saturation, value], axis=1).astype(np.float32)
+    return cv2.cvtColor(hsv[None], cv2.COLOR_HSV2BGR)[0].astype(np.float64) * 255

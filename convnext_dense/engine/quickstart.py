@@ -88,9 +88,7 @@ def _evaluate(task: Task, folder: Path) -> dict[str, float]:
     # mmengine writes the metrics to <time>/<time>.json.
     metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)
     metrics = json.loads(metrics_file.read_text())
-    return {
-        name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()
-    }
+    return {name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()}
 
 
 def _run_tool(tool: str, *arguments: str, log: Path) -> None:
@@ -114,9 +112,7 @@ def _run_tool(tool: str, *arguments: str, log: Path) -> None:
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
-def _print_table(
-    summary: dict[str, float | str], seconds: dict[str, float], work_dir: Path
-) -> None:
+def _print_table(summary: dict[str, float | str], seconds: dict[str, float], work_dir: Path) -> None:
     print(f'\n{"model":<12}{"score":<12}{"value":>8}{"trained in":>14}')
     for task in TASKS:
         for name in task.metrics:

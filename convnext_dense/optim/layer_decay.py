@@ -95,9 +95,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         params.extend(groups.values())
 
-    def _add_to_group(
-        self, groups: dict[str, dict], single: dict, name: str, layer_id: int, head_id: int
-    ) -> None:
+    def _add_to_group(self, groups: dict[str, dict], single: dict, name: str, layer_id: int, head_id: int) -> None:
         """Add a parameter, in a group of its own by mmengine's rules, to the group of its layer and settings."""
         settings = {key: value for key, value in single.items() if key != 'params'}
         is_custom = bool(settings.keys() - {'lr', 'weight_decay'})
@@ -126,11 +124,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _layer_ids(self, model: nn.Module) -> tuple[dict[str, int], int]:
         """Return the layer id of each of the backbone's parameters, and the heads' id."""
-        backbones = {
-            f'{name}.': module
-            for name, module in model.named_modules()
-            if name.split('.')[-1] == 'backbone'
-        }
+        backbones = {f'{name}.': module for name, module in model.named_modules() if name.split('.')[-1] == 'backbone'}
         if not backbones:
             raise ValueError(
                 f"{type(model).__name__} has no module named 'backbone', whose learning rates could decay."

@@ -78,8 +78,14 @@ class TestShape:
     # Backbone and classifier, from the papers' tables: M parameters.
     @pytest.mark.parametrize(
         ('arch', 'v2', 'millions'),
-        [('tiny', False, 28.6), ('base', False, 88.6), ('xlarge', False, 350.2)]
-        + [('atto', True, 3.7), ('nano', True, 15.6), ('huge', True, 660)],
+        [
+            ('tiny', False, 28.6),
+            ('base', False, 88.6),
+            ('xlarge', False, 350.2),
+            ('atto', True, 3.7),
+            ('nano', True, 15.6),
+            ('huge', True, 660),
+        ],
     )
     def test_parameters_equal_the_published_count(self, arch, v2, millions):
         with torch.device('meta'):
@@ -147,9 +153,7 @@ class TestTraining:
 
     def test_checkpointing_gives_the_same_gradients(self):
         plain = ConvNeXt(SMALL, drop_path_rate=0.5, layer_scale_init_value=1.0, use_grn=True)
-        saving = ConvNeXt(
-            SMALL, drop_path_rate=0.5, layer_scale_init_value=1.0, use_grn=True, with_cp=True
-        )
+        saving = ConvNeXt(SMALL, drop_path_rate=0.5, layer_scale_init_value=1.0, use_grn=True, with_cp=True)
         saving.load_state_dict(plain.state_dict())
         x = torch.rand(4, 3, 64, 64)
         for model in (plain, saving):
@@ -223,5 +227,5 @@ class TestWrongArguments:
             ConvNeXt(**arguments)
 
     def test_too_small_an_image_is_named(self):
-        with pytest.raises(ValueError, match='at least 32 pixels.*got 16 x 64'):
+        with pytest.raises(ValueError, match=r'at least 32 pixels.*got 16 x 64'):
             ConvNeXt(SMALL)(torch.rand(1, 3, 16, 64))

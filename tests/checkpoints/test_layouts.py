@@ -47,9 +47,7 @@ def test_mmpretrain_weights_load_by_its_configs_init_cfg(source, target, tmp_pat
     assert_same_weights(source, target)
 
 
-def test_an_official_classifier_loads_all_but_its_head_and_the_other_output_norms(
-    source, target, tmp_path
-):
+def test_an_official_classifier_loads_all_but_its_head_and_the_other_output_norms(source, target, tmp_path):
     weights = {k: v for k, v in source.state_dict().items() if not k.startswith('norm')}
     weights |= {f'norm.{name}': p for name, p in source.norm3.state_dict().items()}
     weights |= {'head.weight': torch.rand(10, 32), 'head.bias': torch.rand(10)}

@@ -58,9 +58,7 @@ class Reaches:
         return getattr, self.arguments
 
 
-@pytest.mark.parametrize(
-    ('owner', 'name'), [(HistoryBuffer, '__init__'), (torch.Tensor, 'numpy'), (dict, 'get')]
-)
+@pytest.mark.parametrize(('owner', 'name'), [(HistoryBuffer, '__init__'), (torch.Tensor, 'numpy'), (dict, 'get')])
 def test_getattr_reaches_nothing_but_the_history_buffers_statistics(tmp_path, owner, name):
     torch.save(Reaches(owner, name), tmp_path / 'bad.pth')
     with pytest.raises(pickle.UnpicklingError):

@@ -24,7 +24,7 @@ def test_the_environment_report_says_where_the_ops_come_from():
 
 def test_an_op_without_a_form_names_itself_and_the_remedy():
     boxes = torch.rand(2, 5)
-    with pytest.raises(NotImplementedError, match="'box_iou_rotated'.*install a compiled mmcv"):
+    with pytest.raises(NotImplementedError, match=r"'box_iou_rotated'.*install a compiled mmcv"):
         mmcv.ops.box_iou_rotated(boxes, boxes)
 
 

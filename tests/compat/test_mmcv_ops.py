@@ -30,9 +30,7 @@ class TestNms:
         assert_close(dets, goldens[f'{expected}_dets'], rtol=1e-6, atol=1e-6)
 
     def test_score_threshold_and_max_num_equal_compiled(self, goldens):
-        dets, keep = ops.nms(
-            goldens['boxes'], goldens['scores'], 0.5, score_threshold=0.4, max_num=20
-        )
+        dets, keep = ops.nms(goldens['boxes'], goldens['scores'], 0.5, score_threshold=0.4, max_num=20)
         assert torch.equal(keep, goldens['nms_st_keep'])
         assert_close(dets, goldens['nms_st_dets'], rtol=1e-6, atol=1e-6)
 
@@ -183,9 +181,7 @@ class TestRoIPool:
 class TestDeformConv:
     @pytest.mark.parametrize('groups', [1, 2])
     def test_v1_equals_compiled(self, goldens, groups):
-        x, offset, weight = (
-            goldens[f'dc_g{groups}_{name}'].clone().requires_grad_() for name in ('in', 'off', 'w')
-        )
+        x, offset, weight = (goldens[f'dc_g{groups}_{name}'].clone().requires_grad_() for name in ('in', 'off', 'w'))
         out = ops.deform_conv2d(x, offset, weight, 1, 1, 1, groups, groups)
         out.backward(linear_gradient(out))
         close(out.detach(), goldens[f'dc_g{groups}_out'])
@@ -196,12 +192,9 @@ class TestDeformConv:
     @pytest.mark.parametrize('groups', [1, 2])
     def test_v2_equals_compiled(self, goldens, groups):
         x, offset, mask, weight, bias = (
-            goldens[f'dc_g{groups}_{name}'].clone().requires_grad_()
-            for name in ('in', 'off', 'mask', 'w', 'b')
+            goldens[f'dc_g{groups}_{name}'].clone().requires_grad_() for name in ('in', 'off', 'mask', 'w', 'b')
         )
-        out = ops.modulated_deform_conv2d(
-            x, offset, mask, weight, bias, 1, 1, 1, groups, groups
-        )
+        out = ops.modulated_deform_conv2d(x, offset, mask, weight, bias, 1, 1, 1, groups, groups)
         out.backward(linear_gradient(out))
         close(out.detach(), goldens[f'mdc_g{groups}_out'])
         for tensor, name in ((x, 'gx'), (offset, 'goff'), (mask, 'gm'), (weight, 'gw'), (bias, 'gb')):
@@ -229,9 +222,7 @@ class TestFocalLoss:
     def sigmoid_formula(self, logits, target, weight):
         p = logits.sigmoid()
         positive = torch.nn.functional.one_hot(target, logits.shape[1] + 1)[:, :-1].bool()
-        loss = torch.where(
-            positive, -0.25 * (1 - p) ** 2 * p.log(), -0.75 * p**2 * (1 - p).log()
-        )
+        loss = torch.where(positive, -0.25 * (1 - p) ** 2 * p.log(), -0.75 * p**2 * (1 - p).log())
         return loss * weight[target][:, None]
 
     def test_sigmoid_equals_the_formula(self):
@@ -282,9 +273,7 @@ class TestDeformableAttention:
 
     def attend(self, value, locations, weights):
         starts = torch.tensor([0, 48])
-        return MultiScaleDeformableAttnFunction.apply(
-            value, self.shapes, starts, locations, weights, 64
-        )
+        return MultiScaleDeformableAttnFunction.apply(value, self.shapes, starts, locations, weights, 64)
 
     def test_the_gpu_path_has_the_right_gradients(self):
         # A kink lies at every pixel border, so sample away from them.

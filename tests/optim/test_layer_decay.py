@@ -11,9 +11,7 @@ from mmseg.models.backbones import MAE
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
-OPTIM_WRAPPER = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05)
-)
+OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))
 
 
 class Model(torch.nn.Module):
@@ -34,9 +32,7 @@ def ours(model, **paramwise_cfg):
 
 def setting_of(all_groups, key):
     """Each parameter's value of a key, by its name."""
-    return {
-        name: group[key] for group in all_groups.values() for name in group['param_names']
-    }
+    return {name: group[key] for group in all_groups.values() for name in group['param_names']}
 
 
 @pytest.fixture(scope='module')
@@ -88,9 +84,7 @@ class TestBesideMmengine:
 
     def test_a_custom_key_of_the_backbone_multiplies_the_decay(self, tiny):
         plain = setting_of(ours(tiny, decay_rate=0.5), 'lr')
-        slow = setting_of(
-            ours(tiny, decay_rate=0.5, custom_keys={'backbone': dict(lr_mult=0.1)}), 'lr'
-        )
+        slow = setting_of(ours(tiny, decay_rate=0.5, custom_keys={'backbone': dict(lr_mult=0.1)}), 'lr')
         for name in plain:
             factor = 0.1 if name.startswith('backbone') else 1
             assert slow[name] == pytest.approx(factor * plain[name])
@@ -119,9 +113,7 @@ class TestBesideMmengine:
     def test_a_wrapped_model_is_looked_into(self, tiny):
         wrapped = torch.nn.Module()
         wrapped.module = tiny
-        assert setting_of(ours(wrapped, decay_rate=0.7), 'lr') == setting_of(
-            ours(tiny, decay_rate=0.7), 'lr'
-        )
+        assert setting_of(ours(wrapped, decay_rate=0.7), 'lr') == setting_of(ours(tiny, decay_rate=0.7), 'lr')
 
     def test_two_backbones_decay_alike(self):
         model = torch.nn.Module()
@@ -132,9 +124,7 @@ class TestBesideMmengine:
             assert lr[f'{which}.backbone.stages.3.0.gamma'] == pytest.approx(0.7e-4)
 
     def test_without_weight_decay(self, tiny):
-        constructor = LayerDecayOptimWrapperConstructor(
-            dict(optimizer=dict(type='SGD', lr=0.1)), dict(decay_rate=0.5)
-        )
+        constructor = LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=0.1)), dict(decay_rate=0.5))
         optimizer = constructor(tiny).optimizer
         assert {group['weight_decay'] for group in optimizer.param_groups} == {0}
 
@@ -151,9 +141,7 @@ class TestOtherBackbones:
     def scales(self, backbone, decay_type='layer_wise'):
         own = ours(Model(backbone), decay_rate=0.5, decay_type=decay_type)
         return {
-            name.removeprefix('backbone.'): group['lr_scale']
-            for group in own.values()
-            for name in group['param_names']
+            name.removeprefix('backbone.'): group['lr_scale'] for group in own.values() for name in group['param_names']
         }
 
     def test_each_block_of_a_resnet_is_a_layer(self):
@@ -206,11 +194,9 @@ class TestWrongSettings:
             ours(torch.nn.Linear(2, 2), decay_rate=0.9)
 
     def test_a_backbone_whose_layers_cannot_be_told(self):
-        with pytest.raises(ValueError, match='Sequential.*get_layer_depth'):
+        with pytest.raises(ValueError, match=r'Sequential.*get_layer_depth'):
             ours(Model(torch.nn.Sequential(torch.nn.Linear(2, 2))), decay_rate=0.9)
 
     def test_an_optimizer_without_a_learning_rate(self, tiny):
         with pytest.raises(ValueError, match=r'optimizer\.lr'):
-            LayerDecayOptimWrapperConstructor(
-                dict(optimizer=dict(type='AdamW')), dict(decay_rate=0.9)
-            )
+            LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='AdamW')), dict(decay_rate=0.9))

@@ -6,19 +6,18 @@ metainfo = dict(
     palette=[[64, 64, 64], [220, 20, 60], [0, 130, 200], [60, 180, 75], [255, 165, 0]],
 )
 # ADE20KDataset allows ADE20K's classes alone.
-dataset = dict(
-    type='mmseg.BaseSegDataset', reduce_zero_label=True, data_root=data_root, metainfo=metainfo
-)
+dataset = dict(type='mmseg.BaseSegDataset', reduce_zero_label=True, data_root=data_root, metainfo=metainfo)
 crop_size = (128, 128)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    dict(type='Resize', scale=crop_size, keep_ratio=True),
     dict(
-        type='RandomResize', scale=crop_size, ratio_range=(0.75, 1.5), keep_ratio=True
+        type='RandomFlip',
+        prob=[0.25, 0.25, 0.25],
+        direction=['horizontal', 'vertical', 'diagonal'],
     ),
-    dict(type='mmseg.RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
     dict(type='mmseg.PackSegInputs'),
 ]
 test_pipeline = [

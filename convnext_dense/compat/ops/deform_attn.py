@@ -50,9 +50,7 @@ def ms_deform_attn_backward(
         filled.copy_(grad)
 
 
-def _attend(
-    spatial_shapes: Tensor, value: Tensor, sampling_locations: Tensor, attention_weights: Tensor
-) -> Tensor:
+def _attend(spatial_shapes: Tensor, value: Tensor, sampling_locations: Tensor, attention_weights: Tensor) -> Tensor:
     # Imported late: mmcv loads this module while it imports that one.
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 

@@ -166,9 +166,7 @@ def modulated_deform_conv_forward(
         deformable_group: Groups of channels that share their offsets and masks.
         with_bias: Whether `bias` is added.
     """
-    geometry = Geometry(
-        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group
-    )
+    geometry = Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
     _forward(input, weight, offset, mask, bias if with_bias else None, output, geometry)
 
 
@@ -199,12 +197,8 @@ def modulated_deform_conv_backward(
     with_bias: bool,
 ) -> None:
     """Fill the five gradients; the other arguments are those of `modulated_deform_conv_forward`."""
-    geometry = Geometry(
-        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group
-    )
-    grads = _backward(
-        grad_output, input, weight, offset, mask, bias if with_bias else None, geometry
-    )
+    geometry = Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    grads = _backward(grad_output, input, weight, offset, mask, bias if with_bias else None, geometry)
     grad_input.copy_(grads.input)
     grad_weight.copy_(grads.weight)
     grad_offset.copy_(grads.offset)
@@ -244,9 +238,7 @@ def _forward(
     geometry: Geometry,
 ) -> None:
     operands = _operands(input, weight, offset, mask, bias)
-    output.copy_(
-        torch.ops.torchvision.deform_conv2d(*operands, *geometry.flat(), mask is not None)
-    )
+    output.copy_(torch.ops.torchvision.deform_conv2d(*operands, *geometry.flat(), mask is not None))
 
 
 def _backward(

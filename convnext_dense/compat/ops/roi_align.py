@@ -85,5 +85,6 @@ def roi_align_backward(
 def _refuse_max_pooling(pool_mode: int) -> None:
     if pool_mode == MAX_POOLING:
         raise NotImplementedError(
-            "roi_align with pool_mode='max' has no torchvision form; use pool_mode='avg' or install a compiled mmcv 2.1.0."
+            "roi_align with pool_mode='max' has no torchvision form; "
+            "use pool_mode='avg', or install a compiled mmcv 2.1.0."
         )

@@ -69,9 +69,7 @@ def roi_pool_backward(
     pooled = argmax != NOTHING_POOLED
     roi, channel, _, _ = pooled.nonzero(as_tuple=True)
     image = rois[:, 0].long()[roi]
-    grad_input.flatten(2).index_put_(
-        (image, channel, argmax[pooled].long()), grad_output[pooled], accumulate=True
-    )
+    grad_input.flatten(2).index_put_((image, channel, argmax[pooled].long()), grad_output[pooled], accumulate=True)
 
 
 def _bins(start: Tensor, end: Tensor, bins: int, size: int) -> tuple[Tensor, Tensor]:

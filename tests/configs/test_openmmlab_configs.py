@@ -1,0 +1,95 @@
+"""mmdet's and mmseg's own ConvNeXt configs with only the backbone's type replaced."""
+
+from pathlib import Path
+
+import mmdet
+import mmseg
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+
+PACKAGES = {package.__name__: Path(package.__file__).parent for package in (mmdet, mmseg)}
+CONFIGS = sorted(
+    (package, file.name)
+    for package, folder in PACKAGES.items()
+    for file in (folder / '.mim/configs/convnext').glob('*.py')
+)
+
+
+def replaced(package, name):
+    cfg = Config.fromfile(PACKAGES[package] / '.mim/configs/convnext' / name, import_custom_modules=False)
+    cfg.model.backbone.type = cfg.model.backbone.type.replace('mmpretrain.', 'convnext_dense.')
+    cfg.model.backbone.init_cfg = None
+    return cfg
+
+
+def detection_batch():
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    masks = torch.zeros(2, 64, 96).numpy()
+    masks[0, 5:40, 10:50] = masks[1, 20:60, 40:90] = 1
+    sample = DetDataSample(
+        metainfo=dict(img_shape=(64, 96), ori_shape=(64, 96), pad_shape=(64, 96), scale_factor=(1, 1)),
+        gt_instances=InstanceData(
+            bboxes=torch.tensor([[10, 5, 50, 40], [40, 20, 90, 60.0]]),
+            labels=torch.tensor([1, 2]),
+            masks=BitmapMasks(masks, 64, 96),
+        ),
+    )
+    return dict(inputs=[torch.randint(256, (3, 64, 96), dtype=torch.uint8)], data_samples=[sample])
+
+
+def segmentation_batch():
+    from mmseg.structures import SegDataSample
+
+    images = [torch.randint(256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+    samples = [
+        SegDataSample(
+            metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)),
+            gt_sem_seg=PixelData(data=torch.randint(150, (1, 64, 64))),
+        )
+        for _ in images
+    ]
+    return dict(inputs=images, data_samples=samples)
+
+
+@pytest.mark.parametrize(('package', 'name'), CONFIGS)
+def test_builds_with_the_backbones_type_replaced(package, name):
+    cfg = replaced(package, name)
+    init_default_scope(package)
+    with torch.device('meta'):
+        backbone = MODELS.build(cfg.model.backbone)
+    assert type(backbone).__module__ == 'convnext_dense.backbones.convnext'
+    neck_or_head = cfg.model.neck if 'neck' in cfg.model else cfg.model.decode_head
+    assert list(backbone.channels) == list(neck_or_head.in_channels)
+
+
+@pytest.mark.parametrize(('package', 'name'), CONFIGS)
+def test_takes_a_training_step(package, name):
+    """The config's own model, heads and constructor; a depth of 27 blocks and XL's width fit in no test."""
+    cfg = replaced(package, name)
+    init_default_scope(package)
+    # The config's widths and heads, at a quarter of the third stage's depth or less.
+    with torch.device('meta'):
+        channels = MODELS.build(cfg.model.backbone).channels
+    cfg.model.backbone.arch = dict(depths=[1, 1, 1, 1], channels=channels)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    paramwise_cfg = cfg.optim_wrapper.paramwise_cfg
+    paramwise_cfg.num_layers = 6
+    constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        dict(
+            type=cfg.optim_wrapper.constructor,
+            paramwise_cfg=paramwise_cfg,
+            # AMP needs a GPU.
+            optim_wrapper_cfg=dict(type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer),
+        )
+    )
+    before = model.backbone.stages[0][0].pwconv1.weight.clone()
+    batch = detection_batch() if package == 'mmdet' else segmentation_batch()
+    losses = model.train_step(batch, constructor(model))
+    assert all(torch.as_tensor(value).isfinite().all() for value in losses.values())
+    assert not torch.equal(before, model.backbone.stages[0][0].pwconv1.weight)

@@ -1,0 +1,44 @@
+"""The demo configs, cut down to a few steps."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
+DETECTOR = ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'
+SEGMENTER = ROOT / 'configs/demo/upernet_convnext-demo_demo-ade20k.py'
+
+# A dict adds to the config's own workers, so each key is named.
+FEW_WORKERS = ' '.join(
+    f'{name}.num_workers=0 {name}.persistent_workers=False'
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+).split()
+
+
+def detector_options(epochs):
+    return [*FEW_WORKERS, 'train_dataloader.batch_size=4', f'train_cfg.max_epochs={epochs}',
+            'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1']  # fmt: skip
+
+
+def segmenter_options(iters):
+    return [*FEW_WORKERS, 'train_dataloader.batch_size=4', f'train_cfg.max_iters={iters}',
+            f'train_cfg.val_interval={iters}', 'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1']  # fmt: skip
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory, demo_data, run_tool):
+    """Each demo config trained for a few steps: its checkpoint, work dir, and what was printed."""
+
+    class Trained:
+        def __init__(self, config, options, last):
+            self.config = config
+            self.work_dir = tmp_path_factory.mktemp(config.stem)
+            self.result = run_tool(TRAIN, config, '--work-dir', self.work_dir, '--cfg-options', *options)
+            assert self.result.returncode == 0, self.result.stderr[-3000:]
+            self.checkpoint = self.work_dir / last
+
+    return {
+        'detector': Trained(DETECTOR, detector_options(1), 'epoch_1.pth'),
+        'segmenter': Trained(SEGMENTER, segmenter_options(4), 'iter_4.pth'),
+    }
