@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -68,7 +69,7 @@ def quickstart(work_dir: str | Path = 'work_dirs/quickstart') -> dict[str, float
 def _train(task: Task, folder: Path) -> float:
     """Train, starting anew, and return how long it took in seconds, the start of the program included."""
     start = time.monotonic()
-    _run_tool('train.py', str(task.config), '--work-dir', str(folder), log=folder / 'train.log')
+    _run_tool('train.py', os.path.relpath(task.config), '--work-dir', str(folder), log=folder / 'train.log')
     return time.monotonic() - start
 
 
@@ -77,7 +78,7 @@ def _evaluate(task: Task, folder: Path) -> dict[str, float]:
     test_dir = folder / 'test'
     _run_tool(
         'test.py',
-        str(task.config),
+        os.path.relpath(task.config),
         checkpoint,
         '--work-dir',
         str(test_dir),

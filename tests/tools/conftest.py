@@ -9,21 +9,32 @@ TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
 DETECTOR = ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'
 SEGMENTER = ROOT / 'configs/demo/upernet_convnext-demo_demo-ade20k.py'
 
-# A dict adds to the config's own workers, so each key is named.
-FEW_WORKERS = ' '.join(
-    f'{name}.num_workers=0 {name}.persistent_workers=False'
+FEW_WORKERS = [
+    f'{name}.{option}'
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader')
-).split()
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+FEW_STEPS = [*FEW_WORKERS, 'train_dataloader.batch_size=4', 'default_hooks.logger.interval=1']
 
 
 def detector_options(epochs):
-    return [*FEW_WORKERS, 'train_dataloader.batch_size=4', f'train_cfg.max_epochs={epochs}',
-            'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1']  # fmt: skip
+    """Four steps an epoch, each followed by an evaluation and a checkpoint."""
+    return [
+        *FEW_STEPS,
+        f'train_cfg.max_epochs={epochs}',
+        'train_cfg.val_interval=1',
+        'default_hooks.checkpoint.interval=1',
+    ]
 
 
 def segmenter_options(iters):
-    return [*FEW_WORKERS, 'train_dataloader.batch_size=4', f'train_cfg.max_iters={iters}',
-            f'train_cfg.val_interval={iters}', 'default_hooks.checkpoint.interval=2', 'default_hooks.logger.interval=1']  # fmt: skip
+    """An evaluation at the end, and a checkpoint every other step."""
+    return [
+        *FEW_STEPS,
+        f'train_cfg.max_iters={iters}',
+        f'train_cfg.val_interval={iters}',
+        'default_hooks.checkpoint.interval=2',
+    ]
 
 
 @pytest.fixture(scope='session')

@@ -27,8 +27,11 @@ class TestTraining:
 
     @pytest.mark.parametrize(
         ('task', 'options', 'goes_on_at'),
-        [('detector', detector_options(2), r'Epoch\(train\) \[2\]\[1/4\]'), ('segmenter', segmenter_options(6), r'Iter\(train\) \[5/6\]')],
-    )  # fmt: skip
+        [
+            ('detector', detector_options(2), 'Epoch(train) [2][1/4]'),
+            ('segmenter', segmenter_options(6), 'Iter(train) [5/6]'),
+        ],
+    )
     def test_resume_goes_on_where_it_stopped(self, trained, run_tool, tmp_path, task, options, goes_on_at):
         shutil.copytree(trained[task].work_dir, tmp_path / 'run')
         # The checkpoint names itself by its old place.
@@ -39,8 +42,8 @@ class TestTraining:
         )
         assert result.returncode == 0, result.stderr[-3000:]
         assert 'resumed epoch' in result.stdout
-        steps = re.findall(r'(?:Epoch|Iter)\(train\) +\[.*?\](?:\[.*?\])?', result.stdout)
-        assert re.match(goes_on_at.replace(' ', ' +'), steps[0].replace('[ ', '['))
+        first_step = re.search(r'(?:Epoch|Iter)\(train\) +(?:\[[ \d/]+\])+', result.stdout)[0]
+        assert first_step.replace(' ', '') == goes_on_at.replace(' ', '')
 
     def test_resume_from_a_named_checkpoint_restores_the_optimizer(self, trained):
         checkpoint = torch.load(trained['detector'].checkpoint)
