@@ -19,7 +19,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
 
 
-MODELS = _child(root.MODELS, 'convnext_dense.backbones')
+MODELS = _child(root.MODELS, 'convnext_dense.backbones', 'convnext_dense.engine')
 HOOKS = _child(root.HOOKS, 'convnext_dense.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'convnext_dense.optim')
 DATASETS = _child(root.DATASETS)

@@ -26,7 +26,7 @@ class DemoSpec:
         seed: The training images' seed; the validation images' is the next.
     """
 
-    num_train: int = 1000
+    num_train: int = 2000
     num_val: int = 100
     size: int = 128
     seed: int = 0

@@ -8,8 +8,10 @@ from convnext_dense.engine.config import (
 )
 from convnext_dense.engine.errors import UsageError
 from convnext_dense.engine.sync_bn import RevertSyncBNHook
+from convnext_dense.engine.tta import BoxTTAModel
 
 __all__ = [
+    'BoxTTAModel',
     'RevertSyncBNHook',
     'UsageError',
     'enable_amp',

@@ -156,7 +156,7 @@ def enable_tta(cfg: Config) -> None:
         cfg.setdefault(
             'tta_model',
             ConfigDict(
-                type='DetTTAModel',
+                type='convnext_dense.BoxTTAModel',
                 tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
             ),
         )
