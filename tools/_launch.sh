@@ -2,9 +2,10 @@
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# The environment that setup_env.sh made, unless another one is active.
+# The active environment if the package is in it, else the one that setup_env.sh made.
 python=python
-if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$tools/../.venv/bin/python" ]; then
+if ! python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("convnext_dense"))' 2>/dev/null &&
+    [ -x "$tools/../.venv/bin/python" ]; then
     python=$tools/../.venv/bin/python
 fi
 

@@ -16,7 +16,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         written = make_demo_data(args.out, DemoSpec(args.num_train, args.num_val, args.size, args.seed))
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
     print(f'{args.out}: {"written" if written else "is there already"}')

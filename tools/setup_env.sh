@@ -15,10 +15,18 @@ if [ -f "$stamp" ] && grep -qF -- "${extras:+$target }$requirements" "$stamp"; t
     exit 0
 fi
 
+fits() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
 find_python() {
     local candidate
-    for candidate in "${PYTHON:-python3}" python3.12 python3.11 python3.13 python3.10; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    if [ -n "${PYTHON:-}" ] && ! fits "$PYTHON"; then
+        echo "error: PYTHON=$PYTHON is no Python 3.10 to 3.13" >&2
+        exit 2
+    fi
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.12 python3.11 python3.13 python3.10; do
+        if fits "$candidate"; then
             # The interpreter itself: a shim may answer differently in another folder.
             "$candidate" -c 'import sys; print(sys.executable)'
             return
@@ -31,18 +39,17 @@ find_python() {
 python=$(find_python)
 uv=$(command -v uv || true)
 if [ ! -x "$venv/bin/python" ]; then
-    if [ -n "$uv" ]; then
-        "$uv" venv --quiet --python "$python" "$venv"
-    else
-        "$python" -m venv "$venv"
-    fi
+    # Debian's python3 has no ensurepip unless python3-venv is installed, and then leaves half of a .venv.
+    "$python" -m venv "$venv" || { rm -rf "$venv" && [ -n "$uv" ] && "$uv" venv --seed --python "$python" "$venv"; } || {
+        rm -rf "$venv"
+        echo "error: could not make $venv; on Debian and Ubuntu, install python3-venv" >&2
+        exit 2
+    }
 fi
 if [ -z "$uv" ] && "$venv/bin/python" -m pip install --quiet uv; then
     uv="$venv/bin/uv"
 fi
-if [ -n "$uv" ]; then
-    "$uv" pip install --python "$venv/bin/python" -c constraints.txt -e "$target"
-else
+# pip knows mirrors that uv does not.
+{ [ -n "$uv" ] && "$uv" pip install --python "$venv/bin/python" -c constraints.txt -e "$target"; } ||
     "$venv/bin/python" -m pip install -c constraints.txt -e "$target"
-fi
 echo "$target $requirements" >> "$stamp"

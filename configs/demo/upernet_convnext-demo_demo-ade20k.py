@@ -33,7 +33,7 @@ model = dict(
     auxiliary_head=dict(in_channels=128, channels=channels, num_classes=5, norm_cfg=norm_cfg, sampler=sampler),
 )
 
-max_iters = 1400
+max_iters = 1000
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),

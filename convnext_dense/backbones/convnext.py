@@ -170,9 +170,12 @@ class ConvNeXt(BaseModule):
             )
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
+        for name, value in (('in_channels', in_channels), ('stem_patch_size', stem_patch_size)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name} must be a positive integer; got {value!r}.')
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
         self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
-        if not -1 <= frozen_stages <= len(self.depths):
+        if frozen_stages not in range(-1, len(self.depths) + 1):
             raise ValueError(
                 f'frozen_stages must be from 0 (none) to {len(self.depths)} (all stages); got {frozen_stages}.'
             )
@@ -277,7 +280,7 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
                 f'arch must be one of {", ".join(settings)}, or a dict of depths and channels; got {arch!r}.'
             )
         return settings[arch]
-    if not isinstance(arch, dict) or {'depths', 'channels'} - set(arch):
+    if not isinstance(arch, dict) or not all(isinstance(arch.get(key), Sequence) for key in Arch._fields):
         raise ValueError(f'arch must be a name or dict(depths=[...], channels=[...]); got {arch!r}.')
     depths, channels = tuple(arch['depths']), tuple(arch['channels'])
     if len(depths) != len(channels) or not depths:
@@ -294,7 +297,7 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
 
 
 def _resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    given = [out_indices] if isinstance(out_indices, int) else list(out_indices)
+    given = list(out_indices) if isinstance(out_indices, Sequence) else [out_indices]
     if not given or not all(isinstance(i, int) and -num_stages <= i < num_stages for i in given):
         raise ValueError(
             f'out_indices must name stages from 0 to {num_stages - 1} (or -{num_stages} to -1, from the last); '

@@ -1,5 +1,6 @@
 """Writes the demo dataset to disk exactly as COCO and ADE20K lie there."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -13,17 +14,25 @@ from convnext_dense.datasets.shapes import CLASSES, Scene, render_scene
 
 # Contours are traced on a mask enlarged so many times: a contour runs through pixel centres, and so loses half a pixel.
 CONTOUR_SCALE = 4
+SPEC_NAME = 'demo_spec.json'
 
 
 @dataclass(frozen=True)
 class DemoSpec:
-    """What decides the demo dataset, byte by byte.
+    """What of the demo dataset can be chosen.
 
-    Attributes:
+    Args:
         num_train: Images to train on.
         num_val: Images to evaluate on, from another seed.
         size: Height and width of an image in pixels.
         seed: The training images' seed; the validation images' is the next.
+
+    Raises:
+        ValueError: If a number is too small.
+
+    Example:
+        >>> DemoSpec(num_train=10).num_val
+        100
     """
 
     num_train: int = 2000
@@ -32,29 +41,28 @@ class DemoSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ('num_train', 'num_val'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1; got {getattr(self, name)}.')
-        if self.size < 32:
-            raise ValueError(f'size must be at least 32 pixels; got {self.size}.')
+        for name, least in (('num_train', 1), ('num_val', 1), ('size', 32), ('seed', 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} must be at least {least}; got {getattr(self, name)}.')
 
 
 def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
-    """Write the dataset below `out_dir`, unless the same one is there already.
+    """Write the dataset to `out_dir`, unless the same one is there already.
 
     ``coco/`` holds ``train2017``, ``val2017`` and ``annotations/instances_{train,val}2017.json``.
     ``ade/ADEChallengeData2016/`` holds ``images`` and ``annotations``, each with ``training`` and ``validation``; in
     the maps 0 is ignored, 1 is background and 2 on are the classes.
 
     Args:
-        out_dir: Where to write. It must not hold anything else.
+        out_dir: The folder to make. A demo dataset of the same specification, drawn by an older version of this
+            package, is replaced.
         spec: What to write.
 
     Returns:
         Whether anything was written.
 
     Raises:
-        FileExistsError: If `out_dir` holds files that are no demo dataset.
+        FileExistsError: If `out_dir` holds anything else, a demo dataset of another specification included.
 
     Example:
         >>> import tempfile
@@ -62,20 +70,32 @@ def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
         True
     """
     out_dir = Path(out_dir)
-    spec_file = out_dir / 'demo_spec.json'
+    content = dict(asdict(spec), generator=_generator_version())
+    spec_file = out_dir / SPEC_NAME
     if spec_file.exists():
-        if json.loads(spec_file.read_text()) == asdict(spec):
+        there = json.loads(spec_file.read_text())
+        if there == content:
             return False
-        shutil.rmtree(out_dir / 'coco', ignore_errors=True)
-        shutil.rmtree(out_dir / 'ade', ignore_errors=True)
-        spec_file.unlink()
+        if {**there, 'generator': content['generator']} != content:
+            raise FileExistsError(f'{out_dir} holds a demo dataset of {there}; give another folder, or remove it.')
     elif out_dir.exists() and any(out_dir.iterdir()):
         raise FileExistsError(f'{out_dir} holds other files; give a new or empty folder for the demo data.')
-    _write_split(out_dir, spec, 'train2017', 'training', spec.num_train, spec.seed)
-    _write_split(out_dir, spec, 'val2017', 'validation', spec.num_val, spec.seed + 1)
-    # Last: its presence says that the dataset is complete.
-    spec_file.write_text(json.dumps(asdict(spec)))
+    # Beside its place, so that a run that is stopped leaves nothing half made there.
+    partial = out_dir.with_name(f'{out_dir.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    _write_split(partial, spec, 'train2017', 'training', spec.num_train, spec.seed)
+    _write_split(partial, spec, 'val2017', 'validation', spec.num_val, spec.seed + 1)
+    (partial / SPEC_NAME).write_text(json.dumps(content))
+    if out_dir.exists():
+        shutil.rmtree(out_dir)
+    partial.replace(out_dir)
     return True
+
+
+def _generator_version() -> str:
+    """Tell one version of the generator from another, by its source."""
+    sources = (Path(__file__).with_name(name).read_bytes() for name in ('shapes.py', 'demo.py'))
+    return hashlib.sha256(b''.join(sources)).hexdigest()[:16]
 
 
 def _write_split(out_dir: Path, spec: DemoSpec, coco_split: str, ade_split: str, count: int, seed: int) -> None:

@@ -8,8 +8,8 @@ from numpy.random import Generator
 
 CLASSES = ('circle', 'square', 'triangle', 'star')
 
-# Each class has a typical hue, in degrees, a quarter turn from the next; one in eight shapes is nearer to another's.
-HUE_STEP, HUE_DEVIATION = 90, 30
+# Each class has a typical hue, in degrees, a quarter turn from the next; one in twenty shapes is nearer to another's.
+HUE_STEP, HUE_DEVIATION = 90, 23
 
 # Of a shape less visible than this, as a part of its whole area, what is left is ignored.
 MIN_VISIBLE = 0.35

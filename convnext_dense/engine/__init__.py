@@ -1,4 +1,4 @@
-"""Hooks, and what the command-line tools call."""
+"""What the command-line tools call, and what their runs add to mmengine's."""
 
 from convnext_dense.engine.config import (
     enable_amp,
@@ -6,13 +6,11 @@ from convnext_dense.engine.config import (
     load_config,
     set_resume,
 )
+from convnext_dense.engine.cpu_distributed import CPUDistributedDataParallel
 from convnext_dense.engine.errors import UsageError
-from convnext_dense.engine.sync_bn import RevertSyncBNHook
-from convnext_dense.engine.tta import BoxTTAModel
 
 __all__ = [
-    'BoxTTAModel',
-    'RevertSyncBNHook',
+    'CPUDistributedDataParallel',
     'UsageError',
     'enable_amp',
     'enable_auto_scale_lr',

@@ -10,6 +10,20 @@ from mmengine.logging import print_log
 from convnext_dense.engine.errors import UsageError
 
 REMOTE = '://'
+# What PackDetInputs keeps unless told otherwise, as far as merging needs it.
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+# What running a config's Python, and merging it with its bases, can end in.
+CONFIG_ERRORS = (
+    SyntaxError,
+    NameError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    ImportError,
+    OSError,
+    AssertionError,
+)
 
 
 def load_config(
@@ -39,7 +53,7 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(cfg_options or {})
-    except (SyntaxError, KeyError, TypeError, ValueError, ImportError, OSError, AssertionError) as error:
+    except CONFIG_ERRORS as error:
         raise UsageError(f'config {path}: {type(error).__name__}: {error}') from error
     for key in ('model', 'default_scope'):
         if key not in cfg:
@@ -49,29 +63,48 @@ def load_config(
     return cfg
 
 
-def check_data(cfg: Config, *dataloaders: str) -> None:
-    """Raise UsageError if a dataloader's data root is a local folder that is not there.
+def check_data(cfg: Config, *splits: str) -> None:
+    """Raise UsageError if what the dataloaders and evaluators read is a local path that is not there.
 
     Args:
         cfg: The config.
-        dataloaders: Which to look at, such as 'train_dataloader'.
+        splits: Of 'train', 'val' and 'test'.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> check_data(Config(dict(test_dataloader=dict(dataset=dict(data_root='/')))), 'test')
     """
-    for name in dataloaders:
-        dataset = (cfg.get(name) or {}).get('dataset', {})
+    for split in splits:
+        key = f'{split}_dataloader.dataset'
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset', {})
         # Wrappers such as RepeatDataset hold the dataset itself.
-        key = f'{name}.dataset'
         while 'dataset' in dataset:
             dataset, key = dataset['dataset'], f'{key}.dataset'
-        root = dataset.get('data_root')
-        if root and REMOTE not in root and not Path(root).is_dir():
-            raise UsageError(
-                f'{key}.data_root: there is no folder {root}; put the dataset there, '
-                f'or give its place by --cfg-options {key}.data_root=FOLDER.'
-            )
+        _check_path(dataset, 'data_root', key)
+        evaluators = cfg.get(f'{split}_evaluator') or []
+        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            _check_path(evaluator, 'ann_file', f'{split}_evaluator')
+
+
+def _check_path(holder: dict, name: str, key: str) -> None:
+    path = holder.get(name)
+    # A backend may map the path to where it can reach it.
+    if not path or REMOTE in path or holder.get('backend_args') or Path(path).exists():
+        return
+    raise UsageError(
+        f'{key}.{name}: there is no {path}; put the dataset there, '
+        f'or give its place by --cfg-options {key}.{name}=PATH.'
+    )
 
 
 def enable_amp(cfg: Config) -> None:
-    """Train in mixed precision with dynamic loss scaling."""
+    """Train in mixed precision with dynamic loss scaling.
+
+    Raises:
+        UsageError: If the config has no optim_wrapper.
+    """
+    if 'optim_wrapper' not in cfg:
+        raise UsageError('--amp: the config has no optim_wrapper, which trains in mixed precision.')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.loss_scale = 'dynamic'
 
@@ -82,7 +115,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     Raises:
         UsageError: If the config does not say for which batch size its learning rate is.
     """
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UsageError(
             '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the batch size that its lr is for; '
             'give it by --cfg-options auto_scale_lr.base_batch_size=N.'
@@ -117,16 +150,17 @@ def fit_to_device(cfg: Config) -> None:
     """Turn off what needs a GPU where there is none: mixed precision, and NCCL."""
     if torch.cuda.is_available():
         return
-    if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper':
+    if str(cfg.get('optim_wrapper', {}).get('type')).split('.')[-1] == 'AmpOptimWrapper':
         print_log('There is no GPU: training in float32 instead of mixed precision.', logger='current')
         cfg.optim_wrapper.type = 'OptimWrapper'
         cfg.optim_wrapper.pop('loss_scale', None)
         cfg.optim_wrapper.pop('dtype', None)
     cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
-    if cfg.launcher != 'none':
-        # mmengine names a GPU for each process, and its SyncBN needs one.
-        cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel')).device_ids = None
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='convnext_dense.RevertSyncBNHook')]
+    if cfg.launcher != 'none' and 'model_wrapper_cfg' not in cfg:
+        cfg.model_wrapper_cfg = ConfigDict(
+            type='convnext_dense.CPUDistributedDataParallel',
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
 
 
 def save_pictures(cfg: Config, folder: str) -> None:
@@ -152,22 +186,24 @@ def enable_tta(cfg: Config) -> None:
 
     mmdet merges boxes and no masks, so a detector's masks are not evaluated.
     """
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
     if cfg.default_scope == 'mmdet':
-        cfg.setdefault(
-            'tta_model',
-            ConfigDict(
-                type='convnext_dense.BoxTTAModel',
-                tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
-            ),
-        )
-        cfg.setdefault('tta_pipeline', _flip_pipeline(cfg.test_dataloader.dataset.pipeline))
-        if 'segm' in cfg.test_evaluator.get('metric', []):
-            print_log("--tta: mmdet's merges boxes only; masks are not evaluated.", logger='current')
-            cfg.test_evaluator.metric = 'bbox'
+        merge = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+        cfg.setdefault('tta_model', ConfigDict(type='DetTTAModel', tta_cfg=merge))
+        if cfg.tta_model.type == 'DetTTAModel':
+            cfg.tta_model.type = 'convnext_dense.BoxTTAModel'
+        cfg.setdefault('tta_pipeline', _flip_pipeline(dataset.pipeline))
+        evaluators = cfg.test_evaluator
+        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            if 'segm' in evaluator.get('metric', []):
+                print_log("--tta: mmdet's merges boxes only; masks are not evaluated.", logger='current')
+                evaluator.metric = 'bbox'
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise UsageError(f'--tta: the config has no {key!r}.')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 
@@ -175,6 +211,6 @@ def enable_tta(cfg: Config) -> None:
 def _flip_pipeline(test_pipeline: list[dict]) -> list[dict]:
     *load, pack = test_pipeline
     pack = dict(pack)
-    pack['meta_keys'] = (*pack['meta_keys'], 'flip', 'flip_direction')
+    pack['meta_keys'] = (*pack.get('meta_keys', META_KEYS), 'flip', 'flip_direction')
     flips = [dict(type='mmdet.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
     return [*load, dict(type='TestTimeAug', transforms=[flips, [pack]])]

@@ -130,7 +130,7 @@ def main() -> None:
     except subprocess.CalledProcessError as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(1)
-    except FileExistsError as error:
+    except OSError as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
 

@@ -1,5 +1,6 @@
 """Trains and tests a config."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 import torch.distributed
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from convnext_dense.engine.config import (
@@ -28,13 +30,15 @@ def train(cfg: Config) -> None:
         cfg: As `load_config` returns it.
 
     Raises:
-        UsageError: If the data is not there.
+        UsageError: If the data is not there, or the config has none to train with.
 
     Example:
         >>> from convnext_dense.engine import load_config
         >>> train(load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'))  # doctest: +SKIP
     """
-    check_data(cfg, 'train_dataloader', 'val_dataloader')
+    if 'train_dataloader' not in cfg:
+        raise UsageError('the config has no train_dataloader to train with.')
+    check_data(cfg, 'train', 'val')
     _build_runner(cfg).train()
 
 
@@ -61,7 +65,7 @@ def test(
         UsageError: If the checkpoint or the data is not there, or `out` does not fit the task.
     """
     check_checkpoint(checkpoint, 'checkpoint')
-    check_data(cfg, 'test_dataloader')
+    check_data(cfg, 'test')
     detects = cfg.default_scope == 'mmdet'
     if out and detects != out.endswith(PICKLE_SUFFIXES):
         kind = f'a file ending in {" or ".join(PICKLE_SUFFIXES)}' if detects else 'a folder'
@@ -82,9 +86,14 @@ def test(
 
 
 def _build_runner(cfg: Config) -> Runner:
-    fit_to_device(cfg)
+    device_cfg = copy.deepcopy(cfg)
+    fit_to_device(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
-    return Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(device_cfg)
+    if is_main_process():
+        # In place of what the runner wrote: the work dir's config is for any machine.
+        cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)
+    return runner

@@ -1,6 +1,7 @@
 """Builds the norm layer that a config asks for."""
 
 from mmcv.cnn import build_norm_layer
+from mmengine.registry import MODELS
 from torch import nn
 
 from convnext_dense.layers.layer_norm import LayerNorm2d
@@ -17,16 +18,17 @@ def build_norm(norm_cfg: dict, num_channels: int) -> nn.Module:
         num_channels: C.
 
     Raises:
-        ValueError: If `norm_cfg` has no type.
-        KeyError: If mmcv knows no such type.
+        ValueError: If `norm_cfg` has no type, or one that mmcv does not know.
 
     Example:
-        >>> build_norm(dict(type='LN2d', eps=1e-6), 96)
-        LayerNorm2d((96,), eps=1e-06, elementwise_affine=True)
+        >>> build_norm(dict(type='LN2d', eps=1e-6), 96).normalized_shape
+        (96,)
     """
     if not isinstance(norm_cfg, dict) or 'type' not in norm_cfg:
         raise ValueError(f"norm_cfg must be a dict with a 'type', such as dict(type='LN2d'); got {norm_cfg!r}.")
     if norm_cfg['type'] not in LAYER_NORM_TYPES:
+        if MODELS.get(norm_cfg['type']) is None:
+            raise ValueError(f"norm_cfg: there is no norm layer {norm_cfg['type']!r}; use 'LN2d', or one of mmcv's.")
         return build_norm_layer(norm_cfg, num_channels)[1]
     arguments = {key: value for key, value in norm_cfg.items() if key not in ('type', 'requires_grad')}
     norm = LayerNorm2d(num_channels, **arguments)

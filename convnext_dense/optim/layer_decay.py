@@ -45,7 +45,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         >>> model = torch.nn.ModuleDict(dict(backbone=ConvNeXt('atto'), head=torch.nn.Linear(320, 1)))
         >>> constructor = LayerDecayOptimWrapperConstructor(
         ...     dict(optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05)), dict(decay_rate=0.5))
-        >>> [round(group['lr_scale'], 4) for group in constructor(model).param_groups][:2]
+        >>> [round(group['lr_scale'], 4) for group in constructor(model).optimizer.param_groups][:2]
         [0.0078, 0.0078]
     """
 
@@ -85,8 +85,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ids, head_id = self._layer_ids(module)
         groups: dict[str, dict] = {}
         for single in singles:
-            name = names[id(single['params'][0])]
-            self._add_to_group(groups, single, name, ids.get(name, head_id), head_id)
+            # A parameter that modules share comes once for each of them; `pop` lets the first stand for all.
+            name = names.pop(id(single['params'][0]), None)
+            if name is not None:
+                self._add_to_group(groups, single, name, ids.get(name, head_id), head_id)
         for group in groups.values():
             print_log(
                 f'{group["group_name"]}: lr {group["lr"]:.3g}, weight decay {group.get("weight_decay", 0):.3g}, '

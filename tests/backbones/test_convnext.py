@@ -220,6 +220,11 @@ class TestWrongArguments:
             (dict(drop_path_rate=1.5), 'drop_path_rate.*got 1.5'),
             (dict(gap_before_final_norm=True), 'gap_before_final_norm must be False'),
             (dict(norm_cfg=dict()), 'norm_cfg'),
+            (dict(norm_cfg=dict(type='XX')), "norm_cfg: there is no norm layer 'XX'"),
+            (dict(arch=dict(depths=3, channels=4)), 'arch must be a name or dict'),
+            (dict(out_indices=None), 'out_indices.*got None'),
+            (dict(frozen_stages=1.5), 'frozen_stages.*got 1.5'),
+            (dict(stem_patch_size=0), 'stem_patch_size must be a positive integer; got 0'),
         ],
     )
     def test_are_named_with_what_is_allowed(self, arguments, message):

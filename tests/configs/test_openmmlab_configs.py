@@ -19,11 +19,16 @@ CONFIGS = sorted(
 )
 
 
-def replaced(package, name):
-    cfg = Config.fromfile(PACKAGES[package] / '.mim/configs/convnext' / name, import_custom_modules=False)
-    cfg.model.backbone.type = cfg.model.backbone.type.replace('mmpretrain.', 'convnext_dense.')
-    cfg.model.backbone.init_cfg = None
-    return cfg
+def replaced(package, name, folder):
+    """The config as a user edits it: another type, other imports, no download."""
+    source = PACKAGES[package] / '.mim/configs/convnext' / name
+    child = folder / 'child.py'
+    child.write_text(
+        f"_base_ = ['{source}']\n"
+        "custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)\n"
+        "model = dict(backbone=dict(type='convnext_dense.ConvNeXt', init_cfg=None))\n"
+    )
+    return Config.fromfile(child)
 
 
 def detection_batch():
@@ -58,8 +63,8 @@ def segmentation_batch():
 
 
 @pytest.mark.parametrize(('package', 'name'), CONFIGS)
-def test_builds_with_the_backbones_type_replaced(package, name):
-    cfg = replaced(package, name)
+def test_builds_with_the_backbones_type_replaced(tmp_path, package, name):
+    cfg = replaced(package, name, tmp_path)
     init_default_scope(package)
     with torch.device('meta'):
         backbone = MODELS.build(cfg.model.backbone)
@@ -69,9 +74,9 @@ def test_builds_with_the_backbones_type_replaced(package, name):
 
 
 @pytest.mark.parametrize(('package', 'name'), CONFIGS)
-def test_takes_a_training_step(package, name):
+def test_takes_a_training_step(tmp_path, package, name):
     """The config's own model, heads and constructor; a depth of 27 blocks and XL's width fit in no test."""
-    cfg = replaced(package, name)
+    cfg = replaced(package, name, tmp_path)
     init_default_scope(package)
     # The config's widths and heads, at a quarter of the third stage's depth or less.
     with torch.device('meta'):

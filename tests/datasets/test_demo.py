@@ -89,11 +89,33 @@ def test_what_is_there_is_left(folder):
     assert all_files(folder) == before
 
 
-def test_another_specification_replaces_it(tmp_path):
-    make_demo_data(tmp_path, DemoSpec(num_train=3, num_val=1))
-    assert make_demo_data(tmp_path, DemoSpec(num_train=2, num_val=1))
-    assert len(list((tmp_path / 'coco/train2017').iterdir())) == 2
-    assert json.loads((tmp_path / 'demo_spec.json').read_text())['num_train'] == 2
+def test_another_specification_is_refused_and_nothing_is_lost(folder):
+    before = all_files(folder)
+    with pytest.raises(FileExistsError, match=r"'num_train': 12.*give another folder"):
+        make_demo_data(folder, DemoSpec(num_train=2, num_val=1))
+    assert all_files(folder) == before
+
+
+def test_what_an_older_version_drew_is_drawn_again(tmp_path):
+    spec = DemoSpec(num_train=2, num_val=1)
+    make_demo_data(tmp_path, spec)
+    fresh = all_files(tmp_path)
+    spec_file = tmp_path / 'demo_spec.json'
+    spec_file.write_text(json.dumps({**json.loads(spec_file.read_text()), 'generator': 'older'}))
+    assert make_demo_data(tmp_path, spec)
+    assert all_files(tmp_path) == fresh
+
+
+def test_an_interrupted_run_can_be_repeated(tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    spec = DemoSpec(num_train=2, num_val=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('convnext_dense.datasets.demo._coco_annotations', interrupt)
+        make_demo_data(tmp_path / 'demo', spec)
+    assert not (tmp_path / 'demo').exists()
+    assert make_demo_data(tmp_path / 'demo', spec)
 
 
 def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
@@ -105,7 +127,11 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
-    [(dict(num_val=0), 'num_val must be at least 1'), (dict(size=8), 'size must be at least 32')],
+    [
+        (dict(num_val=0), 'num_val must be at least 1'),
+        (dict(size=8), 'size must be at least 32'),
+        (dict(seed=-1), 'seed must be at least 0'),
+    ],
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from mmdet.engine.optimizers import LearningRateDecayOptimizerConstructor as MmdetConstructor
-from mmdet.models import ResNet, SwinTransformer
+from mmdet.models import CSPNeXt, Darknet, ResNet, SwinTransformer
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.engine.optimizers import LearningRateDecayOptimizerConstructor as MmsegConstructor
-from mmseg.models.backbones import MAE
+from mmseg.models.backbones import MAE, MSCAN, MixVisionTransformer
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.optim import LayerDecayOptimWrapperConstructor
@@ -123,6 +123,12 @@ class TestBesideMmengine:
             assert lr[f'{which}.head.weight'] == 1e-4
             assert lr[f'{which}.backbone.stages.3.0.gamma'] == pytest.approx(0.7e-4)
 
+    def test_a_parameter_that_modules_share_is_in_one_group_once(self):
+        model = Model(ConvNeXt('atto'))
+        model.other_head = torch.nn.Sequential(model.head)
+        params = [p for group in ours(model, decay_rate=0.7).values() for p in group['params']]
+        assert len(params) == len({id(p) for p in params}) == len(list(model.parameters()))
+
     def test_without_weight_decay(self, tiny):
         constructor = LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='SGD', lr=0.1)), dict(decay_rate=0.5))
         optimizer = constructor(tiny).optimizer
@@ -172,6 +178,22 @@ class TestOtherBackbones:
         assert scales['patch_embed.projection.weight'] == scales['cls_token'] == 0.5**4
         assert scales['layers.0.ln1.weight'] == 0.5**3
         assert scales['layers.2.ffn.layers.1.weight'] == 0.5
+
+    def test_only_the_blocks_of_a_mit_are_layers(self):
+        scales = self.scales(MixVisionTransformer(num_layers=[2, 2, 2, 2], num_heads=[1, 2, 4, 8]))
+        assert scales['layers.0.0.projection.weight'] == 0.5**9
+        assert scales['layers.0.1.0.norm1.weight'] == 0.5**8
+        assert scales['layers.0.2.weight'] == scales['layers.1.0.projection.weight'] == 0.5**7
+        assert scales['layers.3.1.1.norm1.weight'] == 0.5
+
+    def test_what_ends_the_last_stage_trains_with_it(self):
+        scales = self.scales(CSPNeXt(deepen_factor=0.33, widen_factor=0.25))
+        assert scales['stage4.2.attention.fc.weight'] == 0.5
+        assert scales['stem.0.conv.weight'] < scales['stage1.1.blocks.0.conv1.conv.weight']
+
+    def test_a_darknet_and_a_mscan_have_layers(self):
+        for backbone in (Darknet(53), MSCAN(embed_dims=[8, 16, 24, 32], depths=[1, 1, 1, 1])):
+            assert len(set(self.scales(backbone).values())) > 4
 
 
 class TestWrongSettings:

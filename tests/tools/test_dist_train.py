@@ -29,8 +29,12 @@ class Recorder(Hook):
 
 @pytest.mark.parametrize(
     ('config', 'options'),
-    [(DETECTOR, detector_options(1)), (SEGMENTER, segmenter_options(2))],
-    ids=['detector', 'segmenter'],
+    [
+        (DETECTOR, detector_options(1)),
+        (SEGMENTER, segmenter_options(2)),
+        (SEGMENTER, [*segmenter_options(2), "model.decode_head.norm_cfg={'type':'SyncBN','_delete_':True}"]),
+    ],
+    ids=['detector', 'segmenter', 'segmenter with SyncBN'],
 )
 def test_ranks_hold_the_same_weights_and_see_different_images(tmp_path, demo_data, config, options):
     (tmp_path / 'recorder.py').write_text(RECORDER)

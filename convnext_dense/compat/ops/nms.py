@@ -68,7 +68,8 @@ def softnms(
             lowered = 1 - iou if method == LINEAR else np.zeros_like(iou)
             weight = np.where(iou >= np.float32(iou_threshold), lowered, np.float32(1))
         score[alive] *= weight
-        alive = alive[score[alive] >= np.float32(min_score)]
+        # Not `>=`: a score of NaN, from boxes without area, is kept as compiled mmcv keeps it.
+        alive = alive[~(score[alive] < np.float32(min_score))]
     inds = torch.tensor(kept, dtype=torch.long)
     dets[: len(kept), :4] = boxes[inds]
     dets[: len(kept), 4] = dets.new_tensor(kept_scores)
