@@ -8,11 +8,9 @@ _base_ = [
 # Narrow heads and few proposals: full-size ones take seconds an iteration on two cores.
 channels = 64
 norm_cfg = dict(type='GN', num_groups=8)
-# The official deviation of 0.02 is for wider layers; these narrow linear ones would hardly pass a signal.
-init_cfg = [
-    dict(type='TruncNormal', layer='Conv2d', std=0.02),
-    dict(type='Kaiming', layer='Linear', distribution='normal'),
-]
+# The official deviation of 0.02 is for wider layers; these narrow linear ones would hardly pass a signal. Convolutions
+# keep PyTorch's own: with biases of zero, LayerNorm's gradient is huge where an image is padded or black.
+init_cfg = dict(type='Kaiming', layer='Linear', distribution='normal')
 model = dict(
     data_preprocessor=dict(pad_size_divisor=32),
     backbone=dict(

@@ -7,11 +7,9 @@ _base_ = [
 
 channels = 64
 norm_cfg = dict(type='GN', num_groups=8)
-# The official deviation of 0.02 is for wider layers; these narrow linear ones would hardly pass a signal.
-init_cfg = [
-    dict(type='TruncNormal', layer='Conv2d', std=0.02),
-    dict(type='Kaiming', layer='Linear', distribution='normal'),
-]
+# The official deviation of 0.02 is for wider layers; these narrow linear ones would hardly pass a signal. Convolutions
+# keep PyTorch's own: with biases of zero, LayerNorm's gradient is huge where an image is padded or black.
+init_cfg = dict(type='Kaiming', layer='Linear', distribution='normal')
 crop_size = (128, 128)
 # Four fifths of the pixels are background; training on the pixels that are still wrong finds the shapes sooner.
 sampler = dict(type='OHEMPixelSampler', thresh=0.7, min_kept=1000)

@@ -12,7 +12,7 @@ crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
-    dict(type='Resize', scale=crop_size, keep_ratio=True),
+    dict(type='mmseg.RandomCrop', crop_size=crop_size),
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -22,7 +22,6 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=crop_size, keep_ratio=True),
     dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
     dict(type='mmseg.PackSegInputs'),
 ]
