@@ -27,23 +27,26 @@ class Recorder(Hook):
 """
 
 
+SYNC_BN = "model = dict(decode_head=dict(norm_cfg=dict(_delete_=True, type='SyncBN')))\n"
+
+
 @pytest.mark.parametrize(
-    ('config', 'options'),
+    ('config', 'options', 'change'),
     [
-        (DETECTOR, detector_options(1)),
-        (SEGMENTER, segmenter_options(2)),
-        (SEGMENTER, [*segmenter_options(2), "model.decode_head.norm_cfg={'type':'SyncBN','_delete_':True}"]),
+        (DETECTOR, detector_options(1), ''),
+        (SEGMENTER, segmenter_options(2), ''),
+        (SEGMENTER, segmenter_options(2), SYNC_BN),
     ],
     ids=['detector', 'segmenter', 'segmenter with SyncBN'],
 )
-def test_ranks_hold_the_same_weights_and_see_different_images(tmp_path, demo_data, config, options):
+def test_ranks_hold_the_same_weights_and_see_different_images(tmp_path, demo_data, config, options, change):
     (tmp_path / 'recorder.py').write_text(RECORDER)
     (tmp_path / 'data').symlink_to(demo_data / 'data')
     child = tmp_path / 'child.py'
     child.write_text(
         f"_base_ = ['{config}']\n"
         "custom_imports = dict(imports=['convnext_dense', 'recorder'])\n"
-        "custom_hooks = [dict(type='mmengine.Recorder')]\n"
+        f"custom_hooks = [dict(type='mmengine.Recorder')]\n{change}"
     )
     result = subprocess.run(
         ['bash', ROOT / 'tools/dist_train.sh', child, '2', '--work-dir', tmp_path / 'run', '--cfg-options', *options],
