@@ -81,9 +81,13 @@ def check_data(cfg: Config, *splits: str) -> None:
         while 'dataset' in dataset:
             dataset, key = dataset['dataset'], f'{key}.dataset'
         _check_path(dataset, 'data_root', key)
-        evaluators = cfg.get(f'{split}_evaluator') or []
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        for evaluator in _evaluators(cfg, split):
             _check_path(evaluator, 'ann_file', f'{split}_evaluator')
+
+
+def _evaluators(cfg: Config, split: str) -> list[dict]:
+    evaluators = cfg.get(f'{split}_evaluator') or []
+    return evaluators if isinstance(evaluators, list) else [evaluators]
 
 
 def _check_path(holder: dict, name: str, key: str) -> None:
@@ -195,8 +199,7 @@ def enable_tta(cfg: Config) -> None:
         if cfg.tta_model.type == 'DetTTAModel':
             cfg.tta_model.type = 'convnext_dense.BoxTTAModel'
         cfg.setdefault('tta_pipeline', _flip_pipeline(dataset.pipeline))
-        evaluators = cfg.test_evaluator
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        for evaluator in _evaluators(cfg, 'test'):
             if 'segm' in evaluator.get('metric', []):
                 print_log("--tta: mmdet's merges boxes only; masks are not evaluated.", logger='current')
                 evaluator.metric = 'bbox'
