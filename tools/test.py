@@ -1,18 +1,18 @@
 """Evaluate a checkpoint of a detector or a segmenter."""
 
 import argparse
-import sys
 
 from mmengine.config import DictAction
 
 import convnext_dense.engine as engine
 from convnext_dense.engine.run import test
+from convnext_dense.errors import exit_on_usage_error
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
     parser.add_argument('--work-dir', help='folder for logs and metrics')
     parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
@@ -30,12 +30,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with exit_on_usage_error():
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
         test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
-    except engine.UsageError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == '__main__':

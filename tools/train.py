@@ -1,12 +1,12 @@
 """Train a detector or a segmenter."""
 
 import argparse
-import sys
 
 from mmengine.config import DictAction
 
 import convnext_dense.engine as engine
 from convnext_dense.engine.run import train
+from convnext_dense.errors import exit_on_usage_error
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with exit_on_usage_error():
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
         if args.amp:
             engine.enable_amp(cfg)
@@ -44,9 +44,6 @@ def main() -> None:
         if args.resume:
             engine.set_resume(cfg, args.resume)
         train(cfg)
-    except engine.UsageError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,4 @@ _base_ = [
     'mmdet::_base_/default_runtime.py',
 ]
 
-# The official ImageNet-1k weights.
-checkpoint_file = 'https://dl.fbaipublicfiles.com/convnext/convnext_tiny_1k_224_ema.pth'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=checkpoint_file)))
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k')))

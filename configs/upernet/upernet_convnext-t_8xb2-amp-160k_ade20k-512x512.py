@@ -5,12 +5,10 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
 ]
 
-# The official ImageNet-1k weights.
-checkpoint_file = 'https://dl.fbaipublicfiles.com/convnext/convnext_tiny_1k_224_ema.pth'
 crop_size = (512, 512)
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=checkpoint_file)),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k')),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(341, 341)),
 )
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.layers import GRN, build_norm
-from convnext_dense.registry import MODELS
+from convnext_dense.registry import MODELS, SCOPE
 
 
 class Arch(NamedTuple):
@@ -104,8 +105,9 @@ class ConvNeXt(BaseModule):
         frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
         gap_before_final_norm: Must be False: pooling to a vector is for classifiers.
         with_cp: Whether training recomputes each block in the backward pass to save memory.
-        init_cfg: mmengine's initialisation. Defaults to the official one: weights from a normal distribution of
-            deviation 0.02, cut at two deviations, and zero biases.
+        init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
+            `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
+            of deviation 0.02, cut at two deviations, and zero biases.
 
     Shape:
         - Input: (N, in_channels, H, W), H and W at least the stride of the last stage.
@@ -138,11 +140,12 @@ class ConvNeXt(BaseModule):
         'large': _doubling((3, 3, 27, 3), 192),
         'xlarge': _doubling((3, 3, 27, 3), 256),
         'huge': _doubling((3, 3, 27, 3), 352),
+        'xxlarge': _doubling((3, 4, 30, 3), 384),
     }
 
-    # Called with each state dict, and the prefix of the backbone's names in it, before it is loaded; `checkpoints/`
-    # adds what renames other libraries' weights.
-    state_dict_converters: list[Callable[[dict[str, Tensor], str], None]] = []
+    # Called with the backbone, each state dict, and the prefix of the backbone's names in it, before it is loaded;
+    # `checkpoints/` adds what renames other libraries' weights.
+    state_dict_converters: list[Callable[['ConvNeXt', dict[str, Tensor], str], None]] = []
 
     def __init__(
         self,
@@ -231,6 +234,11 @@ class ConvNeXt(BaseModule):
         self._freeze_stages()
         return self
 
+    def init_weights(self) -> None:
+        """Initialise by `init_cfg`. 'Pretrained' is this package's, which reads every public layout."""
+        with DefaultScope.overwrite_default_scope(SCOPE):
+            super().init_weights()
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
 
@@ -263,7 +271,7 @@ class ConvNeXt(BaseModule):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         for convert in self.state_dict_converters:
-            convert(state_dict, prefix)
+            convert(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _freeze_stages(self) -> None:

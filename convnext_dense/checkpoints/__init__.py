@@ -1,8 +1,13 @@
-"""Other people's weights: their layouts are recognised and renamed whenever a state dict is loaded."""
+"""Other people's weights: found, read, recognised, renamed and reported, whenever a ConvNeXt loads them."""
+
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.checkpoints.layouts import rename_to_official
+from convnext_dense.checkpoints.pretrained import Pretrained, convert_state_dict, load_pretrained
+from convnext_dense.checkpoints.sources import HUGGINGFACE, TIMM, WEB, load_from_anywhere, read_weights
 
-ConvNeXt.state_dict_converters.append(rename_to_official)
+ConvNeXt.state_dict_converters.append(convert_state_dict)
+# mmengine's `load_from`, `resume` and initialisers then read the same sources, with the same messages.
+CheckpointLoader.register_scheme(prefixes=('', *WEB, TIMM, HUGGINGFACE), loader=load_from_anywhere, force=True)
 
-__all__ = ['rename_to_official']
+__all__ = ['Pretrained', 'load_pretrained', 'read_weights']

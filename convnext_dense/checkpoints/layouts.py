@@ -1,54 +1,224 @@
-"""The layouts of ConvNeXt weights, as tables from their key names to the official repository's."""
+"""The key layouts of public ConvNeXt weights: one table each, from the official repository's names to theirs.
+
+A row is a pair of names. In braces stand the stage ``{s}``, the block ``{b}``, another index ``{i}``, a module
+``{m}`` and the parameter ``{p}``; the same letter stands for the same text on both sides. The first row that fits a
+name counts.
+"""
 
 import re
+from dataclasses import dataclass
+from functools import cached_property
 
-from torch import Tensor
-
-# What holds the weights in the official repository's files.
-OFFICIAL_WRAPPER = 'model'
-
-# mmpretrain's backbone, in the order of its blocks.
-MMPRETRAIN = (
-    (re.compile(r'\.depthwise_conv\.'), '.dwconv.'),
-    (re.compile(r'\.pointwise_conv([12])\.'), r'.pwconv\1.'),
-)
-# The official classifier's: its final norm is the last stage's output norm, and its head is of no use here.
-CLASSIFIER = (re.compile(r'^norm\.'), 'norm3.')
-CLASSIFIER_HEAD = re.compile(r'^head\.')
+FIELDS = {'s': r'\d+', 'b': r'\d+', 'i': r'\d+', 'm': r'\w+', 'p': r'\w+'}
 
 
-def rename_to_official(state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Rename a ConvNeXt's weights, of the official repository or mmpretrain, to the backbone's own names in place.
-
-    Pointwise convolutions that were saved as 1x1 convolutions become linear, and mmpretrain's flat GRN parameters get
-    the official shape.
+@dataclass(frozen=True)
+class Layout:
+    """How one library names the parameters of a ConvNeXt.
 
     Args:
-        state_dict: The weights, as a backbone or a whole model is given them. Names without `prefix` stay.
-        prefix: What the backbone's names begin with.
-
-    Example:
-        >>> import torch
-        >>> weights = {'stages.0.0.pointwise_conv1.weight': torch.rand(8, 2, 1, 1)}
-        >>> rename_to_official(weights, '')
-        >>> {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        {'stages.0.0.pwconv1.weight': (8, 2)}
+        name: The layout's name, for people.
+        rows: Pairs of an official name and this layout's, with fields in braces.
+        marks: This layout's names of one tensor in every block, which no other layout has: by them it is recognised.
+        dropped: Regular expressions of names that have no use in a backbone, each with what they are.
     """
-    if not prefix and isinstance(state_dict.get(OFFICIAL_WRAPPER), dict):
-        state_dict.update(state_dict.pop(OFFICIAL_WRAPPER))
-    for name in [name for name in state_dict if name.startswith(prefix)]:
-        own_name = name[len(prefix) :]
-        if CLASSIFIER_HEAD.match(own_name):
-            del state_dict[name]
-            continue
-        for pattern, official in (*MMPRETRAIN, CLASSIFIER):
-            own_name = pattern.sub(official, own_name)
-        state_dict[prefix + own_name] = _official_shape(own_name, state_dict.pop(name))
+
+    name: str
+    rows: tuple[tuple[str, str], ...]
+    marks: tuple[str, ...]
+    dropped: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def mark(self) -> re.Pattern:
+        """Matches a recognised name; its first group is what stands before the layout's own names."""
+        return re.compile('(.*?)(?:' + '|'.join(_pattern(mark, named=False) for mark in self.marks) + ')')
+
+    @cached_property
+    def _to_official(self) -> list[tuple[re.Pattern, str]]:
+        return [(re.compile(_pattern(theirs)), official) for official, theirs in self.rows]
+
+    @cached_property
+    def _from_official(self) -> list[tuple[re.Pattern, str]]:
+        return [(re.compile(_pattern(official)), theirs) for official, theirs in self.rows]
+
+    def to_official(self, name: str) -> str | None:
+        """Return the official repository's name for this layout's `name`, or None where it has none.
+
+        Example:
+            >>> TIMM.to_official('stages.2.blocks.8.mlp.fc1.weight')
+            'stages.2.8.pwconv1.weight'
+        """
+        return _translate(name, self._to_official)
+
+    def from_official(self, name: str) -> str | None:
+        """Return this layout's name for the official repository's `name`, or None where it has none.
+
+        Example:
+            >>> TIMM.from_official('norm3.bias')
+            'head.norm.bias'
+        """
+        return _translate(name, self._from_official)
+
+    def why_dropped(self, name: str) -> str | None:
+        """Return what this layout's `name` is, where a backbone has no use for it."""
+        return next((reason for pattern, reason in self.dropped if re.match(pattern, name)), None)
 
 
-def _official_shape(name: str, tensor: Tensor) -> Tensor:
-    if re.search(r'\.pwconv[12]\.weight$', name) and tensor.ndim == 4:
-        return tensor.flatten(1)
-    if re.search(r'\.grn\.(gamma|beta)$', name):
-        return tensor.view(1, 1, 1, -1)
-    return tensor
+def _pattern(template: str, named: bool = True) -> str:
+    pattern, seen = re.escape(template), set()
+    for field, values in FIELDS.items():
+        braced = re.escape(f'{{{field}}}')
+        if named and braced in pattern:
+            pattern = pattern.replace(braced, f'(?P<{field}>{values})', 1)
+            seen.add(field)
+        pattern = pattern.replace(braced, f'(?P={field})' if field in seen else values)
+    return pattern
+
+
+def _translate(name: str, rows: list[tuple[re.Pattern, str]]) -> str | None:
+    for pattern, template in rows:
+        if match := pattern.fullmatch(name):
+            return template.format(**match.groupdict())
+    return None
+
+
+CLASSIFIER = 'the classifier'
+HEAD = ((r'head\.', CLASSIFIER),)
+
+# facebookresearch/ConvNeXt, ConvNeXt-V2 and dinov3, and this package. A classifier's final norm is the last stage's.
+OFFICIAL = Layout(
+    'official',
+    rows=(
+        ('downsample_layers.{s}.{i}.{p}', 'downsample_layers.{s}.{i}.{p}'),
+        ('stages.{s}.{b}.gamma', 'stages.{s}.{b}.gamma'),
+        ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.{p}'),
+        ('norm{s}.{p}', 'norm{s}.{p}'),
+        ('norm3.{p}', 'norm.{p}'),
+    ),
+    marks=('stages.{s}.{b}.dwconv.weight',),
+    dropped=(*HEAD, (r'norms\.', 'copies of the final norm'), (r'projectors\.', 'projectors of distillation')),
+)
+
+# The encoder of ConvNeXt V2's pre-training, in MinkowskiEngine's sparse layers.
+FCMAE = Layout(
+    'official FCMAE, sparse',
+    rows=(
+        ('downsample_layers.0.{i}.{p}', 'downsample_layers.0.{i}.{p}'),
+        ('downsample_layers.{s}.{i}.{p}', 'downsample_layers.{s}.{i}.ln.{p}'),
+        ('downsample_layers.{s}.{i}.weight', 'downsample_layers.{s}.{i}.kernel'),
+        ('downsample_layers.{s}.{i}.{p}', 'downsample_layers.{s}.{i}.{p}'),
+        ('stages.{s}.{b}.dwconv.weight', 'stages.{s}.{b}.dwconv.kernel'),
+        ('stages.{s}.{b}.norm.{p}', 'stages.{s}.{b}.norm.ln.{p}'),
+        ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.linear.{p}'),
+        ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.{p}'),
+    ),
+    marks=('stages.{s}.{b}.dwconv.kernel',),
+)
+
+# mmpretrain and mmcls, and with them the ConvNeXt models of mmdet and mmseg.
+MMPRETRAIN = Layout(
+    'mmpretrain',
+    rows=(
+        ('downsample_layers.{s}.{i}.{p}', 'downsample_layers.{s}.{i}.{p}'),
+        ('stages.{s}.{b}.dwconv.{p}', 'stages.{s}.{b}.depthwise_conv.{p}'),
+        ('stages.{s}.{b}.pwconv{i}.{p}', 'stages.{s}.{b}.pointwise_conv{i}.{p}'),
+        ('stages.{s}.{b}.gamma', 'stages.{s}.{b}.gamma'),
+        ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.{p}'),
+        ('norm{s}.{p}', 'norm{s}.{p}'),
+    ),
+    marks=('stages.{s}.{b}.depthwise_conv.weight',),
+    dropped=HEAD,
+)
+
+# timm's ConvNeXt of every kind, DINOv3 and CLIP included, and open_clip, which wraps it as `visual.trunk.`. A trunk
+# for features has underscores; `norm_pre` is the final norm of models that pool after it.
+TIMM = Layout(
+    'timm',
+    rows=(
+        ('downsample_layers.0.{i}.{p}', 'stem.{i}.{p}'),
+        ('downsample_layers.0.{i}.{p}', 'stem_{i}.{p}'),
+        *(
+            row
+            for stages in ('stages.{s}', 'stages_{s}')
+            for row in (
+                ('downsample_layers.{s}.{i}.{p}', f'{stages}.downsample.{{i}}.{{p}}'),
+                ('stages.{s}.{b}.dwconv.{p}', f'{stages}.blocks.{{b}}.conv_dw.{{p}}'),
+                ('stages.{s}.{b}.norm.{p}', f'{stages}.blocks.{{b}}.norm.{{p}}'),
+                ('stages.{s}.{b}.pwconv{i}.{p}', f'{stages}.blocks.{{b}}.mlp.fc{{i}}.{{p}}'),
+                ('stages.{s}.{b}.grn.gamma', f'{stages}.blocks.{{b}}.mlp.grn.weight'),
+                ('stages.{s}.{b}.grn.beta', f'{stages}.blocks.{{b}}.mlp.grn.bias'),
+                ('stages.{s}.{b}.gamma', f'{stages}.blocks.{{b}}.gamma'),
+            )
+        ),
+        ('norm3.{p}', 'head.norm.{p}'),
+        ('norm3.{p}', 'norm_pre.{p}'),
+    ),
+    marks=('stages.{s}.blocks.{b}.conv_dw.weight', 'stages_{s}.blocks.{b}.conv_dw.weight'),
+    dropped=HEAD,
+)
+
+# torchvision's `features` are the stem and then, in turn, a stage and a downsampling.
+TORCHVISION = Layout(
+    'torchvision',
+    rows=(
+        *(
+            row
+            for s in range(4)
+            for row in (
+                (f'downsample_layers.{s}.{{i}}.{{p}}', f'features.{2 * s}.{{i}}.{{p}}'),
+                (f'stages.{s}.{{b}}.dwconv.{{p}}', f'features.{2 * s + 1}.{{b}}.block.0.{{p}}'),
+                (f'stages.{s}.{{b}}.norm.{{p}}', f'features.{2 * s + 1}.{{b}}.block.2.{{p}}'),
+                (f'stages.{s}.{{b}}.pwconv1.{{p}}', f'features.{2 * s + 1}.{{b}}.block.3.{{p}}'),
+                (f'stages.{s}.{{b}}.pwconv2.{{p}}', f'features.{2 * s + 1}.{{b}}.block.5.{{p}}'),
+                (f'stages.{s}.{{b}}.gamma', f'features.{2 * s + 1}.{{b}}.layer_scale'),
+            )
+        ),
+        ('norm3.{p}', 'classifier.0.{p}'),
+    ),
+    marks=('features.{s}.{b}.block.0.weight',),
+    dropped=((r'classifier\.2\.', CLASSIFIER),),
+)
+
+# transformers' ConvNext and ConvNextV2: models, classifiers, backbones and UperNet's.
+TRANSFORMERS = Layout(
+    'transformers',
+    rows=(
+        ('downsample_layers.0.0.{p}', 'embeddings.patch_embeddings.{p}'),
+        ('downsample_layers.0.1.{p}', 'embeddings.layernorm.{p}'),
+        ('downsample_layers.{s}.{i}.{p}', 'encoder.stages.{s}.downsampling_layer.{i}.{p}'),
+        ('stages.{s}.{b}.norm.{p}', 'encoder.stages.{s}.layers.{b}.layernorm.{p}'),
+        ('stages.{s}.{b}.gamma', 'encoder.stages.{s}.layers.{b}.layer_scale_parameter'),
+        ('stages.{s}.{b}.grn.gamma', 'encoder.stages.{s}.layers.{b}.grn.weight'),
+        ('stages.{s}.{b}.grn.beta', 'encoder.stages.{s}.layers.{b}.grn.bias'),
+        ('stages.{s}.{b}.{m}.{p}', 'encoder.stages.{s}.layers.{b}.{m}.{p}'),
+        *((f'norm{s}.{{p}}', f'hidden_states_norms.stage{s + 1}.{{p}}') for s in range(4)),
+        ('norm3.{p}', 'layernorm.{p}'),
+    ),
+    marks=('encoder.stages.{s}.layers.{b}.dwconv.weight',),
+    dropped=((r'classifier\.', CLASSIFIER),),
+)
+
+# transformers' DINOv3ConvNext. Newer versions have the stages in `model.`, and the final norm beside it.
+TRANSFORMERS_DINOV3 = Layout(
+    'transformers DINOv3',
+    rows=(
+        *(
+            row
+            for stages in ('model.stages.{s}', 'stages.{s}')
+            for row in (
+                ('downsample_layers.{s}.{i}.{p}', f'{stages}.downsample_layers.{{i}}.{{p}}'),
+                ('stages.{s}.{b}.dwconv.{p}', f'{stages}.layers.{{b}}.depthwise_conv.{{p}}'),
+                ('stages.{s}.{b}.norm.{p}', f'{stages}.layers.{{b}}.layer_norm.{{p}}'),
+                ('stages.{s}.{b}.pwconv{i}.{p}', f'{stages}.layers.{{b}}.pointwise_conv{{i}}.{{p}}'),
+                ('stages.{s}.{b}.gamma', f'{stages}.layers.{{b}}.gamma'),
+            )
+        ),
+        ('norm3.{p}', 'layer_norm.{p}'),
+    ),
+    marks=(
+        'model.stages.{s}.layers.{b}.depthwise_conv.weight',
+        'stages.{s}.layers.{b}.depthwise_conv.weight',
+    ),
+)
+
+LAYOUTS = (OFFICIAL, FCMAE, MMPRETRAIN, TIMM, TORCHVISION, TRANSFORMERS, TRANSFORMERS_DINOV3)

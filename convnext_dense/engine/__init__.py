@@ -7,11 +7,9 @@ from convnext_dense.engine.config import (
     set_resume,
 )
 from convnext_dense.engine.cpu_distributed import CPUDistributedDataParallel
-from convnext_dense.engine.errors import UsageError
 
 __all__ = [
     'CPUDistributedDataParallel',
-    'UsageError',
     'enable_amp',
     'enable_auto_scale_lr',
     'load_config',

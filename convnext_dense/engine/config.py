@@ -7,7 +7,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from convnext_dense.engine.errors import UsageError
+from convnext_dense.checkpoints.names import PUBLISHED
+from convnext_dense.errors import UsageError
 
 REMOTE = '://'
 # What PackDetInputs keeps unless told otherwise, as far as merging needs it.
@@ -145,8 +146,8 @@ def set_resume(cfg: Config, checkpoint: str) -> None:
 
 
 def check_checkpoint(checkpoint: str, where: str) -> None:
-    """Raise UsageError if `checkpoint` is a local file that is not there; `where` names the argument."""
-    if REMOTE not in checkpoint and not Path(checkpoint).is_file():
+    """Raise UsageError if `checkpoint` is neither a file, nor an address or a name; `where` names the argument."""
+    if REMOTE not in checkpoint and checkpoint not in PUBLISHED and not Path(checkpoint).is_file():
         raise UsageError(f'{where}: there is no file {checkpoint}.')
 
 

@@ -18,7 +18,8 @@ from convnext_dense.engine.config import (
     fit_to_device,
     save_pictures,
 )
-from convnext_dense.engine.errors import UsageError
+from convnext_dense.engine.evaluation_runner import EvaluationRunner
+from convnext_dense.errors import UsageError
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
 
@@ -78,21 +79,21 @@ def test(
     if out and not detects:
         cfg.test_evaluator.output_dir = out
         cfg.test_evaluator.keep_results = True
-    runner = _build_runner(cfg)
+    runner = _build_runner(cfg, EvaluationRunner)
     if out and detects:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
     return runner.test()
 
 
-def _build_runner(cfg: Config) -> Runner:
+def _build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
-    runner = Runner.from_cfg(device_cfg)
+    runner = runner.from_cfg(device_cfg)
     if is_main_process():
         # In place of what the runner wrote: the work dir's config is for any machine.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)

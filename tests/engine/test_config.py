@@ -4,8 +4,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from convnext_dense.engine import UsageError, enable_amp, enable_auto_scale_lr, load_config
+from convnext_dense.engine import enable_amp, enable_auto_scale_lr, load_config
 from convnext_dense.engine.config import check_data, enable_tta, fit_to_device, save_pictures
+from convnext_dense.errors import UsageError
 
 DETECTOR = 'configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py'
 SEGMENTER = 'configs/upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py'

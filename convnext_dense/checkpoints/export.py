@@ -1,0 +1,85 @@
+"""Writes a checkpoint's weights anew, in a layout of choice and without what only training needs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from convnext_dense.checkpoints.conversion import EXPORTS, from_official, to_official
+from convnext_dense.checkpoints.detection import find, flatten, measure
+from convnext_dense.checkpoints.files import check_new_file, write_file
+from convnext_dense.checkpoints.matching import listed, no_convnext
+from convnext_dense.checkpoints.sources import read_weights
+from convnext_dense.errors import CheckpointError
+
+# What OpenMMLab's models call their backbone.
+BACKBONE = 'backbone.'
+
+
+def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', backbone_only: bool = False) -> str:
+    """Write the ConvNeXt of any checkpoint to a new file, in another layout.
+
+    What is left is weights: optimizer, log and other copies are dropped. An OpenMMLab model stays whole in 'ours' and
+    'mmpretrain', with the rest of it as it is; 'timm' has room for its backbone only.
+
+    Args:
+        source: As in `read_weights`.
+        path: The new file, ending in .pth, .pt or .safetensors.
+        layout: 'ours' (the official names), 'mmpretrain' or 'timm'.
+        backbone_only: Whether the rest of a whole model is left out.
+
+    Returns:
+        A summary of what was written and what was left out.
+
+    Raises:
+        CheckpointError: If the source cannot be read or has no ConvNeXt, or the file cannot be written.
+
+    Example:
+        >>> print(convert_checkpoint('epoch_36.pth', 'detector.safetensors'))  # doctest: +SKIP
+    """
+    if layout not in EXPORTS:
+        raise CheckpointError(f'the layout must be one of {", ".join(EXPORTS)}; got {layout!r}.')
+    path = Path(path)
+    check_new_file(path)
+    checkpoint = read_weights(source)
+    tensors = flatten(checkpoint)
+    found = find(tensors)
+    if found is None:
+        raise CheckpointError(no_convnext(source, tensors))
+    official = to_official(tensors, found)
+    size = measure(official.weights)
+    weights, left = from_official(official.weights, EXPORTS[layout])
+    rest = {}
+    if found.prefix.endswith(BACKBONE) and layout != 'timm' and not backbone_only:
+        rest = _beside(tensors, found.prefix)
+    if rest or layout == 'mmpretrain':
+        weights = {BACKBONE + name: tensor for name, tensor in weights.items()}
+    meta = checkpoint.get('meta')
+    write_file(path, {**weights, **rest}, meta if isinstance(meta, Mapping) else None)
+    kept = f', with {len(rest)} of the rest of the model' if rest else ''
+    lines = [
+        f'{path}: {size} in the {layout} layout, {len(weights)} tensors{kept}; '
+        f'{path.stat().st_size / 1e6:.1f} MB, from {found.layout.name}.'
+    ]
+    gone = [
+        *left,
+        *official.unexpected,
+        *(name for name in official.dropped if _own_name(name, found.prefix) not in rest),
+    ]
+    if gone:
+        lines.append(f'left out: {listed(gone)}')
+    return '\n'.join(lines)
+
+
+def _own_name(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix.removesuffix(BACKBONE))
+
+
+def _beside(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors of the model whose backbone is at `prefix`, but for the backbone's."""
+    model = prefix.removesuffix(BACKBONE)
+    return {
+        name.removeprefix(model): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(model) and not name.startswith(prefix)
+    }

@@ -1,0 +1,138 @@
+"""Reads and writes checkpoint files, in PyTorch's format and in safetensors'."""
+
+import json
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from convnext_dense.errors import CheckpointError
+
+SAFETENSORS = '.safetensors'
+SUFFIXES = ('.pth', '.pt', SAFETENSORS)
+# Whose names and classes a detector or segmenter is for: what OpenMMLab's tools read of `meta`, as JSON.
+DATASET_META = 'dataset_meta'
+# What torch's loader raises on a file that is damaged, or none of its own: it follows what the bytes say.
+DAMAGED = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+
+def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.device = 'cpu') -> dict:
+    """Return a checkpoint file's content. Nothing in it is run: objects other than weights are refused.
+
+    Args:
+        path: A file of ``torch.save``, or one whose name ends in .safetensors.
+        mmap: Whether the weights are read from the file only when they are used. The file must not be changed then.
+        map_location: The device for the weights of PyTorch's files; mmap is for 'cpu'.
+
+    Returns:
+        What was saved; of safetensors, ``dict(state_dict=..., meta=...)``.
+
+    Raises:
+        CheckpointError: If there is no such file, or it is no checkpoint.
+
+    Example:
+        >>> import tempfile, torch
+        >>> with tempfile.NamedTemporaryFile(suffix='.pth') as file:
+        ...     torch.save({'norm.bias': torch.ones(2)}, file.name)
+        ...     read_file(file.name)
+        {'norm.bias': tensor([1., 1.])}
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'there is no checkpoint file {path}.')
+    if not path.stat().st_size:
+        raise CheckpointError(f'the checkpoint {path} is empty.')
+    content = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_torch(path, mmap, map_location)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
+    return content
+
+
+def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping | None = None) -> None:
+    """Write weights to a new file, whole or not at all.
+
+    Args:
+        path: The file, ending in .pth, .pt or .safetensors.
+        state_dict: The weights.
+        meta: The `meta` of an OpenMMLab checkpoint. Safetensors keeps its dataset's names only.
+
+    Raises:
+        CheckpointError: If the file is there already, has another ending, or cannot be written.
+    """
+    path = Path(path)
+    check_new_file(path)
+    meta = meta or {}
+    weights = {name: tensor.contiguous().clone() for name, tensor in state_dict.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            if path.suffix == SAFETENSORS:
+                names = {DATASET_META: json.dumps(meta[DATASET_META])} if DATASET_META in meta else {}
+                save_file(weights, temporary, metadata={'format': 'pt', **names})
+            else:
+                torch.save(dict(meta=dict(meta), state_dict=weights), temporary)
+            temporary.replace(path)
+    except OSError as error:
+        raise CheckpointError(f'{path} cannot be written: {error.strerror or error}.') from error
+
+
+def check_new_file(path: Path) -> None:
+    """Raise CheckpointError if weights cannot go to `path`: it is there, or its ending names no format."""
+    if path.exists():
+        raise CheckpointError(f'{path} is there already; remove it first, or give another name.')
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(f'{path}: the name of the output must end in one of {", ".join(SUFFIXES)}.')
+
+
+def _read_safetensors(path: Path) -> dict:
+    try:
+        with safe_open(path, framework='pt') as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            metadata = file.metadata() or {}
+        meta = {DATASET_META: json.loads(metadata[DATASET_META])} if DATASET_META in metadata else {}
+    except (SafetensorError, *DAMAGED) as error:
+        raise CheckpointError(f'the checkpoint {path} is damaged, or no safetensors file: {error}.') from error
+    return dict(state_dict=weights, meta=meta)
+
+
+def _read_torch(path: Path, mmap: bool, map_location: str | torch.device) -> object:
+    zipped = zipfile.is_zipfile(path)
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and zipped)
+    except DAMAGED as error:
+        refused = re.search(r"(?:GLOBAL|function|class) '?([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and refused:
+            raise CheckpointError(
+                f'the checkpoint {path} holds more than weights, {refused[1]}, which could run code; it was not '
+                'loaded. Where you trust it, save its state_dict alone, and load that.'
+            ) from error
+        reason = 'cut short' if not zipped and _begins_as_zip(path) else "damaged, or not one of PyTorch's"
+        raise CheckpointError(f'the checkpoint {path} is {reason} ({type(error).__name__} on reading it).') from error
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
