@@ -7,11 +7,12 @@ registers everything under the scope ``convnext_dense``. In a config::
     model = dict(backbone=dict(type='convnext_dense.ConvNeXt', arch='tiny'))
 """
 
-from convnext_dense.compat import allow_mmengine_globals, provide_mmcv_ext
+from convnext_dense.compat import allow_mmengine_globals, allow_new_transformers, provide_mmcv_ext
 
 # Before anything of mmcv's is imported: mmcv.ops looks for its extension at import.
 provide_mmcv_ext()
 allow_mmengine_globals()
+allow_new_transformers()
 
 from convnext_dense import backbones, checkpoints, engine, optim  # noqa: E402
 from convnext_dense.version import __version__  # noqa: E402

@@ -2,5 +2,6 @@
 
 from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
+from convnext_dense.compat.mmpretrain_import import allow_new_transformers
 
-__all__ = ['allow_mmengine_globals', 'provide_mmcv_ext']
+__all__ = ['allow_mmengine_globals', 'allow_new_transformers', 'provide_mmcv_ext']

@@ -14,6 +14,8 @@ MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs'
 PAIRS = {
     'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py': MMDET
     / 'convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    'cascade_mask_rcnn/cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py': MMDET
+    / 'convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
     'upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py': MMSEG
     / 'convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py',
 }
@@ -72,7 +74,15 @@ def test_equals_openmmlabs_key_by_key(ours):
 # From the papers' tables: learning rate, decay rate and type, layers, drop path.
 @pytest.mark.parametrize(
     ('config', 'recipe'),
-    zip(PAIRS, [(1e-4, 0.95, 'layer_wise', 6, 0.4), (1e-4, 0.9, 'stage_wise', 6, 0.4)], strict=True),
+    zip(
+        PAIRS,
+        [
+            (1e-4, 0.95, 'layer_wise', 6, 0.4),
+            (2e-4, 0.7, 'layer_wise', 6, 0.4),
+            (1e-4, 0.9, 'stage_wise', 6, 0.4),
+        ],
+        strict=True,
+    ),
 )
 def test_states_the_published_recipe(config, recipe):
     cfg = Config.fromfile(CONFIGS / config)
