@@ -4,7 +4,7 @@ import logging
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import PretrainedInit
+from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
@@ -79,6 +79,8 @@ class Pretrained(PretrainedInit):
             super().__call__(module)
             return
         load_pretrained(module, self.checkpoint, self.prefix, self.strict)
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
 
 
 def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix: str) -> None:

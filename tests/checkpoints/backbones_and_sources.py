@@ -1,0 +1,35 @@
+"""Backbones to load into, and models of other libraries to load from."""
+
+import torch
+
+from convnext_dense.backbones import ConvNeXt
+
+
+def v1(arch, **arguments):
+    return ConvNeXt(arch, **dict(layer_scale_init_value=1.0) | arguments)
+
+
+def v2(arch, **arguments):
+    return ConvNeXt(arch, use_grn=True, layer_scale_init_value=0.0, **arguments)
+
+
+def randomised(make):
+    """The model that `make` returns, every parameter with a value at which it matters."""
+    model = make()
+    for name, param in model.named_parameters():
+        torch.nn.init.normal_(param, mean=1.0 if param.ndim == 1 and 'bias' not in name else 0, std=0.2)
+    model.eval()
+    return model
+
+
+def without_output_norms(backbone):
+    """The backbone with the stages' outputs as they are, as classification libraries return them."""
+    for i in backbone.out_indices:
+        setattr(backbone, f'norm{i}', torch.nn.Identity())
+    return backbone.eval()
+
+
+def accounted(report):
+    """How many of the checkpoint's tensors the report speaks of."""
+    groups = (report.matched, report.unexpected, report.homeless, report.wrong_shape, *report.dropped.values())
+    return sum(map(len, groups))
