@@ -11,7 +11,7 @@ from convnext_dense.checkpoints.layouts import MMPRETRAIN, OFFICIAL, TIMM, Layou
 
 EXPORTS = {'ours': OFFICIAL, 'mmpretrain': MMPRETRAIN, 'timm': TIMM}
 OUTSIDE = 'outside the backbone'
-# The sizes of V1 whose pointwise convolutions are 1x1 convolutions in timm.
+# The sizes whose pointwise layers are 1x1 convolutions in timm.
 TIMM_CONV_MLP = ('atto', 'femto', 'pico', 'nano')
 
 
@@ -74,8 +74,7 @@ def from_official(weights: Mapping[str, Tensor], layout: Layout) -> tuple[dict[s
     """
     if layout is OFFICIAL:
         return dict(weights), []
-    size = measure(weights)
-    conv_mlp = layout is TIMM and not size.use_grn and size.arch in TIMM_CONV_MLP
+    conv_mlp = layout is TIMM and measure(weights).arch in TIMM_CONV_MLP
     exported, left = {}, []
     for name, tensor in weights.items():
         theirs = layout.from_official(name)

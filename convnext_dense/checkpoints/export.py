@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from convnext_dense.checkpoints.conversion import EXPORTS, from_official, to_official
-from convnext_dense.checkpoints.detection import find, flatten, measure
+from convnext_dense.checkpoints.conversion import EXPORTS, OUTSIDE, from_official, to_official
+from convnext_dense.checkpoints.detection import Found, find, flatten, measure
 from convnext_dense.checkpoints.files import check_new_file, write_file
-from convnext_dense.checkpoints.matching import listed, no_convnext
+from convnext_dense.checkpoints.matching import listed, modules, no_convnext
 from convnext_dense.checkpoints.sources import read_weights
 from convnext_dense.errors import CheckpointError
 
@@ -51,7 +51,7 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     weights, left = from_official(official.weights, EXPORTS[layout])
     rest = {}
     if found.prefix.endswith(BACKBONE) and layout != 'timm' and not backbone_only:
-        rest = _beside(tensors, found.prefix)
+        rest = _beside(tensors, found)
     if rest or layout == 'mmpretrain':
         weights = {BACKBONE + name: tensor for name, tensor in weights.items()}
     meta = checkpoint.get('meta')
@@ -61,25 +61,25 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
         f'{path}: {size} in the {layout} layout, {len(weights)} tensors{kept}; '
         f'{path.stat().st_size / 1e6:.1f} MB, from {found.layout.name}.'
     ]
-    gone = [
-        *left,
-        *official.unexpected,
-        *(name for name in official.dropped if _own_name(name, found.prefix) not in rest),
-    ]
+    gone = [*left, *official.unexpected, *(name for name, why in official.dropped.items() if why != OUTSIDE)]
     if gone:
         lines.append(f'left out: {listed(gone)}')
+    beside = [name for name, why in official.dropped.items() if why == OUTSIDE and _own_name(name, found) not in rest]
+    if beside:
+        lines.append(f'left out beside the backbone: {modules(beside, found.prefix)}')
     return '\n'.join(lines)
 
 
-def _own_name(name: str, prefix: str) -> str:
-    return name.removeprefix(prefix.removesuffix(BACKBONE))
+def _own_name(name: str, found: Found) -> str:
+    """Return a name in the checkpoint as the whole model has it."""
+    return name.removeprefix(found.prefix.removesuffix(BACKBONE))
 
 
-def _beside(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors of the model whose backbone is at `prefix`, but for the backbone's."""
-    model = prefix.removesuffix(BACKBONE)
+def _beside(tensors: Mapping[str, Tensor], found: Found) -> dict[str, Tensor]:
+    """Return the tensors of the model whose backbone was found, but for the backbone's."""
+    model = found.prefix.removesuffix(BACKBONE)
     return {
-        name.removeprefix(model): tensor
+        _own_name(name, found): tensor
         for name, tensor in tensors.items()
-        if name.startswith(model) and not name.startswith(prefix)
+        if name.startswith(model) and not name.startswith(found.prefix)
     }

@@ -105,7 +105,7 @@ class LoadReport:
         if self.inflated:
             lines.append(f'  adapted            the stem, from {self.inflated} input channels')
         for reason, names in self.dropped.items():
-            what = _modules(names, self.prefix) if reason == OUTSIDE else listed(names)
+            what = modules(names, self.prefix) if reason == OUTSIDE else listed(names)
             lines.append(f'  dropped on purpose {reason}: {what}')
         rows = (
             ('newly initialised', self.new),
@@ -206,7 +206,7 @@ def listed(names: Iterable[str]) -> str:
     return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
 
 
-def _modules(names: Iterable[str], prefix: str) -> str:
+def modules(names: Iterable[str], prefix: str) -> str:
     """Return the modules beside the one at `prefix` that the names belong to, with how many tensors each has."""
     counts = Counter()
     for name in names:

@@ -97,7 +97,10 @@ def _download(address: str) -> Path:
 
 
 def _timm_address(name: str) -> str:
-    cfg = get_pretrained_cfg(name)
+    try:
+        cfg = get_pretrained_cfg(name)
+    except RuntimeError:
+        cfg = None
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
         raise CheckpointError(f'timm://{name}: this version of timm knows no weights of that name.')
     file = f'/{cfg.hf_hub_filename}' if cfg.hf_hub_filename else ''
@@ -125,6 +128,8 @@ def _read_hub(repository: str, filenames: Sequence[str], copy: Path) -> dict:
 
 def _torchvision_address(name: str) -> str:
     addresses = get_torchvision_models()
+    if '.' not in name:
+        name = f'{name}.default'
     if name not in addresses:
         similar = difflib.get_close_matches(name, addresses, n=3)
         raise CheckpointError(

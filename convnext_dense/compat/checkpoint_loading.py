@@ -1,5 +1,6 @@
-"""Lets torch's safe loader (`weights_only=True`, the default since torch 2.6) read mmengine's training checkpoints."""
+"""Lets torch's safe loader (`weights_only=True`, the default since torch 2.6) read training checkpoints."""
 
+import argparse
 import pickle
 
 import numpy as np
@@ -12,8 +13,9 @@ HISTORY_BUFFER_METHODS = ('min', 'max', 'mean', 'current')
 def allow_mmengine_globals() -> None:
     """Add what mmengine pickles into a checkpoint (log histories in numpy arrays) to torch's allow-list.
 
-    With it, ``--resume`` and ``load_from`` work with `weights_only` left on. A checkpoint that pickles anything else,
-    code that would run included, is still refused by torch, by name.
+    With it, ``--resume`` and ``load_from`` work with `weights_only` left on. So do the training checkpoints of the
+    official repositories, which hold their command line's arguments. A checkpoint that pickles anything else, code that
+    would run included, is still refused by torch, by name.
 
     Example:
         >>> from convnext_dense.compat import allow_mmengine_globals
@@ -22,6 +24,7 @@ def allow_mmengine_globals() -> None:
     torch.serialization.add_safe_globals(
         [
             (_history_buffer_method, 'builtins.getattr'),
+            argparse.Namespace,
             HistoryBuffer,
             MessageHub,
             *_numpy_globals(),

@@ -3,9 +3,10 @@
 import importlib
 import importlib.util
 import sys
+from pathlib import Path
 
-# What mmpretrain's language models take from transformers, which has moved it since.
-MOVED = ('apply_chunking_to_forward', 'find_pruneable_heads_and_indices', 'prune_linear_layer')
+# What mmpretrain's language models import from transformers.modeling_utils, which lacks it since.
+MOVED = 'find_pruneable_heads_and_indices'
 
 
 def allow_new_transformers() -> None:
@@ -17,9 +18,10 @@ def allow_new_transformers() -> None:
         >>> from convnext_dense.compat import allow_new_transformers
         >>> allow_new_transformers()
     """
-    if 'mmpretrain.models' in sys.modules or not all(map(importlib.util.find_spec, ('mmpretrain', 'transformers'))):
+    transformers = importlib.util.find_spec('transformers')
+    if 'mmpretrain.models' in sys.modules or not transformers or not importlib.util.find_spec('mmpretrain'):
         return
-    dependency = importlib.import_module('mmpretrain.utils.dependency')
-    modeling = importlib.import_module('transformers.modeling_utils')
-    if not all(hasattr(modeling, name) for name in MOVED):
-        dependency.WITH_MULTIMODAL = False
+    # Read, for its import takes seconds.
+    modeling = Path(transformers.submodule_search_locations[0], 'modeling_utils.py')
+    if MOVED not in modeling.read_text(encoding='utf-8'):
+        importlib.import_module('mmpretrain.utils.dependency').WITH_MULTIMODAL = False

@@ -1,0 +1,230 @@
+"""Where weights come from, over a server on this machine that stands for the web and for Hugging Face."""
+
+import os
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from backbones_and_sources import v1
+from mmengine.runner import load_checkpoint
+from safetensors.torch import save_file
+
+from convnext_dense.checkpoints import load_pretrained, read_weights, sources
+from convnext_dense.checkpoints.names import PUBLISHED, Published
+from convnext_dense.errors import CheckpointError
+
+INSPECT = Path(__file__).resolve().parents[2] / 'tools' / 'inspect_checkpoint.py'
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves files, with the headers that Hugging Face's client asks for."""
+
+    def end_headers(self):
+        self.send_header('X-Repo-Commit', '0' * 40)
+        self.send_header('ETag', '"1"')
+        super().end_headers()
+
+    def send_error(self, code, *message):
+        self.send_response(code)
+        self.send_header('X-Error-Code', 'EntryNotFound')
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *message):
+        pass
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A folder, and the address at which it is served."""
+    folder = tmp_path / 'web'
+    folder.mkdir()
+    server = ThreadingHTTPServer(('127.0.0.1', 0), lambda *arguments: Handler(*arguments, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """PyTorch's folder of downloads."""
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    return tmp_path / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def weights():
+    torch.manual_seed(1)
+    return {name: torch.randn_like(tensor) for name, tensor in v1('atto').state_dict().items()}
+
+
+def assert_loads(source, weights):
+    ours = v1('atto')
+    load_pretrained(ours, source)
+    assert torch.equal(ours.stages[0][0].dwconv.weight, weights['stages.0.0.dwconv.weight'])
+
+
+def inspect(source, home, **environment):
+    """Run the tool in a process of its own: Hugging Face's client reads its environment once."""
+    environment |= dict(HF_HOME=str(home / 'hf'), TORCH_HOME=str(home / 'torch'), HF_HUB_DISABLE_XET='1')
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', INSPECT, source],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+class TestWeb:
+    def test_an_address_is_fetched_once_and_kept(self, web, weights, cache):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        assert_loads(f'{address}/a.pth?download=1', weights)
+        (folder / 'a.pth').unlink()
+        assert (cache / 'a.pth').is_file()
+        assert_loads(f'{address}/a.pth', weights)
+
+    def test_safetensors_are_fetched_too(self, web, weights):
+        folder, address = web
+        save_file(weights, folder / 'a.safetensors')
+        assert_loads(f'{address}/a.safetensors', weights)
+
+    def test_a_file_whose_digest_is_not_the_names_is_refused(self, web, weights, cache):
+        folder, address = web
+        torch.save(weights, folder / 'a-01234567.pth')
+        with pytest.raises(CheckpointError, match='invalid hash value'):
+            read_weights(f'{address}/a-01234567.pth')
+        assert not list(cache.glob('*'))
+
+    def test_an_absent_file_says_where_to_put_it(self, web, cache):
+        _, address = web
+        with pytest.raises(CheckpointError) as error:
+            read_weights(f'{address}/b.pth')
+        for part in (f'b.pth could not be fetched from {address}/b.pth', '404', f'put it at {cache / "b.pth"}'):
+            assert part in str(error.value)
+
+    def test_no_network_says_so(self):
+        with pytest.raises(CheckpointError, match=r'c\.pth could not be fetched from http://127\.0\.0\.1:9/c\.pth'):
+            read_weights('http://127.0.0.1:9/c.pth')
+
+
+class TestHub:
+    """timm:// and huggingface://, by timm's own hub code."""
+
+    @pytest.mark.parametrize(
+        ('source', 'repository', 'file'),
+        [
+            ('timm://convnext_atto.d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
+            ('convnext_atto_d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
+            ('huggingface://org/name', 'org/name', 'model.safetensors'),
+            ('huggingface://org/name', 'org/name', 'pytorch_model.bin'),
+            ('huggingface://org/name/sub/x.safetensors', 'org/name', 'sub/x.safetensors'),
+        ],
+    )
+    def test_fetches_a_repositorys_weights(self, source, repository, file, web, weights, tmp_path):
+        folder, address = web
+        path = folder / repository / 'resolve' / 'main' / file
+        path.parent.mkdir(parents=True)
+        (save_file if path.suffix == '.safetensors' else torch.save)(weights, path)
+        result = inspect(source, tmp_path, HF_ENDPOINT=address)
+        assert result.returncode == 0, result.stderr[-3000:]
+        assert f'Weights of ConvNeXt V1 atto from {source}' in result.stdout
+
+    def test_no_network_says_what_from_where_and_where_to_put_it(self, weights, tmp_path):
+        result = inspect('timm://convnext_tiny.dinov3_lvd1689m', tmp_path, HF_HUB_OFFLINE='1')
+        assert result.returncode == 2
+        assert 'Traceback' not in result.stderr
+        file = tmp_path / 'torch/hub/checkpoints/timm--convnext_tiny.dinov3_lvd1689m.safetensors'
+        for part in (
+            'the weights of timm/convnext_tiny.dinov3_lvd1689m could not be fetched',
+            'https://huggingface.co/timm/convnext_tiny.dinov3_lvd1689m',
+            f'put the safetensors file at {file}',
+        ):
+            assert part in result.stderr
+
+    def test_a_file_put_there_is_used(self, weights, cache):
+        cache.mkdir(parents=True)
+        save_file(weights, cache / 'timm--convnext_atto.d2_in1k.safetensors')
+        assert_loads('timm://convnext_atto.d2_in1k', weights)
+
+    def test_a_name_that_timm_does_not_know(self):
+        with pytest.raises(CheckpointError, match='timm knows no weights of that name'):
+            read_weights('timm://convnext_tiny.imaginary')
+
+
+class TestNames:
+    def test_name_their_licence_and_address(self, web, weights, monkeypatch):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        printed = []
+        monkeypatch.setitem(PUBLISHED, 'convnext_atto_test', Published(f'{address}/a.pth', 'MIT'))
+        monkeypatch.setattr(sources, 'print_log', lambda text, **_: printed.append(text))
+        assert_loads('convnext_atto_test', weights)
+        assert printed == [f'convnext_atto_test: weights from {address}/a.pth, licence MIT.']
+
+    def test_a_file_of_that_name_comes_first(self, weights, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        torch.save(weights, 'convnext_tiny_in1k')
+        assert_loads('convnext_tiny_in1k', weights)
+
+    def test_a_wrong_name_shows_similar_ones(self):
+        with pytest.raises(CheckpointError, match=r'no checkpoint file convnext_tiny_in2k.*convnext_tiny_in22k'):
+            read_weights('convnext_tiny_in2k')
+
+    def test_every_weight_of_timms_is_in_the_table(self):
+        """But for those of architectures that are not ConvNeXt's: overlapping stems, RMSNorm, and tests."""
+        known = {each.address.removeprefix('timm://') for each in PUBLISHED.values()}
+        files = {each.address for each in PUBLISHED.values()}
+        for name in timm.list_pretrained(['convnext_*', 'convnextv2_*']):
+            if not any(part in name for part in ('_ols', '_rms')):
+                assert name in known or timm.models.get_pretrained_cfg(name).url in files, name
+
+    def test_timm_names_and_torchvision_names_exist(self):
+        for each in PUBLISHED.values():
+            if each.address.startswith('timm://'):
+                assert timm.models.get_pretrained_cfg(each.address.removeprefix('timm://')).hf_hub_id
+            elif each.address.startswith('torchvision://'):
+                assert sources._torchvision_address(each.address.removeprefix('torchvision://'))
+
+    def test_licences_are_timms_where_timm_states_more(self):
+        for name, stated in (('convnext_tiny_dinov3', 'dinov3-license'), ('convnextv2_tiny_fcmae', 'cc-by-nc-4.0')):
+            ours = PUBLISHED[name].licence.lower().replace(' ', '-')
+            assert ours == stated
+        assert timm.models.get_pretrained_cfg('convnext_tiny.dinov3_lvd1689m').license == 'dinov3-license'
+        assert timm.models.get_pretrained_cfg('convnextv2_tiny.fcmae').license == 'cc-by-nc-4.0'
+
+
+class TestTorchvision:
+    @pytest.mark.parametrize('name', ['convnext_tiny', 'convnext_tiny.imagenet1k_v1'])
+    def test_is_its_own_address(self, name, cache):
+        cache.mkdir(parents=True)
+        address = torchvision.models.ConvNeXt_Tiny_Weights.IMAGENET1K_V1.url
+        model = torchvision.models.convnext_tiny()
+        torch.save(model.state_dict(), cache / Path(address).name)
+        ours = v1('tiny')
+        load_pretrained(ours, f'torchvision://{name}')
+        assert torch.equal(ours.norm3.bias, model.classifier[0].bias)
+
+    def test_a_wrong_name(self):
+        with pytest.raises(CheckpointError, match=r'torchvision has no weights of that name.*convnext_tiny'):
+            read_weights('torchvision://convnext_tony')
+
+
+def test_load_from_reads_safetensors_and_names_of_no_file(weights, tmp_path):
+    """As mmengine's runner does."""
+    save_file({f'backbone.{name}': t for name, t in weights.items()}, tmp_path / 'x.safetensors')
+    model = torch.nn.ModuleDict(dict(backbone=v1('atto')))
+    load_checkpoint(model, str(tmp_path / 'x.safetensors'))
+    assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
+    with pytest.raises(CheckpointError, match=r'there is no checkpoint file nowhere\.pth'):
+        load_checkpoint(model, 'nowhere.pth')
