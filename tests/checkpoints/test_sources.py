@@ -1,8 +1,5 @@
 """Where weights come from, over a server on this machine that stands for the web and for Hugging Face."""
 
-import os
-import subprocess
-import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +9,7 @@ import timm
 import torch
 import torchvision
 from backbones_and_sources import v1
+from huggingface_hub import constants
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
@@ -73,16 +71,15 @@ def assert_loads(source, weights):
     assert torch.equal(ours.stages[0][0].dwconv.weight, weights['stages.0.0.dwconv.weight'])
 
 
-def inspect(source, home, **environment):
-    """Run the tool in a process of its own: Hugging Face's client reads its environment once."""
-    environment |= dict(HF_HOME=str(home / 'hf'), TORCH_HOME=str(home / 'torch'), HF_HUB_DISABLE_XET='1')
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', INSPECT, source],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def hub(web, tmp_path, monkeypatch):
+    """The served folder, as Hugging Face's client sees it, with an empty cache."""
+    folder, address = web
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    monkeypatch.setattr(constants, 'ENDPOINT', address)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hf'))
+    return folder
 
 
 class TestWeb:
@@ -131,26 +128,27 @@ class TestHub:
             ('huggingface://org/name/sub/x.safetensors', 'org/name', 'sub/x.safetensors'),
         ],
     )
-    def test_fetches_a_repositorys_weights(self, source, repository, file, web, weights, tmp_path):
-        folder, address = web
-        path = folder / repository / 'resolve' / 'main' / file
+    def test_fetches_a_repositorys_weights(self, source, repository, file, hub, weights):
+        path = hub / repository / 'resolve' / 'main' / file
         path.parent.mkdir(parents=True)
         (save_file if path.suffix == '.safetensors' else torch.save)(weights, path)
-        result = inspect(source, tmp_path, HF_ENDPOINT=address)
-        assert result.returncode == 0, result.stderr[-3000:]
-        assert f'Weights of ConvNeXt V1 atto from {source}' in result.stdout
+        assert_loads(source, weights)
 
-    def test_no_network_says_what_from_where_and_where_to_put_it(self, weights, tmp_path):
-        result = inspect('timm://convnext_tiny.dinov3_lvd1689m', tmp_path, HF_HUB_OFFLINE='1')
+    def test_an_absent_repository_says_what_from_where_and_where_to_put_it(self, hub, cache):
+        with pytest.raises(CheckpointError) as error:
+            read_weights('huggingface://org/other')
+        for part in (
+            'the weights of org/other could not be fetched from https://huggingface.co/org/other',
+            f'put the safetensors file at {cache / "org--other.safetensors"}',
+        ):
+            assert part in str(error.value)
+
+    def test_no_network_is_one_sentence_of_the_tools(self, run_tool, tmp_path):
+        environment = dict(HF_HUB_OFFLINE='1', HF_HOME=str(tmp_path), TORCH_HOME=str(tmp_path))
+        result = run_tool(INSPECT, 'timm://convnext_tiny.dinov3_lvd1689m', **environment)
         assert result.returncode == 2
         assert 'Traceback' not in result.stderr
-        file = tmp_path / 'torch/hub/checkpoints/timm--convnext_tiny.dinov3_lvd1689m.safetensors'
-        for part in (
-            'the weights of timm/convnext_tiny.dinov3_lvd1689m could not be fetched',
-            'https://huggingface.co/timm/convnext_tiny.dinov3_lvd1689m',
-            f'put the safetensors file at {file}',
-        ):
-            assert part in result.stderr
+        assert 'the weights of timm/convnext_tiny.dinov3_lvd1689m could not be fetched' in result.stderr
 
     def test_a_file_put_there_is_used(self, weights, cache):
         cache.mkdir(parents=True)
