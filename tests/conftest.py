@@ -23,6 +23,33 @@ def _seed() -> None:
     np.random.seed(0)
 
 
+class Opens:
+    """Pickles to a call that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return open, (str(self.path), 'w')
+
+
+@pytest.fixture
+def code():
+    """Return an object whose pickle, when read, makes a file at the given path."""
+    return Opens
+
+
+@pytest.fixture
+def save(tmp_path: Path):
+    """Save a checkpoint as its publisher does, and return its path."""
+
+    def save_as(content: object, name: str = 'weights.pth') -> str:
+        torch.save(content, tmp_path / name)
+        return str(tmp_path / name)
+
+    return save_as
+
+
 @pytest.fixture(scope='session')
 def goldens() -> dict[str, torch.Tensor]:
     """Outputs of compiled mmcv 2.1.0; tests/goldens/README.md says of which calls."""

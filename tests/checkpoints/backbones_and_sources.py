@@ -22,6 +22,11 @@ def randomised(make):
     return model
 
 
+def random_state(model):
+    """A state dict of the model's names and shapes, with random values."""
+    return {name: torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
+
+
 def without_output_norms(backbone):
     """The backbone with the stages' outputs as they are, as classification libraries return them."""
     for i in backbone.out_indices:

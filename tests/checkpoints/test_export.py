@@ -4,7 +4,7 @@ import mmpretrain.models
 import pytest
 import timm
 import torch
-from backbones_and_sources import v1, v2
+from backbones_and_sources import random_state, v1, v2
 from safetensors.torch import load_file
 
 from convnext_dense.checkpoints import load_pretrained
@@ -13,10 +13,6 @@ from convnext_dense.checkpoints.files import read_file
 from convnext_dense.errors import CheckpointError
 
 ARCHS = [(v1, 'atto'), (v1, 'tiny'), (v2, 'atto'), (v2, 'nano')]
-
-
-def random_state(model):
-    return {name: torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
 
 
 def is_earlier_norm(name):

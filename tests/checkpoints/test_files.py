@@ -20,16 +20,6 @@ def assert_same(one, other):
         assert torch.equal(tensor, other[name])
 
 
-class Opens:
-    """Pickles to a call that makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), 'w')
-
-
 class TestReading:
     @pytest.mark.parametrize('zipped', [True, False])
     @pytest.mark.parametrize('suffix', ['.pth', '.pt', '.bin'])
@@ -86,13 +76,13 @@ class TestBadFiles:
         assert f'holds a {type(content).__name__}' in self.refused(tmp_path / 'x.pth')
 
     @pytest.mark.parametrize('save', [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
-    def test_code_is_refused_and_does_not_run(self, save, tmp_path):
-        save({'state_dict': Opens(tmp_path / 'ran')}, tmp_path / 'x.pth')
+    def test_code_is_refused_and_does_not_run(self, save, code, tmp_path):
+        save({'state_dict': code(tmp_path / 'ran')}, tmp_path / 'x.pth')
         self.refused(tmp_path / 'x.pth')
         assert not (tmp_path / 'ran').exists()
 
-    def test_code_is_named(self, tmp_path):
-        torch.save({'state_dict': Opens(tmp_path / 'ran')}, tmp_path / 'x.pth')
+    def test_code_is_named(self, code, tmp_path):
+        torch.save({'state_dict': code(tmp_path / 'ran')}, tmp_path / 'x.pth')
         assert 'open, which could run code' in self.refused(tmp_path / 'x.pth')
 
     def test_a_whole_pickled_module_is_refused_with_what_to_do(self, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from backbones_and_sources import accounted, v1, v2
+from backbones_and_sources import accounted, random_state, v1, v2
 from mmengine.runner import load_checkpoint
 from torch import nn
 
@@ -19,10 +19,6 @@ STEM = 'downsample_layers.0.0.weight'
 def weights():
     """A ConvNeXt V1 atto in the official layout, without output norms as from a classifier."""
     return {name: t for name, t in random_state(v1('atto')).items() if not name.startswith('norm')}
-
-
-def random_state(model):
-    return {name: torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
 
 
 class TestWrappers:

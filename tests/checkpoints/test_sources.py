@@ -8,7 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from backbones_and_sources import v1
+from backbones_and_sources import random_state, v1
 from huggingface_hub import constants
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
@@ -62,7 +62,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def weights():
     torch.manual_seed(1)
-    return {name: torch.randn_like(tensor) for name, tensor in v1('atto').state_dict().items()}
+    return random_state(v1('atto'))
 
 
 def assert_loads(source, weights):

@@ -31,18 +31,8 @@ def test_numpy_scalars_survive(tmp_path):
     assert round_trip(content, tmp_path / 'scalars.pth') == content
 
 
-class Opens:
-    """Pickles to a call that makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), 'w')
-
-
-def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path):
-    torch.save({'state_dict': Opens(tmp_path / 'ran')}, tmp_path / 'bad.pth')
+def test_code_in_a_checkpoint_is_refused_and_does_not_run(code, tmp_path):
+    torch.save({'state_dict': code(tmp_path / 'ran')}, tmp_path / 'bad.pth')
     with pytest.raises(pickle.UnpicklingError, match='open'):
         torch.load(tmp_path / 'bad.pth')
     assert not (tmp_path / 'ran').exists()
