@@ -22,7 +22,7 @@ def main() -> None:
         if args.names:
             print(published_table())
             return
-        backbone = engine.load_config(args.config).model.backbone if args.config else None
+        backbone = engine.load_config(args.config).model.get('backbone', {'type': 'none'}) if args.config else None
         print(inspect_checkpoint(args.checkpoint, backbone))
 
 

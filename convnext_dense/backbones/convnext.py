@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import DefaultScope
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -166,7 +165,7 @@ class ConvNeXt(BaseModule):
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
         ),
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(_own_pretrained(init_cfg))
         if gap_before_final_norm:
             raise ValueError(
                 'gap_before_final_norm must be False: True pools each map to a vector, which only a classifier can use.'
@@ -234,11 +233,6 @@ class ConvNeXt(BaseModule):
         self._freeze_stages()
         return self
 
-    def init_weights(self) -> None:
-        """Initialise by `init_cfg`. 'Pretrained' is this package's, which reads every public layout."""
-        with DefaultScope.overwrite_default_scope(SCOPE):
-            super().init_weights()
-
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
 
@@ -279,6 +273,15 @@ class ConvNeXt(BaseModule):
             for module in (self.downsample_layers[i], self.stages[i]):
                 module.eval()
                 module.requires_grad_(False)
+
+
+def _own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+    """Have 'Pretrained' be this package's, which reads every public layout; its name must stay for mmengine's order."""
+    if isinstance(init_cfg, list):
+        return [_own_pretrained(each) for each in init_cfg]
+    if init_cfg and init_cfg.get('type') == 'Pretrained':
+        return {**init_cfg, '_scope_': SCOPE}
+    return init_cfg
 
 
 def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:

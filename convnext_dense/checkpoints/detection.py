@@ -1,8 +1,8 @@
 """Finds a ConvNeXt among the tensors of a checkpoint: its layout, where it stands, and its size."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -74,15 +74,18 @@ def flatten(checkpoint: Mapping, prefix: str = '') -> dict[str, Tensor]:
     return tensors
 
 
-def find(names: Mapping[str, Tensor], hint: str | None = None) -> Found | None:
+def find(names: Iterable[str], prefix: str | None = None) -> Found | None:
     """Return the layout and the prefix of the ConvNeXt among `names`, or None where there is none.
 
     Every block has a tensor that says its layout, so that one missing tensor hides nothing. Of several ConvNeXts,
     averaged weights (`model_ema`, `teacher`) come first, then the one with the most blocks.
 
     Args:
-        names: Tensors by name, as `flatten` returns them.
-        hint: A prefix to prefer where it is there.
+        names: Names of tensors, as `flatten` returns them.
+        prefix: What stands before the names of the one to choose, if there are several: all of it, or some modules.
+
+    Raises:
+        CheckpointError: If there are several, and none of that prefix.
 
     Example:
         >>> import timm
@@ -92,28 +95,25 @@ def find(names: Mapping[str, Tensor], hint: str | None = None) -> Found | None:
         ('timm', '')
     """
     blocks = Counter(
-        (layout.name, match[1]) for name in names for layout in LAYOUTS if (match := layout.mark.fullmatch(name))
+        Found(layout, match[1]) for name in names for layout in LAYOUTS if (match := layout.mark.fullmatch(name))
     )
-    if not blocks:
-        return None
+    candidates = list(blocks)
+    if prefix and len(candidates) > 1:
+        modules = f'.{prefix.strip(".")}.'
+        candidates = [each for each in blocks if modules in f'.{each.prefix}']
+        if not candidates:
+            prefixes = ', '.join(repr(each.prefix) for each in blocks)
+            raise CheckpointError(f'prefix={prefix!r}: there is no ConvNeXt there; there are some at {prefixes}.')
 
-    def rank(candidate: tuple[str, str]) -> tuple:
-        prefix = candidate[1]
-        return (
-            bool(hint) and prefix.endswith(hint),
-            bool(PREFERRED.search(prefix)) - bool(AVOIDED.search(prefix)),
-            blocks[candidate],
-        )
+    def rank(candidate: Found) -> tuple[int, int]:
+        averaged = bool(PREFERRED.search(candidate.prefix)) - bool(AVOIDED.search(candidate.prefix))
+        return averaged, blocks[candidate]
 
-    name, prefix = max(blocks, key=rank)
-    return Found(next(layout for layout in LAYOUTS if layout.name == name), prefix)
+    return max(candidates, key=rank, default=None)
 
 
 def measure(weights: Mapping[str, Tensor]) -> Size:
-    """Return the size of a ConvNeXt from its tensors, by official names.
-
-    Raises:
-        CheckpointError: If a stage has no block whose depthwise convolution is there.
+    """Return the size of a ConvNeXt from its tensors, by official names; a stage without tensors has 0 blocks.
 
     Example:
         >>> from convnext_dense.backbones import ConvNeXt
@@ -121,19 +121,14 @@ def measure(weights: Mapping[str, Tensor]) -> Size:
         >>> print(measure(ConvNeXt('atto', use_grn=True).state_dict()))
         ConvNeXt V2 atto
     """
-    depths, channels = defaultdict(int), {}
+    depths, channels = Counter(), Counter()
     for name, tensor in weights.items():
         if match := re.match(r'stages\.(\d+)\.(\d+)\.', name):
             stage = int(match[1])
             depths[stage] = max(depths[stage], int(match[2]) + 1)
-            if name.endswith('.dwconv.weight'):
+            if name.endswith('.dwconv.weight') and tensor.ndim:
                 channels[stage] = len(tensor)
     stages = range(max(depths, default=-1) + 1)
-    if not stages or set(channels) != set(stages):
-        raise CheckpointError(
-            'the checkpoint has a ConvNeXt of which whole stages are missing: '
-            f'there are blocks of {", ".join(f"stages.{stage}" for stage in sorted(channels)) or "no stage"}.'
-        )
     stem = weights.get('downsample_layers.0.0.weight')
     return Size(
         tuple(depths[stage] for stage in stages),

@@ -1,6 +1,7 @@
 """Reads and writes checkpoint files, in PyTorch's format and in safetensors'."""
 
 import json
+import os
 import pickle
 import re
 import struct
@@ -59,12 +60,21 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         ...     read_file(file.name)
         {'norm.bias': tensor([1., 1.])}
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint file {path}.')
-    if not path.stat().st_size:
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(2)
+    except OSError as error:
+        raise CheckpointError(f'the checkpoint {path} cannot be read: {error.strerror or error}.') from error
+    if not start:
         raise CheckpointError(f'the checkpoint {path} is empty.')
-    content = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_torch(path, mmap, map_location)
+    content = (
+        _read_safetensors(path)
+        if path.suffix == SAFETENSORS
+        else _read_torch(path, mmap, map_location, is_zip=start == b'PK')
+    )
     if not isinstance(content, Mapping):
         raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
     return content
@@ -90,7 +100,7 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
         with TemporaryDirectory(dir=path.parent) as folder:
             temporary = Path(folder) / path.name
             if path.suffix == SAFETENSORS:
-                names = {DATASET_META: json.dumps(meta[DATASET_META])} if DATASET_META in meta else {}
+                names = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
                 save_file(weights, temporary, metadata={'format': 'pt', **names})
             else:
                 torch.save(dict(meta=dict(meta), state_dict=weights), temporary)
@@ -118,10 +128,12 @@ def _read_safetensors(path: Path) -> dict:
     return dict(state_dict=weights, meta=meta)
 
 
-def _read_torch(path: Path, mmap: bool, map_location: str | torch.device) -> object:
-    zipped = zipfile.is_zipfile(path)
+def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:
+    whole = zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and zipped)
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
+    except torch.OutOfMemoryError:
+        raise
     except DAMAGED as error:
         refused = re.search(r"(?:GLOBAL|function|class) '?([\w.]+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and refused:
@@ -129,10 +141,5 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device) -> obj
                 f'the checkpoint {path} holds more than weights, {refused[1]}, which could run code; it was not '
                 'loaded. Where you trust it, save its state_dict alone, and load that.'
             ) from error
-        reason = 'cut short' if not zipped and _begins_as_zip(path) else "damaged, or not one of PyTorch's"
+        reason = 'cut short' if is_zip and not whole else "damaged, or not one of PyTorch's"
         raise CheckpointError(f'the checkpoint {path} is {reason} ({type(error).__name__} on reading it).') from error
-
-
-def _begins_as_zip(path: Path) -> bool:
-    with open(path, 'rb') as file:
-        return file.read(2) == b'PK'

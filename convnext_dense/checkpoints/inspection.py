@@ -62,5 +62,8 @@ def _on_meta(config: dict) -> ConvNeXt:
     config.pop('_scope_', None)
     if kind != 'ConvNeXt':
         raise UsageError(f'the backbone must be convnext_dense.ConvNeXt; the config has {kind}.')
-    with torch.device('meta'):
-        return ConvNeXt(**config)
+    try:
+        with torch.device('meta'):
+            return ConvNeXt(**config)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'the backbone of the config: {error}') from error

@@ -15,7 +15,9 @@ from convnext_dense.checkpoints.detection import Size, find, measure
 from convnext_dense.errors import CheckpointError
 
 STEM = 'downsample_layers.0.0.weight'
-# Timm inflates stems of these channels only.
+NORM = re.compile(r'norm\d')
+IN_BLOCK = re.compile(r'(^|\.)(stages|features)[._]\d')
+# timm inflates stems of these channels only.
 RGB = 3
 SHOWN = 4
 
@@ -34,7 +36,7 @@ class LoadReport:
         matched: Official names of tensors that load.
         dropped: Names in the checkpoint that are left out on purpose, by reason.
         new: The backbone's output norms for which the checkpoint has nothing; they keep their initial values.
-        unexpected: Names in the checkpoint that nothing is known of.
+        unexpected: Names in the checkpoint, beside the backbone's blocks, that nothing is known of.
         missing: The backbone's tensors, other than `new`, that the checkpoint lacks.
         homeless: Official names of tensors in the checkpoint for which the backbone has no place.
         wrong_shape: The shape in the checkpoint and in the backbone, by official name.
@@ -71,10 +73,7 @@ class LoadReport:
             parts.append(f'the shapes differ of {listed(shapes)}')
         if self.homeless:
             parts.append(f'the backbone has no place for {listed(self.homeless)}')
-        return (
-            f'{self.source} does not fit the backbone: {"; ".join(parts)}. Likely cause: {self._cause()}. '
-            "To load only what fits, give the backbone init_cfg=dict(type='Pretrained', checkpoint=..., strict=False)."
-        )
+        return f'{self.source} does not fit the backbone: {"; ".join(parts)}. Likely cause: {self._cause()}.'
 
     def _cause(self) -> str:
         file, model = self.size, self.backbone
@@ -119,7 +118,7 @@ class LoadReport:
 
 
 def match(
-    tensors: Mapping[str, Tensor], backbone: ConvNeXt, source: str, hint: str | None = None
+    tensors: Mapping[str, Tensor], backbone: ConvNeXt, source: str, prefix: str | None = None
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """Return the tensors that go into a backbone, by its names, and the report. The backbone is not changed.
 
@@ -127,10 +126,10 @@ def match(
         tensors: The checkpoint's tensors, flattened.
         backbone: The backbone; it may be on the meta device.
         source: Where the checkpoint is from, for the report.
-        hint: A prefix of the backbone's names to prefer, if the checkpoint has several ConvNeXts.
+        prefix: Which ConvNeXt to take, if the checkpoint has several: what stands before its names.
 
     Raises:
-        CheckpointError: If no ConvNeXt is among the tensors.
+        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
 
     Example:
         >>> import timm
@@ -139,7 +138,7 @@ def match(
         >>> len(report.matched), len(report.new), report.fits
         (126, 6, True)
     """
-    found = find(tensors, hint)
+    found = find(tensors, prefix)
     if found is None:
         raise CheckpointError(no_convnext(source, tensors))
     official = to_official(tensors, found)
@@ -151,10 +150,12 @@ def match(
         measure(official.weights),
         measure(own),
         tuple({tensor.dtype: None for tensor in official.weights.values()}),
-        unexpected=official.unexpected,
     )
     for name, reason in official.dropped.items():
         report.dropped.setdefault(reason, []).append(name)
+    for name in official.unexpected:
+        # Of what is in a block, nothing may be left out.
+        (report.homeless if IN_BLOCK.search(name) else report.unexpected).append(name)
     matched = {}
     for name, tensor in official.weights.items():
         if name not in own:
@@ -168,16 +169,20 @@ def match(
             matched[name] = tensor
         else:
             report.wrong_shape[name] = tuple(tensor.shape), tuple(own[name].shape)
-    for name in own.keys() - official.weights.keys():
-        (report.new if re.match(r'norm\d', name) else report.missing).append(name)
-    for names in (report.new, report.missing):
-        names.sort(key=list(own).index)
+    norms = {name.split('.')[0] for name in official.weights if NORM.match(name)}
+    # A classifier has its final norm at most; what was trained as a backbone has a norm for each output.
+    is_classifier = norms <= {f'norm{len(backbone.depths) - 1}'}
+    for name in own:
+        if name in official.weights or name.endswith('num_batches_tracked'):
+            continue
+        initial = is_classifier and NORM.match(name) and name.split('.')[0] not in norms
+        (report.new if initial else report.missing).append(name)
     return matched, report
 
 
 def _place_homeless(name: str, backbone: ConvNeXt, report: LoadReport) -> None:
     stage = re.match(r'(?:stages|downsample_layers)\.(\d+)\.', name)
-    if re.match(r'norm\d', name):
+    if NORM.match(name):
         report.dropped.setdefault('output norms that are not asked for', []).append(name)
     elif stage and len(backbone.stages) <= int(stage[1]) < len(backbone.depths):
         report.dropped.setdefault('stages after the last output', []).append(name)

@@ -1,7 +1,8 @@
 """A short name for every published ConvNeXt weight, with its licence.
 
 A backbone's name says the architecture and then, in order, the data it was trained on; a number at the end is the
-resolution of the last training, where that is not 224. The names of whole models say the data they are for.
+resolution of the last training, where that is not 224. The names of whole models say the data they are for. Left out
+are weights of other architectures: the official isotropic models, and timm's with overlapping stems or RMSNorm.
 """
 
 from typing import NamedTuple
@@ -25,6 +26,7 @@ MMSEG = f'{OPENMMLAB}mmsegmentation/v0.5/convnext/'
 # facebookresearch/ConvNeXt
 V1 = {
     **{f'convnext_{size}_in1k': f'convnext_{size}_1k_224_ema.pth' for size in V1_SIZES},
+    **{f'convnext_{size}_in1k_noema': f'convnext_{size}_1k_224.pth' for size in ('tiny', 'small', 'base')},
     **{f'convnext_{size}_in1k_384': f'convnext_{size}_1k_384.pth' for size in ('base', 'large')},
     **{f'convnext_{size}_in22k': f'convnext_{size}_22k_224.pth' for size in (*V1_SIZES, 'xlarge')},
     **{f'convnext_{size}_in22k_in1k': f'convnext_{size}_22k_1k_224.pth' for size in V1_SIZES},
@@ -107,14 +109,22 @@ TIMM = (
     'convnext_xxlarge.clip_laion2b_soup_ft_in1k',
 )
 
-# mmpretrain's own training, with and without averaged weights.
+# mmpretrain's own training: with and without averaged weights, and SparK's pre-training of V2.
+MMPRETRAIN_V1 = f'{OPENMMLAB}mmclassification/v0/convnext/'
+SPARK_FOLDER = 'spark_sparse-convnextv2-tiny_16xb256-amp-coslr-800e_in1k'
+SPARK = f'{OPENMMLAB}mmpretrain/v1.0/spark'
 MMPRETRAIN = {
-    'convnext_tiny_mmpretrain_in1k': 'convnext-tiny_32xb128_in1k_20221207-998cf3e9.pth',
-    'convnext_tiny_mmpretrain_noema_in1k': 'convnext-tiny_32xb128-noema_in1k_20221208-5d4509c7.pth',
-    'convnext_small_mmpretrain_in1k': 'convnext-small_32xb128_in1k_20221207-4ab7052c.pth',
-    'convnext_small_mmpretrain_noema_in1k': 'convnext-small_32xb128-noema_in1k_20221208-4a618995.pth',
-    'convnext_base_mmpretrain_in1k': 'convnext-base_32xb128_in1k_20221207-fbdb5eb9.pth',
-    'convnext_base_mmpretrain_noema_in1k': 'convnext-base_32xb128-noema_in1k_20221208-f8182678.pth',
+    'convnext_tiny_mmpretrain_in1k': f'{MMPRETRAIN_V1}convnext-tiny_32xb128_in1k_20221207-998cf3e9.pth',
+    'convnext_tiny_mmpretrain_in1k_noema': f'{MMPRETRAIN_V1}convnext-tiny_32xb128-noema_in1k_20221208-5d4509c7.pth',
+    'convnext_small_mmpretrain_in1k': f'{MMPRETRAIN_V1}convnext-small_32xb128_in1k_20221207-4ab7052c.pth',
+    'convnext_small_mmpretrain_in1k_noema': f'{MMPRETRAIN_V1}convnext-small_32xb128-noema_in1k_20221208-4a618995.pth',
+    'convnext_base_mmpretrain_in1k': f'{MMPRETRAIN_V1}convnext-base_32xb128_in1k_20221207-fbdb5eb9.pth',
+    'convnext_base_mmpretrain_in1k_noema': f'{MMPRETRAIN_V1}convnext-base_32xb128-noema_in1k_20221208-f8182678.pth',
+    'convnextv2_tiny_spark': f'{SPARK}/{SPARK_FOLDER}/{SPARK_FOLDER}_20230612-b0ea712e.pth',
+    'convnextv2_tiny_spark_in1k': (
+        f'{SPARK}//{SPARK_FOLDER}/convnextv2-tiny_8xb256-coslr-300e_in1k/'
+        'convnextv2-tiny_8xb256-coslr-300e_in1k_20230612-ffc78743.pth'
+    ),
 }
 
 # mmdet's and mmseg's own training, in folders of the file's name without the date.
@@ -177,10 +187,7 @@ PUBLISHED = {
         f'convnext_{size}_torchvision_in1k': Published(f'torchvision://convnext_{size}.imagenet1k_v1', 'BSD-3-Clause')
         for size in V1_SIZES
     },
-    **{
-        name: Published(f'{OPENMMLAB}mmclassification/v0/convnext/{file}', 'Apache-2.0')
-        for name, file in MMPRETRAIN.items()
-    },
+    **{name: Published(address, 'Apache-2.0') for name, address in MMPRETRAIN.items()},
     **{
         name: Published(f'{home}{folder}/{folder}_{date}.pth', 'Apache-2.0')
         for home, models in ((MMDET, MMDET_MODELS), (MMSEG, MMSEG_MODELS))

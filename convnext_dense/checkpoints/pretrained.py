@@ -24,7 +24,7 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
     Args:
         backbone: The backbone.
         checkpoint: A path, an address, a published name, or another source of `read_weights`.
-        prefix: What the backbone's names begin with, to choose one of several ConvNeXts; it is found without.
+        prefix: What stands before the names of the ConvNeXt to take, if the checkpoint has several.
         strict: Whether it is an error if tensors of the backbone, other than output norms, are missing or differ in
             shape, or the checkpoint's have no place in it.
 
@@ -40,10 +40,12 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
         >>> from convnext_dense.checkpoints import load_pretrained
         >>> print(load_pretrained(ConvNeXt('tiny'), 'convnext_tiny_in1k'))  # doctest: +SKIP
     """
+    own = backbone.state_dict()
+    if any(tensor.is_meta for tensor in own.values()):
+        raise CheckpointError(f'{checkpoint} cannot be loaded into a backbone on the meta device; move it first.')
     weights, report = match(flatten(read_weights(checkpoint)), backbone, checkpoint, prefix)
     if strict and not report.fits:
-        raise CheckpointError(report.problem())
-    own = backbone.state_dict()
+        raise CheckpointError(f'{report.problem()} strict=False in init_cfg loads only what fits.')
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
@@ -87,7 +89,8 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
     """Give the backbone's weights in a state dict the backbone's names and shapes, in place, and report it to the log.
 
     Every state dict passes through here on its way into a ConvNeXt, alone or within a model, so that `load_from` takes
-    detectors and segmenters of every layout.
+    detectors and segmenters of every layout. Within a model, modules before the backbone may be loaded already when an
+    error is raised; mmdet and mmseg have none. Names of which nothing is known stay, for the caller to report.
 
     Args:
         backbone: The backbone.
@@ -112,14 +115,24 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
             f'{source}: the checkpoint has no names that begin with {prefix!r}, as those of a whole model do; load '
             "weights of a backbone alone by its init_cfg=dict(type='Pretrained', checkpoint=...)."
         )
+    if _shapes(own) == {prefix + name: shape for name, shape in _shapes(backbone.state_dict()).items()}:
+        print_log(f"{source}: all {len(own)} tensors match, in the backbone's own names.", logger='current')
+        return
     tensors = {name.removeprefix(prefix): tensor for name, tensor in flatten(own).items()}
     weights, report = match(tensors, backbone, source)
     if not report.fits:
-        raise CheckpointError(report.problem())
-    for name in own:
+        raise CheckpointError(
+            f"{report.problem()} To load only what fits, use the backbone's init_cfg=dict(type='Pretrained', "
+            'checkpoint=..., strict=False) in place of load_from.'
+        )
+    for name in own.keys() - {prefix + name for name in report.unexpected}:
         del state_dict[name]
     state_dict.update({prefix + name: tensor for name, tensor in weights.items()})
     _log(report)
+
+
+def _shapes(state_dict: dict[str, Tensor]) -> dict[str, tuple[int, ...] | None]:
+    return {name: getattr(tensor, 'shape', None) for name, tensor in state_dict.items()}
 
 
 def _log(report: LoadReport) -> None:

@@ -141,13 +141,20 @@ def set_resume(cfg: Config, checkpoint: str) -> None:
     cfg.resume = True
     cfg.load_from = None
     if checkpoint != 'auto':
-        check_checkpoint(checkpoint, '--resume')
+        check_checkpoint(checkpoint, '--resume', named=False)
         cfg.load_from = checkpoint
 
 
-def check_checkpoint(checkpoint: str, where: str) -> None:
-    """Raise UsageError if `checkpoint` is neither a file, nor an address or a name; `where` names the argument."""
-    if REMOTE not in checkpoint and checkpoint not in PUBLISHED and not Path(checkpoint).is_file():
+def check_checkpoint(checkpoint: str, where: str, named: bool = True) -> None:
+    """Raise UsageError if `checkpoint` is neither a file, nor an address, nor a published name.
+
+    Args:
+        checkpoint: The checkpoint.
+        where: The argument it was given as.
+        named: Whether published weights will do; to go on from, a training checkpoint is needed.
+    """
+    is_name = named and checkpoint in PUBLISHED
+    if REMOTE not in checkpoint and not is_name and not Path(os.path.expanduser(checkpoint)).is_file():
         raise UsageError(f'{where}: there is no file {checkpoint}.')
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.matching import listed
@@ -27,10 +27,18 @@ class EvaluationRunner(Runner):
         Raises:
             CheckpointError: If tensors of the model are missing from it, or have another shape in it.
         """
-        checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
-        weights = checkpoint.get('state_dict', checkpoint)
-        shapes = {name.removeprefix('module.'): getattr(each, 'shape', None) for name, each in weights.items()}
-        absent = [name for name, shape in _expected(self.model).items() if shapes.get(name) != shape]
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        absent = []
+        # Told what is missing after every module has renamed its older names.
+        hook = model.register_load_state_dict_post_hook(lambda _, keys: absent.extend(keys.missing_keys))
+        try:
+            checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
+        finally:
+            hook.remove()
+        absent = [name for name in absent if not name.endswith('num_batches_tracked')]
+        absent += _other_shapes(model, checkpoint.get('state_dict', checkpoint))
         if absent:
             raise CheckpointError(
                 f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {listed(absent)}; '
@@ -39,18 +47,12 @@ class EvaluationRunner(Runner):
         return checkpoint
 
 
-def _expected(model: nn.Module) -> dict[str, torch.Size]:
-    """Return the shapes of a model's tensors by name; of a ConvNeXt, which checks the rest, only the output norms'."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    checked = tuple(
-        f'{name}.{part}.'
-        for name, module in model.named_modules()
-        if isinstance(module, ConvNeXt)
-        for part in ('downsample_layers', 'stages')
-    )
-    return {
-        name: tensor.shape
+def _other_shapes(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:
+    """Return the names of the model's tensors that have another shape in `weights`; a ConvNeXt checks its own."""
+    backbones = tuple(f'{name}.' for name, module in model.named_modules() if isinstance(module, ConvNeXt))
+    shapes = {name.removeprefix('module.'): getattr(tensor, 'shape', None) for name, tensor in weights.items()}
+    return [
+        name
         for name, tensor in model.state_dict().items()
-        if not name.startswith(checked) and not name.endswith('num_batches_tracked')
-    }
+        if not name.startswith(backbones) and shapes.get(name, tensor.shape) != tensor.shape
+    ]

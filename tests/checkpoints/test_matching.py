@@ -4,7 +4,9 @@ import pytest
 import timm
 import torch
 from backbones_and_sources import accounted, random_state, v1, v2
+from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
+from mmseg.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from convnext_dense.backbones import ConvNeXt
@@ -13,6 +15,7 @@ from convnext_dense.checkpoints.detection import measure
 from convnext_dense.errors import CheckpointError
 
 STEM = 'downsample_layers.0.0.weight'
+PAIR = ('weight', 'bias')
 
 
 @pytest.fixture(scope='module')
@@ -45,10 +48,12 @@ class TestWrappers:
     def test_a_prefix_chooses_one_of_several(self, weights, save):
         other = {name: t + 1 for name, t in weights.items()}
         file = save({f'{key}.{name}': t for key, each in (('a', other), ('b', weights)) for name, t in each.items()})
-        for prefix, expected in (('a.', other), ('b.', weights)):
+        for prefix, expected in (('a.', other), ('a', other), ('b.', weights)):
             ours = v1('atto')
             load_pretrained(ours, file, prefix=prefix)
             assert torch.equal(ours.state_dict()[STEM], expected[STEM])
+        with pytest.raises(CheckpointError, match=r"prefix='c': .* there are some at 'a\.', 'b\.'"):
+            load_pretrained(v1('atto'), file, prefix='c')
 
     def test_what_is_beside_the_backbone_is_in_the_report(self, weights, save):
         whole = {f'backbone.{name}': t for name, t in weights.items()} | {'neck.conv.weight': torch.rand(2, 2)}
@@ -102,6 +107,22 @@ class TestMisfits:
                 lambda weights: weights | {'stages.1.0.norm.weight': torch.rand(7)},
                 r'stages\.1\.0\.norm\.weight \(file 7, backbone 80\)',
             ),
+            (
+                lambda: v1('atto'),
+                lambda weights: weights | {f'norm{i}.{p}': torch.rand(40 * 2**i) for i in (0, 2, 3) for p in PAIR},
+                r'lacks norm1\.weight, norm1\.bias',
+            ),
+            (lambda: v1('atto'), lambda weights: weights | {'norm3.bias': torch.rand(320)}, r'lacks norm3\.weight'),
+            (
+                lambda: v1('atto'),
+                lambda weights: weights | {'stages.0.0.attn.qkv.weight': torch.rand(2)},
+                r'no place for stages\.0\.0\.attn\.qkv\.weight',
+            ),
+            (
+                lambda: v1('atto'),
+                lambda weights: {name: t for name, t in weights.items() if not name.startswith('stages.1')},
+                r'lacks stages\.1\.0',
+            ),
             (lambda: v1('femto'), dict, r"weights of ConvNeXt V1 atto, and the backbone is .*femto; set arch='atto'"),
             (lambda: v1('nano'), dict, "set arch='atto'"),
             (
@@ -141,14 +162,71 @@ class TestMisfits:
         assert torch.equal(ours.state_dict()['stages.0.0.gamma'], weights['stages.0.0.gamma'])
 
     def test_a_whole_model_with_another_backbone(self, weights, save):
-        model = nn.ModuleDict(dict(backbone=v1('femto')))
-        with pytest.raises(CheckpointError, match=r"backbone does not fit.*set arch='atto'"):
-            load_checkpoint(model, save({f'backbone.{name}': t for name, t in weights.items()}))
+        model = nn.ModuleDict(dict(backbone=v1('femto'), head=nn.Linear(1, 1)))
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        whole = {f'backbone.{name}': t for name, t in weights.items()} | {'head.bias': torch.ones(1)}
+        with pytest.raises(CheckpointError, match=r"backbone does not fit.*set arch='atto'.*in place of load_from"):
+            load_checkpoint(model, save(whole))
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(tensor, before[name])
 
     def test_a_backbone_alone_for_a_whole_model(self, weights, save):
         model = nn.ModuleDict(dict(backbone=v1('atto')))
         with pytest.raises(CheckpointError, match=r"no names that begin with 'backbone\.'.*init_cfg"):
             load_checkpoint(model, save(weights))
+
+
+class TestOwnStateDict:
+    """Whatever a backbone is made of, it loads what it saved."""
+
+    def test_of_a_subclass_with_more_layers(self):
+        class More(ConvNeXt):
+            def __init__(self):
+                super().__init__('atto')
+                self.extra = nn.Linear(2, 2)
+
+        model = More()
+        state = random_state(model)
+        model.load_state_dict(state)
+        assert torch.equal(model.extra.weight, state['extra.weight'])
+
+    def test_with_batch_norm(self):
+        model = v1('atto', norm_cfg=dict(type='BN'))
+        model.load_state_dict(model.state_dict())
+        old = {name: t for name, t in model.state_dict().items() if not name.endswith('num_batches_tracked')}
+        model.load_state_dict(old)
+
+    def test_an_unknown_name_is_left_for_pytorch_to_refuse(self):
+        model = v1('atto')
+        with pytest.raises(RuntimeError, match='strange'):
+            model.load_state_dict(model.state_dict() | {'strange': torch.rand(1)})
+
+    def test_on_the_meta_device_nothing_is_loaded(self, weights, save):
+        with torch.device('meta'):
+            model = v1('atto')
+        with pytest.raises(CheckpointError, match='on the meta device'):
+            load_pretrained(model, save(weights))
+
+
+def test_another_packages_initialisers_still_work(weights, save):
+    @WEIGHT_INITIALIZERS.register_module(force=True)
+    class SetsGamma:
+        def __init__(self, value):
+            self.value = value
+
+        def __call__(self, module):
+            for name, param in module.named_parameters():
+                if name.endswith('gamma'):
+                    nn.init.constant_(param, self.value)
+
+    theirs, ours = dict(type='SetsGamma', value=0.25), dict(type='Pretrained', checkpoint=save(weights))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = v1('atto', init_cfg=[theirs, ours])
+        model.init_weights()
+        assert torch.equal(model.stages[0][0].gamma, weights['stages.0.0.gamma'])
+        model = v1('atto', init_cfg=theirs)
+        model.init_weights()
+        assert model.stages[0][0].gamma.unique() == 0.25
 
 
 class TestStem:

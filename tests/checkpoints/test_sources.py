@@ -10,14 +10,17 @@ import torch
 import torchvision
 from backbones_and_sources import random_state, v1
 from huggingface_hub import constants
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
 
-from convnext_dense.checkpoints import load_pretrained, read_weights, sources
+from convnext_dense.checkpoints import downloads, load_pretrained, read_weights, sources
+from convnext_dense.checkpoints.downloads import LOCK
 from convnext_dense.checkpoints.names import PUBLISHED, Published
 from convnext_dense.errors import CheckpointError
 
 INSPECT = Path(__file__).resolve().parents[2] / 'tools' / 'inspect_checkpoint.py'
+
+OFFICIAL = PUBLISHED['convnext_tiny_in1k'].address
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -82,37 +85,70 @@ def hub(web, tmp_path, monkeypatch):
     return folder
 
 
+def files(folder):
+    return [file for file in folder.glob('*') if file.suffix != LOCK]
+
+
 class TestWeb:
     def test_an_address_is_fetched_once_and_kept(self, web, weights, cache):
         folder, address = web
         torch.save(weights, folder / 'a.pth')
-        assert_loads(f'{address}/a.pth?download=1', weights)
+        assert_loads(f'{address}/a.pth', weights)
         (folder / 'a.pth').unlink()
-        assert (cache / 'a.pth').is_file()
+        assert len(files(cache)) == 1
         assert_loads(f'{address}/a.pth', weights)
 
     def test_safetensors_are_fetched_too(self, web, weights):
         folder, address = web
         save_file(weights, folder / 'a.safetensors')
-        assert_loads(f'{address}/a.safetensors', weights)
+        assert_loads(f'{address}/a.safetensors?download=1', weights)
 
-    def test_a_file_whose_digest_is_not_the_names_is_refused(self, web, weights, cache):
+    def test_files_of_one_name_are_kept_apart(self, web, weights):
         folder, address = web
+        for name, more in (('one', 0), ('two', 1)):
+            (folder / name).mkdir()
+            torch.save({key: tensor + more for key, tensor in weights.items()}, folder / name / 'model.pth')
+        for name, more in (('one', 0), ('two', 1)):
+            assert_loads(f'{address}/{name}/model.pth', {key: tensor + more for key, tensor in weights.items()})
+
+    @pytest.mark.parametrize('address', ['https://download.openmmlab.com/a-01234567.pth', OFFICIAL])
+    def test_a_publishers_file_keeps_its_name(self, address, weights, cache):
+        cache.mkdir(parents=True)
+        torch.save(weights, cache / Path(address).name)
+        assert_loads(address, weights)
+
+    def test_a_file_whose_digest_is_not_the_names_is_refused(self, web, weights, cache, monkeypatch):
+        folder, address = web
+        monkeypatch.setattr(downloads, 'WITH_DIGESTS', address)
         torch.save(weights, folder / 'a-01234567.pth')
         with pytest.raises(CheckpointError, match='invalid hash value'):
             read_weights(f'{address}/a-01234567.pth')
-        assert not list(cache.glob('*'))
+        assert not files(cache)
+
+    def test_a_date_is_no_digest(self, web, weights):
+        folder, address = web
+        torch.save(weights, folder / 'a-20230101.pth')
+        assert_loads(f'{address}/a-20230101.pth', weights)
 
     def test_an_absent_file_says_where_to_put_it(self, web, cache):
         _, address = web
         with pytest.raises(CheckpointError) as error:
             read_weights(f'{address}/b.pth')
-        for part in (f'b.pth could not be fetched from {address}/b.pth', '404', f'put it at {cache / "b.pth"}'):
+        for part in (f'{address}/b.pth could not be fetched', '404', f'put it at {cache / "b-"}'):
             assert part in str(error.value)
 
     def test_no_network_says_so(self):
-        with pytest.raises(CheckpointError, match=r'c\.pth could not be fetched from http://127\.0\.0\.1:9/c\.pth'):
+        with pytest.raises(CheckpointError, match=r'http://127\.0\.0\.1:9/c\.pth could not be fetched'):
             read_weights('http://127.0.0.1:9/c.pth')
+
+    def test_processes_of_a_distributed_run_fetch_it(self, web, weights, tmp_path):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
+        try:
+            assert_loads(f'{address}/a.pth', weights)
+        finally:
+            torch.distributed.destroy_process_group()
 
 
 class TestHub:
@@ -139,7 +175,7 @@ class TestHub:
             read_weights('huggingface://org/other')
         for part in (
             'the weights of org/other could not be fetched from https://huggingface.co/org/other',
-            f'put the safetensors file at {cache / "org--other.safetensors"}',
+            f'put them at {cache / "org--other.safetensors"}',
         ):
             assert part in str(error.value)
 
@@ -154,6 +190,28 @@ class TestHub:
         cache.mkdir(parents=True)
         save_file(weights, cache / 'timm--convnext_atto.d2_in1k.safetensors')
         assert_loads('timm://convnext_atto.d2_in1k', weights)
+
+    def test_an_address_of_the_hub_is_the_hubs(self, weights, cache):
+        cache.mkdir(parents=True)
+        save_file(weights, cache / 'org--name--a.safetensors')
+        assert_loads('https://huggingface.co/org/name/resolve/main/a.safetensors', weights)
+
+    @pytest.mark.parametrize('spoil', [lambda weights: weights[:-50], lambda weights: b'<html>'])
+    def test_a_damaged_file_says_so(self, spoil, hub, weights):
+        path = hub / 'org/name/resolve/main/pytorch_model.bin'
+        path.parent.mkdir(parents=True)
+        torch.save(weights, path)
+        path.write_bytes(spoil(path.read_bytes()))
+        with pytest.raises(CheckpointError, match=r'of https://huggingface\.co/org/name is damaged'):
+            read_weights('huggingface://org/name')
+
+    def test_code_in_a_file_does_not_run(self, hub, code, tmp_path):
+        path = hub / 'org/name/resolve/main/pytorch_model.bin'
+        path.parent.mkdir(parents=True)
+        torch.save(dict(state_dict=code(tmp_path / 'ran')), path)
+        with pytest.raises(CheckpointError, match='holds more than weights'):
+            read_weights('huggingface://org/name')
+        assert not (tmp_path / 'ran').exists()
 
     def test_a_name_that_timm_does_not_know(self):
         with pytest.raises(CheckpointError, match='timm knows no weights of that name'):
@@ -194,12 +252,15 @@ class TestNames:
             elif each.address.startswith('torchvision://'):
                 assert sources._torchvision_address(each.address.removeprefix('torchvision://'))
 
-    def test_licences_are_timms_where_timm_states_more(self):
-        for name, stated in (('convnext_tiny_dinov3', 'dinov3-license'), ('convnextv2_tiny_fcmae', 'cc-by-nc-4.0')):
-            ours = PUBLISHED[name].licence.lower().replace(' ', '-')
-            assert ours == stated
-        assert timm.models.get_pretrained_cfg('convnext_tiny.dinov3_lvd1689m').license == 'dinov3-license'
-        assert timm.models.get_pretrained_cfg('convnextv2_tiny.fcmae').license == 'cc-by-nc-4.0'
+    def test_licences_are_those_that_timm_states(self):
+        for each in PUBLISHED.values():
+            if each.address.startswith('timm://'):
+                stated = timm.models.get_pretrained_cfg(each.address.removeprefix('timm://')).license
+                assert each.licence.lower().replace(' ', '-') == stated
+        assert (
+            PUBLISHED['convnextv2_tiny_fcmae'].licence.lower()
+            == timm.models.get_pretrained_cfg('convnextv2_tiny.fcmae').license
+        )
 
 
 class TestTorchvision:
@@ -226,3 +287,20 @@ def test_load_from_reads_safetensors_and_names_of_no_file(weights, tmp_path):
     assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
     with pytest.raises(CheckpointError, match=r'there is no checkpoint file nowhere\.pth'):
         load_checkpoint(model, 'nowhere.pth')
+
+
+def test_what_mmengine_reads_is_read_by_init_cfg_too(weights, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes)
+    CheckpointLoader.register_scheme('bucket://', lambda source, map_location: dict(state_dict=weights))
+    assert_loads('bucket://x.pth', weights)
+    with pytest.raises(CheckpointError, match='no checkpoint file nobody://x'):
+        read_weights('nobody://x')
+
+
+@pytest.mark.parametrize('wrapper', ['model', 'model_ema', 'teacher'])
+def test_load_from_peels_what_is_around_a_whole_model(wrapper, weights, save):
+    model = torch.nn.ModuleDict(dict(backbone=v1('atto'), head=torch.nn.Linear(1, 1)))
+    whole = {f'backbone.{name}': t for name, t in weights.items()} | {'head.bias': torch.ones(1) * 5}
+    load_checkpoint(model, save({wrapper: whole, 'epoch': 3}))
+    assert model['head'].bias == 5
+    assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])

@@ -57,7 +57,7 @@ class TestWholeModels:
         options = [*detector_options(1), f'load_from={file}']
         result = run_tool(TRAIN, DETECTOR, '--work-dir', tmp_path, '--cfg-options', *options)
         assert result.returncode == 0, result.stderr[-3000:]
-        assert 'Weights of ConvNeXt V1' in result.stdout
+        assert re.search(r'the weights of backbone: all \d+ tensors match', result.stdout)
         assert 'size mismatch for roi_head.bbox_head.fc_cls.bias' in result.stdout
 
 
@@ -146,4 +146,4 @@ def test_the_benchmark_measures_what_loading_adds(run_tool, tmp_path):
     torch.save(ConvNeXt('tiny', layer_scale_init_value=1.0).state_dict(), file)
     result = run_tool(BENCHMARK, '--arch', 'tiny', '--row', 'init_cfg', file)
     assert result.returncode == 0, result.stderr[-3000:]
-    assert 0.5 < int(result.stdout.split()[-1]) / file.stat().st_size < 2
+    assert 0.5 < int(result.stdout.split()[-1]) / file.stat().st_size < 1.1

@@ -3,7 +3,9 @@
 import json
 import pickle
 import re
+import runpy
 import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -117,34 +119,46 @@ class TestTesting:
 
 
 class TestMistakes:
-    def fails(self, run_tool, *arguments):
-        result = run_tool(*arguments)
-        assert result.returncode == 2
-        assert 'Traceback' not in result.stderr
-        return result.stderr
+    """Found before a runner is built: the tools run in this process, which saves their imports."""
 
-    def test_no_such_config(self, run_tool):
-        assert 'error: config: there is no file nowhere.py' in self.fails(run_tool, TRAIN, 'nowhere.py')
+    @pytest.fixture
+    def fails(self, demo_data, monkeypatch, capsys):
+        def run(tool, *arguments):
+            monkeypatch.chdir(demo_data)
+            monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, arguments)])
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(tool), run_name='__main__')
+            assert end.value.code == 2
+            return capsys.readouterr().err
 
-    def test_a_config_with_a_syntax_error(self, run_tool, tmp_path):
+        return run
+
+    def test_no_such_config(self, fails):
+        assert 'error: config: there is no file nowhere.py' in fails(TRAIN, 'nowhere.py')
+
+    def test_a_config_with_a_syntax_error(self, fails, tmp_path):
         (tmp_path / 'bad.py').write_text('model = dict(')
-        assert 'bad.py' in self.fails(run_tool, TRAIN, tmp_path / 'bad.py')
+        assert 'bad.py' in fails(TRAIN, tmp_path / 'bad.py')
 
-    def test_a_config_without_a_model(self, run_tool, tmp_path):
+    def test_a_config_without_a_model(self, fails, tmp_path):
         (tmp_path / 'part.py').write_text("default_scope = 'mmdet'\n")
-        assert "has no 'model'" in self.fails(run_tool, TRAIN, tmp_path / 'part.py')
+        assert "has no 'model'" in fails(TRAIN, tmp_path / 'part.py')
 
-    def test_no_data(self, run_tool, tmp_path):
+    def test_no_data(self, fails, tmp_path):
         options = 'train_dataloader.dataset.data_root=/nowhere'
-        message = self.fails(run_tool, TRAIN, DETECTOR, '--work-dir', tmp_path, '--cfg-options', options)
+        message = fails(TRAIN, DETECTOR, '--work-dir', tmp_path, '--cfg-options', options)
         assert 'train_dataloader.dataset.data_root: there is no /nowhere' in message
 
-    def test_no_such_checkpoint(self, run_tool, tmp_path):
-        message = self.fails(run_tool, TEST, DETECTOR, 'nowhere.pth', '--work-dir', tmp_path)
+    def test_no_such_checkpoint(self, fails, tmp_path):
+        message = fails(TEST, DETECTOR, 'nowhere.pth', '--work-dir', tmp_path)
         assert 'checkpoint: there is no file nowhere.pth' in message
-        message = self.fails(run_tool, TRAIN, DETECTOR, '--resume', 'nowhere.pth', '--work-dir', tmp_path)
+        message = fails(TRAIN, DETECTOR, '--resume', 'nowhere.pth', '--work-dir', tmp_path)
         assert '--resume: there is no file nowhere.pth' in message
 
-    def test_predictions_of_the_wrong_kind(self, trained, run_tool, tmp_path):
-        message = self.fails(run_tool, TEST, DETECTOR, trained['detector'].checkpoint, '--out', tmp_path / 'folder')
+    def test_published_weights_are_nothing_to_resume(self, fails, tmp_path):
+        message = fails(TRAIN, DETECTOR, '--resume', 'convnext_tiny_in1k', '--work-dir', tmp_path)
+        assert '--resume: there is no file convnext_tiny_in1k' in message
+
+    def test_predictions_of_the_wrong_kind(self, trained, fails, tmp_path):
+        message = fails(TEST, DETECTOR, trained['detector'].checkpoint, '--out', tmp_path / 'folder')
         assert 'a file ending in .pkl' in message
