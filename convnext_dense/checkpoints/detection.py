@@ -11,6 +11,8 @@ from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.layouts import LAYOUTS, Layout
 from convnext_dense.errors import CheckpointError
 
+# What OpenMMLab's models call their backbone.
+BACKBONE = 'backbone.'
 # Of several copies in a file, averaged weights are what its authors evaluate. mmengine is the exception: it saves the
 # averaged ones as `state_dict`, and the others as `ema_state_dict`.
 PREFERRED = re.compile(r'(^|[._])(model_ema|state_dict_ema|teacher)\.')

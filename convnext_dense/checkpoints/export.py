@@ -6,14 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from convnext_dense.checkpoints.conversion import EXPORTS, OUTSIDE, from_official, to_official
-from convnext_dense.checkpoints.detection import Found, find, flatten, measure
+from convnext_dense.checkpoints.detection import BACKBONE, Found, find, flatten, measure
 from convnext_dense.checkpoints.files import check_new_file, write_file
 from convnext_dense.checkpoints.matching import listed, modules, no_convnext
 from convnext_dense.checkpoints.sources import read_weights
 from convnext_dense.errors import CheckpointError
-
-# What OpenMMLab's models call their backbone.
-BACKBONE = 'backbone.'
 
 
 def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', backbone_only: bool = False) -> str:

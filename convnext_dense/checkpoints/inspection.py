@@ -35,7 +35,7 @@ def inspect_checkpoint(source: str, backbone: dict | None = None) -> str:
     weights = to_official(tensors, found).weights
     config = measure(weights).backbone()
     _, report = match(tensors, _on_meta(backbone or config), source)
-    count = sum(tensor.numel() for name, tensor in weights.items())
+    count = sum(tensor.numel() for tensor in weights.values())
     size = f'{Path(source).stat().st_size / 1e6:.1f} MB, ' if Path(source).is_file() else ''
     values = ', '.join(f'{key}={value!r}' for key, value in config.items())
     return '\n'.join(

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 from timm.models import get_pretrained_cfg
 
-from convnext_dense.checkpoints.detection import find, flatten
+from convnext_dense.checkpoints.detection import BACKBONE, find, flatten
 from convnext_dense.checkpoints.downloads import download, read_hub
 from convnext_dense.checkpoints.files import read_file
 from convnext_dense.checkpoints.names import PUBLISHED
@@ -20,7 +20,6 @@ TIMM, HUGGINGFACE, TORCHVISION = 'timm://', 'huggingface://', 'torchvision://'
 # The schemes for which mmengine asks this package.
 REGISTERED = (*WEB, TIMM, HUGGINGFACE)
 HUGGINGFACE_FILE = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/main/([^?]+)')
-BACKBONE = 'backbone.'
 
 
 def read_weights(source: str, mmap: bool = True, map_location: str | torch.device = 'cpu') -> dict:
