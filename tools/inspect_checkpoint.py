@@ -2,9 +2,11 @@
 
 import argparse
 
+from mmengine.registry import init_default_scope
+
 import convnext_dense.engine as engine
 from convnext_dense.checkpoints.inspection import inspect_checkpoint, published_table
-from convnext_dense.errors import exit_on_usage_error
+from convnext_dense.errors import CheckpointError, exit_on_usage_error
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,8 +24,15 @@ def main() -> None:
         if args.names:
             print(published_table())
             return
-        backbone = engine.load_config(args.config).model.get('backbone', {'type': 'none'}) if args.config else None
-        print(inspect_checkpoint(args.checkpoint, backbone))
+        model = None
+        if args.config:
+            cfg = engine.load_config(args.config)
+            init_default_scope(cfg.default_scope)
+            model = cfg.model
+        inspection = inspect_checkpoint(args.checkpoint, model)
+        print(inspection.text)
+        if inspection.problem:
+            raise CheckpointError(inspection.problem)
 
 
 if __name__ == '__main__':

@@ -56,10 +56,11 @@ def read_hub(repository: str, filename: str = '') -> dict:
     Raises:
         CheckpointError: If they cannot be fetched, with where to put them instead, or are no weights.
     """
-    name = '--'.join([*repository.split('/'), *filename.split('/')]) if filename else repository.replace('/', '--')
-    copy = cache_folder() / (name if filename else f'{name}{SAFETENSORS}')
-    if copy.is_file():
-        return read_file(copy)
+    name = '--'.join([*repository.split('/'), *filename.split('/')] if filename else repository.split('/'))
+    copies = [cache_folder() / each for each in ([name] if filename else [f'{name}{SAFETENSORS}', f'{name}.bin'])]
+    for copy in copies:
+        if copy.is_file():
+            return read_file(copy)
     problem = None
     for each in [filename] if filename else HUB_FILES:
         try:
@@ -73,11 +74,13 @@ def read_hub(repository: str, filename: str = '') -> dict:
                 f'{each} of https://huggingface.co/{repository} is damaged, or holds more than weights, and was not '
                 f'loaded ({type(error).__name__}).'
             ) from error
+    reason = 'no connection' if isinstance(problem, LocalEntryNotFoundError) else type(problem).__name__
     gated = ' Its licence must be accepted there first, and `hf auth login` run here.'
     raise CheckpointError(
-        f'the weights of {repository} could not be fetched from https://huggingface.co/{repository} '
-        f'({type(problem).__name__}); fetch them where there is a network, and put them at {copy}, or give their path '
-        f'as the checkpoint.{gated if isinstance(problem, GatedRepoError) else ""}'
+        f'the weights of {repository} could not be fetched from https://huggingface.co/{repository} ({reason}); fetch '
+        f'its {filename or "model.safetensors or pytorch_model.bin"} where there is a network, and put it at '
+        f'{" or ".join(map(str, copies))}, or give its path as the checkpoint.'
+        f'{gated if isinstance(problem, GatedRepoError) else ""}'
     ) from problem
 
 

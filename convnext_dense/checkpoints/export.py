@@ -48,22 +48,22 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     weights, left = from_official(official.weights, EXPORTS[layout])
     rest = {}
     if found.prefix.endswith(BACKBONE) and layout != 'timm' and not backbone_only:
-        rest = _beside(tensors, found)
+        rest = beside(tensors, found)
     if rest or layout == 'mmpretrain':
         weights = {BACKBONE + name: tensor for name, tensor in weights.items()}
     meta = checkpoint.get('meta')
     write_file(path, {**weights, **rest}, meta if isinstance(meta, Mapping) else None)
     kept = f', with {len(rest)} of the rest of the model' if rest else ''
     lines = [
-        f'{path}: {size} in the {layout} layout, {len(weights)} tensors{kept}; '
-        f'{path.stat().st_size / 1e6:.1f} MB, from {found.layout.name}.'
+        f'{path}: {size} in the {EXPORTS[layout].name} layout, {len(weights)} tensors{kept}; '
+        f'{path.stat().st_size / 1e6:.1f} MB, from the {found.layout.name} layout.'
     ]
     gone = [*left, *official.unexpected, *(name for name, why in official.dropped.items() if why != OUTSIDE)]
     if gone:
         lines.append(f'left out: {listed(gone)}')
-    beside = [name for name, why in official.dropped.items() if why == OUTSIDE and _own_name(name, found) not in rest]
-    if beside:
-        lines.append(f'left out beside the backbone: {modules(beside, found.prefix)}')
+    others = [name for name, why in official.dropped.items() if why == OUTSIDE and _own_name(name, found) not in rest]
+    if others:
+        lines.append(f'left out beside the backbone: {modules(others, found.prefix)}')
     return '\n'.join(lines)
 
 
@@ -72,7 +72,7 @@ def _own_name(name: str, found: Found) -> str:
     return name.removeprefix(found.prefix.removesuffix(BACKBONE))
 
 
-def _beside(tensors: Mapping[str, Tensor], found: Found) -> dict[str, Tensor]:
+def beside(tensors: Mapping[str, Tensor], found: Found) -> dict[str, Tensor]:
     """Return the tensors of the model whose backbone was found, but for the backbone's."""
     model = found.prefix.removesuffix(BACKBONE)
     return {

@@ -48,7 +48,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         map_location: The device for the weights of PyTorch's files; mmap is for 'cpu'.
 
     Returns:
-        What was saved; of safetensors, ``dict(state_dict=..., meta=...)``.
+        What was saved; of safetensors with a dataset's names, ``dict(state_dict=..., meta=...)``.
 
     Raises:
         CheckpointError: If there is no such file, or it is no checkpoint.
@@ -104,6 +104,10 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
                 save_file(weights, temporary, metadata={'format': 'pt', **names})
             else:
                 torch.save(dict(meta=dict(meta), state_dict=weights), temporary)
+            # safetensors lets nobody else read its files.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
     except OSError as error:
         raise CheckpointError(f'{path} cannot be written: {error.strerror or error}.') from error
@@ -122,10 +126,10 @@ def _read_safetensors(path: Path) -> dict:
         with safe_open(path, framework='pt') as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             metadata = file.metadata() or {}
-        meta = {DATASET_META: json.loads(metadata[DATASET_META])} if DATASET_META in metadata else {}
+        meta = {DATASET_META: json.loads(metadata[DATASET_META])} if DATASET_META in metadata else None
     except (SafetensorError, *DAMAGED) as error:
         raise CheckpointError(f'the checkpoint {path} is damaged, or no safetensors file: {error}.') from error
-    return dict(state_dict=weights, meta=meta)
+    return dict(state_dict=weights, meta=meta) if meta else weights
 
 
 def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:

@@ -78,14 +78,13 @@ class LoadReport:
     def _cause(self) -> str:
         file, model = self.size, self.backbone
         stages = len(model.depths)
-        if file.use_grn != model.use_grn:
-            scale = 0.0 if file.use_grn else 1.0
-            return (
-                f'these are weights of {file}, and the backbone is {model}; '
-                f'set use_grn={file.use_grn}, layer_scale_init_value={scale}'
-            )
+        remedies = []
         if (file.depths[:stages], file.channels[:stages]) != (model.depths, model.channels):
-            return f'these are weights of {file}, and the backbone is {model}; set arch={file.arch!r}'
+            remedies.append(f'arch={file.arch!r}')
+        if file.use_grn != model.use_grn:
+            remedies.append(f'use_grn={file.use_grn}, layer_scale_init_value={0.0 if file.use_grn else 1.0}')
+        if remedies:
+            return f'these are weights of {file}, and the backbone is {model}; set {", ".join(remedies)}'
         if file.layer_scale != model.layer_scale:
             value = 1.0 if file.layer_scale else 0.0
             return f'the file has {"" if file.layer_scale else "no "}LayerScale; set layer_scale_init_value={value}'

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.detection import flatten
-from convnext_dense.checkpoints.matching import LoadReport, match
+from convnext_dense.checkpoints.matching import LoadReport, listed, match
 from convnext_dense.checkpoints.sources import read_weights
 from convnext_dense.errors import CheckpointError
 from convnext_dense.registry import WEIGHT_INITIALIZERS
@@ -32,8 +32,8 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
         What was done with each tensor.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be read, holds no ConvNeXt, or, when strict, does not fit. The
-            backbone is unchanged then.
+        CheckpointError: If the checkpoint cannot be read, holds no ConvNeXt, or NaN, or if nothing of it fits, or, when
+            strict, not all. The backbone is unchanged then.
 
     Example:
         >>> from convnext_dense.backbones import ConvNeXt
@@ -46,6 +46,10 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
     weights, report = match(flatten(read_weights(checkpoint)), backbone, checkpoint, prefix)
     if strict and not report.fits:
         raise CheckpointError(f'{report.problem()} strict=False in init_cfg loads only what fits.')
+    if not weights:
+        raise CheckpointError(f'nothing of {checkpoint} fits the backbone: {report.problem()}')
+    if spoilt := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(f'{checkpoint} has NaN or infinite values in {listed(spoilt)}.')
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)

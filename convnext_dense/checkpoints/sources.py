@@ -54,11 +54,15 @@ def read_weights(source: str, mmap: bool = True, map_location: str | torch.devic
         source = f'{HUGGINGFACE}{match[1]}/{match[2]}'
     if source.startswith(HUGGINGFACE):
         owner, name, filename = [*source.removeprefix(HUGGINGFACE).split('/', 2), '', ''][:3]
+        if not owner or not name:
+            raise CheckpointError(f'{source}: a repository is named as {HUGGINGFACE}ORG/NAME.')
         return read_hub(f'{owner}/{name}', filename)
     if source.startswith(WEB):
         return read_file(download(source), mmap, map_location)
     if '://' in source:
         return CheckpointLoader.load_checkpoint(source, map_location)
+    if os.path.isdir(file):
+        raise CheckpointError(f'the checkpoint {source} is a folder; give a file in it.')
     raise CheckpointError(_not_there(source))
 
 
@@ -79,6 +83,8 @@ def load_from_anywhere(source: str, map_location: str | torch.device | None = No
     checkpoint = read_weights(source, mmap=False, map_location=map_location or 'cpu')
     if 'state_dict' in checkpoint:
         return checkpoint
+    if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+        return dict(state_dict=checkpoint)
     found = find(flatten(checkpoint))
     wrapper = found.prefix.split('.')[0] if found else ''
     # A detector saved as `model`, say; the wrapper of a backbone alone is no matter of mmengine's.

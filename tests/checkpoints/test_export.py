@@ -8,6 +8,7 @@ from backbones_and_sources import random_state, v1, v2
 from safetensors.torch import load_file
 
 from convnext_dense.checkpoints import load_pretrained
+from convnext_dense.checkpoints.detection import flatten
 from convnext_dense.checkpoints.export import convert_checkpoint
 from convnext_dense.checkpoints.files import read_file
 from convnext_dense.errors import CheckpointError
@@ -36,7 +37,8 @@ class TestRoundTrips:
         there, back = tmp_path / f'there{suffix}', tmp_path / f'back{suffix}'
         convert_checkpoint(save(weights), there, layout)
         convert_checkpoint(str(there), back)
-        restored = read_file(back)['state_dict']
+        restored = flatten(read_file(back))
+        restored = {name.removeprefix('state_dict.'): tensor for name, tensor in restored.items()}
         assert restored.keys() == weights.keys()
         for name, tensor in weights.items():
             assert torch.equal(restored[name], tensor), name

@@ -1,6 +1,7 @@
 """Reading and writing checkpoint files, good and bad."""
 
 import argparse
+import os
 import pickle
 
 import pytest
@@ -10,6 +11,8 @@ from safetensors.torch import save_file
 from convnext_dense.checkpoints.files import read_file, write_file
 from convnext_dense.errors import CheckpointError
 
+UMASK = os.umask(0)
+os.umask(UMASK)
 WEIGHTS = {'a': torch.arange(3.0), 'b.c': torch.ones(2, 2, dtype=torch.bfloat16)}
 
 
@@ -29,7 +32,7 @@ class TestReading:
 
     def test_safetensors(self, tmp_path):
         save_file(WEIGHTS, tmp_path / 'x.safetensors')
-        assert_same(read_file(tmp_path / 'x.safetensors')['state_dict'], WEIGHTS)
+        assert_same(read_file(tmp_path / 'x.safetensors'), WEIGHTS)
 
     def test_training_checkpoints_of_the_official_repositories_hold_their_arguments(self, tmp_path):
         torch.save(dict(model=WEIGHTS, args=argparse.Namespace(lr=0.1)), tmp_path / 'x.pth')
@@ -102,6 +105,7 @@ class TestWriting:
         assert_same({name: content['state_dict'][name] for name in WEIGHTS}, WEIGHTS)
         assert list(content['meta']['dataset_meta']['classes']) == ['a', 'b']
         assert [file.name for file in path.parent.iterdir()] == [path.name]
+        assert path.stat().st_mode & 0o777 == 0o666 & ~UMASK
 
     def test_never_overwrites(self, tmp_path):
         (tmp_path / 'x.pth').write_text('precious')

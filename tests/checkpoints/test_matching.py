@@ -161,6 +161,19 @@ class TestMisfits:
         assert torch.equal(ours.state_dict()[STEM], before)
         assert torch.equal(ours.state_dict()['stages.0.0.gamma'], weights['stages.0.0.gamma'])
 
+    def test_nothing_that_fits_is_an_error_all_the_same(self, weights, save):
+        with pytest.raises(CheckpointError, match=r'nothing of .* fits the backbone'):
+            load_pretrained(v1('base'), save(weights), strict=False)
+
+    def test_both_causes_are_named(self, weights, save):
+        with pytest.raises(CheckpointError, match=r"set arch='atto', use_grn=False, layer_scale_init_value=1\.0"):
+            load_pretrained(v2('nano'), save(weights))
+
+    @pytest.mark.parametrize('value', [float('nan'), float('inf')])
+    def test_nan(self, value, weights, save):
+        with pytest.raises(CheckpointError, match=rf'NaN or infinite values in {STEM}'):
+            load_pretrained(v1('atto'), save(weights | {STEM: torch.full_like(weights[STEM], value)}))
+
     def test_a_whole_model_with_another_backbone(self, weights, save):
         model = nn.ModuleDict(dict(backbone=v1('femto'), head=nn.Linear(1, 1)))
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -175,7 +175,8 @@ class TestHub:
             read_weights('huggingface://org/other')
         for part in (
             'the weights of org/other could not be fetched from https://huggingface.co/org/other',
-            f'put them at {cache / "org--other.safetensors"}',
+            'fetch its model.safetensors or pytorch_model.bin',
+            f'put it at {cache / "org--other.safetensors"} or {cache / "org--other.bin"}',
         ):
             assert part in str(error.value)
 
@@ -212,6 +213,10 @@ class TestHub:
         with pytest.raises(CheckpointError, match='holds more than weights'):
             read_weights('huggingface://org/name')
         assert not (tmp_path / 'ran').exists()
+
+    def test_half_a_repositorys_name(self):
+        with pytest.raises(CheckpointError, match='a repository is named as huggingface://ORG/NAME'):
+            read_weights('huggingface://facebook')
 
     def test_a_name_that_timm_does_not_know(self):
         with pytest.raises(CheckpointError, match='timm knows no weights of that name'):
@@ -287,6 +292,11 @@ def test_load_from_reads_safetensors_and_names_of_no_file(weights, tmp_path):
     assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
     with pytest.raises(CheckpointError, match=r'there is no checkpoint file nowhere\.pth'):
         load_checkpoint(model, 'nowhere.pth')
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match='is a folder'):
+        read_weights(str(tmp_path))
 
 
 def test_what_mmengine_reads_is_read_by_init_cfg_too(weights, monkeypatch):
