@@ -5,10 +5,12 @@ import re
 
 import torch
 from conftest import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER, TEST, TRAIN, detector_options
+from mmengine.registry import init_default_scope
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.export import convert_checkpoint
 from convnext_dense.checkpoints.inspection import inspect_checkpoint, published_table
+from convnext_dense.engine import load_config
 
 CONVERT, INSPECT = ROOT / 'tools' / 'convert_checkpoint.py', ROOT / 'tools' / 'inspect_checkpoint.py'
 BENCHMARK = ROOT / 'tools' / 'benchmark_checkpoint_loading.py'
@@ -134,8 +136,10 @@ class TestInspect:
         assert re.search(r'matched +(\d+) of \1 tensors', result.stdout)
 
     def test_says_what_would_not_load(self, trained):
-        model = dict(backbone=dict(type='ConvNeXt', arch='tiny'))
-        inspection = inspect_checkpoint(str(trained['detector'].checkpoint), model)
+        cfg = load_config(str(DETECTOR))
+        cfg.model.backbone.arch = 'tiny'
+        init_default_scope(cfg.default_scope)
+        inspection = inspect_checkpoint(str(trained['detector'].checkpoint), cfg.model)
         assert 'the backbone would not load' in inspection.text
         assert "set arch={'depths': [1, 1, 3, 1]" in inspection.problem
 
@@ -150,4 +154,7 @@ def test_the_benchmark_measures_what_loading_adds(run_tool, tmp_path):
     torch.save(ConvNeXt('tiny', layer_scale_init_value=1.0).state_dict(), file)
     result = run_tool(BENCHMARK, '--arch', 'tiny', '--row', 'init_cfg', file)
     assert result.returncode == 0, result.stderr[-3000:]
-    assert 0.5 < int(result.stdout.split()[-1]) / file.stat().st_size < 1.1
+    # A small file, beside which what a first load needs once counts.
+    once = 50e6
+    size = file.stat().st_size
+    assert 0.5 * size < int(result.stdout.split()[-1]) < 1.1 * size + once
