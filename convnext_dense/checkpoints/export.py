@@ -6,9 +6,9 @@ from pathlib import Path
 from torch import Tensor
 
 from convnext_dense.checkpoints.conversion import EXPORTS, OUTSIDE, from_official, to_official
-from convnext_dense.checkpoints.detection import BACKBONE, Found, find, flatten, measure
+from convnext_dense.checkpoints.detection import BACKBONE, Found, flatten, measure
 from convnext_dense.checkpoints.files import check_new_file, write_file
-from convnext_dense.checkpoints.matching import listed, modules, no_convnext
+from convnext_dense.checkpoints.matching import listed, locate, modules
 from convnext_dense.checkpoints.sources import read_weights
 from convnext_dense.errors import CheckpointError
 
@@ -40,9 +40,7 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     check_new_file(path)
     checkpoint = read_weights(source)
     tensors = flatten(checkpoint)
-    found = find(tensors)
-    if found is None:
-        raise CheckpointError(no_convnext(source, tensors))
+    found = locate(tensors, source)
     official = to_official(tensors, found)
     size = measure(official.weights)
     weights, left = from_official(official.weights, EXPORTS[layout])

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.conversion import to_official
-from convnext_dense.checkpoints.detection import BACKBONE, find, flatten, measure
+from convnext_dense.checkpoints.detection import BACKBONE, flatten, measure
 from convnext_dense.checkpoints.export import beside
-from convnext_dense.checkpoints.matching import listed, match, no_convnext
+from convnext_dense.checkpoints.matching import listed, locate, match
 from convnext_dense.checkpoints.names import PUBLISHED
 from convnext_dense.checkpoints.sources import read_weights
-from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.errors import UsageError
 
 
 class Inspection(NamedTuple):
@@ -42,9 +42,7 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
     """
     checkpoint = read_weights(source)
     tensors = flatten(checkpoint)
-    found = find(tensors)
-    if found is None:
-        raise CheckpointError(no_convnext(source, tensors))
+    found = locate(tensors, source)
     weights = to_official(tensors, found).weights
     config = measure(weights).backbone()
     _, report = match(tensors, _on_meta((model or {}).get('backbone', None if model else config)), source)

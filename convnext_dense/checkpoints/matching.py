@@ -11,7 +11,7 @@ from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.conversion import OUTSIDE, to_official
-from convnext_dense.checkpoints.detection import Size, find, measure
+from convnext_dense.checkpoints.detection import Found, Size, find, measure
 from convnext_dense.errors import CheckpointError
 
 STEM = 'downsample_layers.0.0.weight'
@@ -137,9 +137,7 @@ def match(
         >>> len(report.matched), len(report.new), report.fits
         (126, 6, True)
     """
-    found = find(tensors, prefix)
-    if found is None:
-        raise CheckpointError(no_convnext(source, tensors))
+    found = locate(tensors, source, prefix)
     official = to_official(tensors, found)
     own = backbone.state_dict()
     report = LoadReport(
@@ -197,10 +195,17 @@ def _can_inflate(source: Tensor, own: Tensor) -> bool:
     )
 
 
-def no_convnext(source: str, tensors: Mapping[str, Tensor]) -> str:
-    """One sentence on a checkpoint without a ConvNeXt."""
-    holds = f'its {len(tensors)} tensors are such as {listed(tensors)}' if tensors else 'it has no tensors'
-    return f'{source} holds no ConvNeXt in any known layout: {holds}.'
+def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None) -> Found:
+    """Return where the ConvNeXt of a checkpoint is, by `find`.
+
+    Raises:
+        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
+    """
+    found = find(tensors, prefix)
+    if found is None:
+        holds = f'its {len(tensors)} tensors are such as {listed(tensors)}' if tensors else 'it has no tensors'
+        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: {holds}.')
+    return found
 
 
 def listed(names: Iterable[str]) -> str:
