@@ -1,5 +1,6 @@
 """The backbones, registered in ``convnext_dense.registry.MODELS``."""
 
 from convnext_dense.backbones.convnext import ConvNeXt
+from convnext_dense.backbones.timm import TimmBackbone
 
-__all__ = ['ConvNeXt']
+__all__ = ['ConvNeXt', 'TimmBackbone']

@@ -165,7 +165,7 @@ class ConvNeXt(BaseModule):
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
         ),
     ) -> None:
-        super().__init__(_own_pretrained(init_cfg))
+        super().__init__(own_pretrained(init_cfg))
         if gap_before_final_norm:
             raise ValueError(
                 'gap_before_final_norm must be False: True pools each map to a vector, which only a classifier can use.'
@@ -275,10 +275,10 @@ class ConvNeXt(BaseModule):
                 module.requires_grad_(False)
 
 
-def _own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+def own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
     """Have 'Pretrained' be this package's, which reads every public layout; its name must stay for mmengine's order."""
     if isinstance(init_cfg, list):
-        return [_own_pretrained(each) for each in init_cfg]
+        return [own_pretrained(each) for each in init_cfg]
     if init_cfg and init_cfg.get('type') == 'Pretrained':
         return {**init_cfg, '_scope_': SCOPE}
     return init_cfg

@@ -7,10 +7,11 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor, nn
 
-from convnext_dense.backbones import ConvNeXt
+from convnext_dense.backbones import ConvNeXt, TimmBackbone
 from convnext_dense.checkpoints.detection import flatten
 from convnext_dense.checkpoints.matching import LoadReport, listed, match
 from convnext_dense.checkpoints.sources import read_weights
+from convnext_dense.checkpoints.timm_backbone import load_timm_pretrained
 from convnext_dense.errors import CheckpointError
 from convnext_dense.registry import WEIGHT_INITIALIZERS
 
@@ -36,7 +37,7 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
             strict, not all. The backbone is unchanged then.
 
     Example:
-        >>> from convnext_dense.backbones import ConvNeXt
+        >>> from convnext_dense.backbones import ConvNeXt, TimmBackbone
         >>> from convnext_dense.checkpoints import load_pretrained
         >>> print(load_pretrained(ConvNeXt('tiny'), 'convnext_tiny_in1k'))  # doctest: +SKIP
     """
@@ -59,7 +60,7 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
 
 @WEIGHT_INITIALIZERS.register_module()
 class Pretrained(PretrainedInit):
-    """The `init_cfg` of type 'Pretrained' of this package's backbones: `load_pretrained`.
+    """The `init_cfg` of type 'Pretrained' of this package's backbones: `load_pretrained`, or `load_timm_pretrained`.
 
     For another module it is mmengine's own.
 
@@ -81,10 +82,13 @@ class Pretrained(PretrainedInit):
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into `module`."""
-        if not isinstance(module, ConvNeXt):
+        if isinstance(module, ConvNeXt):
+            load_pretrained(module, self.checkpoint, self.prefix, self.strict)
+        elif isinstance(module, TimmBackbone):
+            load_timm_pretrained(module, self.checkpoint, self.prefix)
+        else:
             super().__call__(module)
             return
-        load_pretrained(module, self.checkpoint, self.prefix, self.strict)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
 
@@ -106,7 +110,7 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
 
     Example:
         >>> import timm
-        >>> from convnext_dense.backbones import ConvNeXt
+        >>> from convnext_dense.backbones import ConvNeXt, TimmBackbone
         >>> weights = timm.create_model('convnext_atto').state_dict()
         >>> convert_state_dict(ConvNeXt('atto'), weights, '')
         >>> 'norm3.weight' in weights, 'head.fc.weight' in weights

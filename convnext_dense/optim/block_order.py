@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 # The indices that open the names of a backbone's blocks: `layer1.0.` of ResNet, `stages.0.blocks.1.` of Swin,
 # `layers.3.` of ViT, `layers.0.1.2.` of MiT and PVT, `stage2.0.` of HRNet and CSPDarknet, `block1.0.` of MSCAN,
-# `conv_res_block1.` of Darknet, `features.7.` of VGG.
+# `conv_res_block1.` of Darknet, `features.7.` of VGG; TimmBackbone's follow `model.`.
 BLOCK = re.compile(
-    r'(?:stages?|layers?|blocks?|conv_res_block|features|hourglass_modules)\.?'
+    r'(?:model\.)?(?:stages?|layers?|blocks?|conv_res_block|features|hourglass_modules)\.?'
     r'(\d+(?:\.(?:blocks\.)?\d+)*)\.'
 )
 

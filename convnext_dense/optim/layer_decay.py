@@ -22,7 +22,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     backbones say the ids themselves by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's
     protocol), or else each of their blocks, told by the parameters' names, is a layer.
 
-    1-D parameters, biases, and the parameters of GRN get no weight decay, unless a key of `paramwise_cfg` says so.
+    1-D parameters, biases, the parameters of GRN, and what the backbone names by ``no_weight_decay()`` get no weight
+    decay, unless a key of `paramwise_cfg` says so.
 
     Args:
         optim_wrapper_cfg: As for mmengine's ``DefaultOptimWrapperConstructor``; the optimizer's ``lr`` is required.
@@ -83,6 +84,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().add_params(singles, module)
         names = {id(param): name for name, param in module.named_parameters()}
         ids, head_id = self._layer_ids(module)
+        self._not_decayed = {
+            f'{before}{name}'
+            for before, backbone in _backbones(module).items()
+            if hasattr(backbone, 'no_weight_decay')
+            for name in backbone.no_weight_decay()
+        }
         groups: dict[str, dict] = {}
         for single in singles:
             # A parameter that modules share comes once for each of them; `pop` lets the first stand for all.
@@ -109,7 +116,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if self.base_wd is not None:
             decay_is_set = ('decay_mult' if is_custom else 'weight_decay') in settings
             if not decay_is_set:
-                settings['weight_decay'] = 0.0 if _has_no_decay(name, param) else self.base_wd
+                settings['weight_decay'] = 0.0 if self._has_no_decay(name, param) else self.base_wd
             decay = 'decay' if settings['weight_decay'] else 'no_decay'
         group_name = f'layer_{layer_id}_{decay}'
         key = f'{group_name} {sorted(settings.items())}'
@@ -126,7 +133,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _layer_ids(self, model: nn.Module) -> tuple[dict[str, int], int]:
         """Return the layer id of each of the backbone's parameters, and the heads' id."""
-        backbones = {f'{name}.': module for name, module in model.named_modules() if name.split('.')[-1] == 'backbone'}
+        backbones = _backbones(model)
         if not backbones:
             raise ValueError(
                 f"{type(model).__name__} has no module named 'backbone', whose learning rates could decay."
@@ -174,7 +181,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
 
+    def _has_no_decay(self, name: str, param: nn.Parameter) -> bool:
+        # GRN's gamma and beta are (1, 1, 1, C).
+        return param.ndim <= 1 or name.endswith(('.bias', '.gamma', '.beta')) or name in self._not_decayed
 
-def _has_no_decay(name: str, param: nn.Parameter) -> bool:
-    # GRN's gamma and beta are (1, 1, 1, C).
-    return param.ndim == 1 or name.endswith(('.bias', '.gamma', '.beta'))
+
+def _backbones(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the model's backbones by what their parameters' names begin with."""
+    return {f'{name}.': module for name, module in model.named_modules() if name.split('.')[-1] == 'backbone'}
