@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+# What building or running a model ends in when its arguments or its input do not fit it.
+MODEL_ERRORS = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class _LinspaceOnCPU(TorchFunctionMode):
@@ -52,3 +56,33 @@ def build_on_meta(cfg: ConfigDict | dict, scope: str) -> nn.Module:
     # mmdet's backbones return nothing from `train`.
     model.eval()
     return model
+
+
+class FeatureMap(NamedTuple):
+    """A map of a backbone: its channels, and its stride in pixels."""
+
+    channels: int
+    stride: int
+
+
+def feature_maps(cfg: ConfigDict | dict, scope: str, size: tuple[int, int] = (512, 512)) -> list[FeatureMap]:
+    """Return the maps that a backbone gives, found by building and running it without allocating anything.
+
+    Args:
+        cfg: The backbone's config.
+        scope: Where its type is looked for if it has no scope: 'mmdet' or 'mmseg'.
+        size: Height and width in pixels of the image that it is run on.
+
+    Raises:
+        ValueError: If it gives something else than maps (N, C, H, W).
+
+    Example:
+        >>> feature_maps(dict(type='ResNet', depth=18, out_indices=(2, 3)), 'mmdet')
+        [FeatureMap(channels=256, stride=16), FeatureMap(channels=512, stride=32)]
+    """
+    backbone = build_on_meta(cfg, scope)
+    with without_allocating():
+        maps = backbone(torch.empty(1, cfg.get('in_channels', 3), *size))
+    if not isinstance(maps, list | tuple) or not all(isinstance(each, Tensor) and each.ndim == 4 for each in maps):
+        raise ValueError(f'{cfg["type"]} gives no list of maps (N, C, H, W)')
+    return [FeatureMap(each.shape[1], round(size[1] / each.shape[3])) for each in maps]

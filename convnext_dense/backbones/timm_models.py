@@ -13,13 +13,12 @@ import torch
 from timm.models import group_parameters
 from timm.optim import auto_group_layers
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from convnext_dense.meta import without_allocating
+from convnext_dense.meta import MODEL_ERRORS, without_allocating
 
 # The patch of a plain model whose own is no power of 2; timm resamples its patch embedding.
 PATCH = 16
-# What models raise when they are given an image of a size that they cannot take.
-SIZE_ERRORS = (AssertionError, RuntimeError, ValueError, TypeError, IndexError)
 
 
 class TimmModel(NamedTuple):
@@ -32,6 +31,7 @@ class TimmModel(NamedTuple):
         channels: Their channels.
         is_plain: Whether all of the model's maps have one stride; then the last is taken alone.
         has_layer_norm: Whether the model has LayerNorm.
+        has_batch_norm: Whether it has BatchNorm.
         stages: The names of the modules that end each stage, or of a plain model's blocks.
         layer_ids: Each parameter's step for learning-rate decay, by timm's own grouping, from 0.
         num_layers: The steps, the head's included.
@@ -46,6 +46,7 @@ class TimmModel(NamedTuple):
     channels: tuple[int, ...]
     is_plain: bool
     has_layer_norm: bool
+    has_batch_norm: bool
     stages: tuple[str, ...]
     layer_ids: dict[str, int]
     num_layers: int
@@ -90,7 +91,7 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
         reductions = [each['reduction'] for each in model.feature_info]
     features = _features(model_name, reductions, strides, is_plain)
     stages = _stages([each['module'] for each in model.feature_info], reductions, is_plain)
-    has_layer_norm = any(isinstance(each, nn.LayerNorm) for each in model.modules())
+    norms = tuple(any(isinstance(each, norm) for each in model.modules()) for norm in (nn.LayerNorm, _BatchNorm))
     # Without pruning, parameters that no map depends on would stay, and hold up distributed training.
     model.prune_intermediate_layers(list(features), prune_norm=not is_plain, prune_head=True)
     taken = tuple(reductions[i] for i in features)
@@ -103,7 +104,8 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
         strides=taken,
         channels=channels,
         is_plain=is_plain,
-        has_layer_norm=has_layer_norm,
+        has_layer_norm=norms[0],
+        has_batch_norm=norms[1],
         stages=stages,
         layer_ids=layer_ids,
         num_layers=max(layer_ids.values()) + 1,
@@ -196,7 +198,7 @@ class _Probe(NamedTuple):
             with without_allocating():
                 image = torch.empty(1, self.in_channels, height, width)
                 maps = maps_of(self.model, image, self.features, self.is_plain)
-        except SIZE_ERRORS as error:
+        except MODEL_ERRORS as error:
             raise ValueError(f'for an image of {height} x {width} it says {error!r}') from error
         if any(each.shape[-2:] != (height // s, width // s) for each, s in zip(maps, self.strides, strict=True)):
             shapes = ', '.join(f'{each.shape[-2]} x {each.shape[-1]}' for each in maps)

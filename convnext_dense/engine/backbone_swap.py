@@ -1,0 +1,172 @@
+"""Puts another backbone into a config, and fits to it what depends on the backbone."""
+
+import inspect
+from collections.abc import Sequence
+from itertools import pairwise
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.registry import MODELS
+
+from convnext_dense.engine.backbone_channels import IMAGE, fit_channels
+from convnext_dense.engine.backbone_names import NamedBackbone, parse_backbone
+from convnext_dense.errors import UsageError
+from convnext_dense.meta import MODEL_ERRORS, FeatureMap, build_on_meta, feature_maps
+from convnext_dense.registry import SCOPE
+
+PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
+# A recipe's settings of a backbone, which the new one is given too where it has them.
+KEPT = ('drop_path_rate', 'with_cp')
+LAYER_DECAY = ('LearningRateDecayOptimizerConstructor', 'LayerDecayOptimWrapperConstructor')
+
+
+def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
+    """Put the backbone of a name into a config of this package's, mmdet's or mmseg's.
+
+    The channels of the neck, or without a neck of the heads, the weights, the colours that images are normalised by,
+    and the settings of learning-rate decay become the new backbone's; `drop_path_rate` and `with_cp` stay the
+    recipe's. All else stays as it is. The result needs ``import convnext_dense``, for which it has `custom_imports`.
+
+    Args:
+        cfg: The config, which is changed.
+        name: As in `parse_backbone`.
+        pretrained: Whether the backbone starts from published weights.
+
+    Raises:
+        UsageError: If the name names no backbone, or a part of the model cannot be fitted to it. The config is
+            unchanged then.
+
+    Example:
+        >>> from convnext_dense.engine import load_config
+        >>> cfg = load_config('configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py')
+        >>> set_backbone(cfg, 'timm/resnet50')
+        >>> cfg.model.backbone.model_name, cfg.model.neck.in_channels
+        ('resnet50', [256, 512, 1024, 2048])
+    """
+    scope = cfg.default_scope
+    model = ConfigDict(cfg.model.to_dict())
+    if not isinstance(model.get('backbone'), dict):
+        raise UsageError(f'--backbone: {model.type} has no model.backbone that could be replaced.')
+    if 'shared_head' in (model.get('roi_head') or {}):
+        raise UsageError(
+            f'--backbone: model.roi_head.shared_head ({model.roi_head.shared_head.type}) is a stage of the old '
+            'backbone; take a config with a neck, such as FPN.'
+        )
+    old_maps = _old_maps(model.backbone, scope, model.get('data_preprocessor') or {})
+    strides = _strides(model.backbone.type, old_maps)
+    named = parse_backbone(name, strides, scope, pretrained)
+    backbone = _with_recipe(named.config, model.backbone, scope)
+    try:
+        maps = feature_maps(backbone, scope, IMAGE)
+    except MODEL_ERRORS as error:
+        raise UsageError(f'--backbone {name}: {error}') from error
+    if [each.stride for each in maps] != strides:
+        raise UsageError(
+            f'--backbone {name}: it gives maps of stride {", ".join(str(each.stride) for each in maps)}; '
+            f'the config needs {", ".join(map(str, strides))}.'
+        )
+    model.backbone = ConfigDict(backbone)
+    model.pop('pretrained', None)
+    fit_channels(model, scope, old_maps, maps)
+    _set_colours(model, named)
+    cfg.model = model
+    _fit_decay(cfg, backbone['type'])
+    _add_import(cfg)
+    _report(cfg, name, backbone)
+
+
+def _old_maps(backbone: ConfigDict, scope: str, preprocessor: dict) -> list[FeatureMap]:
+    # A plain transformer may take its own size only.
+    sizes = [IMAGE, _square(preprocessor.get('size')), _square(backbone.get('img_size'))]
+    # Some load their weights when they are built.
+    downloads = {
+        key: False if isinstance(backbone[key], bool) else None for key in ('init_cfg', 'pretrained') if key in backbone
+    }
+    problem: Exception | None = None
+    for size in filter(None, sizes):
+        try:
+            return feature_maps({**backbone, **downloads}, scope, size)
+        except MODEL_ERRORS as error:
+            problem = error
+    raise UsageError(f'--backbone: what model.backbone ({backbone.type}) gives cannot be told: {problem}.') from problem
+
+
+def _square(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    return (size, size) if isinstance(size, int) else tuple(size) if size else None
+
+
+def _strides(kind: str, maps: list[FeatureMap]) -> list[int]:
+    """Return the strides of the maps that replace these: the same, or 4 to 32 for four maps dilated or of a ViT."""
+    strides = [each.stride for each in maps]
+    rising = all(before < after for before, after in pairwise(strides))
+    if rising and all(stride >= 4 and stride & (stride - 1) == 0 for stride in strides):
+        return strides
+    if len(strides) == 4 and strides == sorted(strides) and strides[0] >= 4:
+        print_log(
+            f'--backbone: {kind} has maps of stride {strides}; the new backbone has [4, 8, 16, 32].', logger='current'
+        )
+        return [4, 8, 16, 32]
+    raise UsageError(
+        f'--backbone: model.backbone ({kind}) has maps of stride {", ".join(map(str, strides))}, and no other '
+        'backbone has such; take a config whose backbone has strides of 4, 8, 16, 32 or some of them.'
+    )
+
+
+def _with_recipe(backbone: dict, old: ConfigDict, scope: str) -> dict:
+    """Return the backbone's config with the recipe's drop path and activation checkpointing, where it has them."""
+    parameters = inspect.signature(MODELS.get(backbone['type'])).parameters
+    for key in KEPT:
+        if not old.get(key) or key in backbone:
+            continue
+        changed = {**backbone, key: old[key]}
+        try:
+            if key in parameters and build_on_meta(changed, scope):
+                backbone = changed
+                continue
+        except MODEL_ERRORS:
+            pass
+        print_log(f'--backbone: the new backbone has no {key}; the config had {old[key]}.', logger='current')
+    return backbone
+
+
+def _set_colours(model: ConfigDict, named: NamedBackbone) -> None:
+    preprocessor = model.get('data_preprocessor')
+    kind = str((preprocessor or {}).get('type')).split('.')[-1]
+    if not preprocessor or ('mean' not in preprocessor and kind not in PREPROCESSORS):
+        raise UsageError(
+            f'--backbone: model.data_preprocessor ({kind}) has no mean and std, which the new backbone would set.'
+        )
+    preprocessor.update(mean=list(named.mean), std=list(named.std), bgr_to_rgb=True)
+    preprocessor.pop('rgb_to_bgr', None)
+
+
+def _fit_decay(cfg: Config, kind: str) -> None:
+    """Let learning-rate decay, if the recipe has it, go by the new backbone's own layers."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if str(wrapper.get('constructor')).split('.')[-1] not in LAYER_DECAY:
+        return
+    wrapper.constructor = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
+    wrapper.paramwise_cfg.pop('num_layers', None)
+    # Stages are what the stage-wise recipes count in ConvNeXt; other backbones have no common notion of them.
+    if kind != f'{SCOPE}.ConvNeXt':
+        wrapper.paramwise_cfg.decay_type = 'layer_wise'
+
+
+def _add_import(cfg: Config) -> None:
+    imports = cfg.setdefault('custom_imports', ConfigDict(imports=[], allow_failed_imports=False))
+    imports.imports = [*([imports.imports] if isinstance(imports.imports, str) else imports.imports)]
+    if SCOPE not in imports.imports:
+        imports.imports.append(SCOPE)
+
+
+def _report(cfg: Config, name: str, backbone: dict) -> None:
+    weights = (backbone.get('init_cfg') or {}).get('checkpoint')
+    print_log(f'--backbone {name}: {f"weights {weights}" if weights else "it starts from scratch"}.', logger='current')
+    if cfg.get('load_from'):
+        print_log(f'--backbone: load_from={cfg.load_from} was of the old model, and is dropped.', logger='current')
+        cfg.load_from = None
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
+    if optimizer == 'SGD' and backbone['type'] == f'{SCOPE}.ConvNeXt':
+        print_log(
+            '--backbone: the config trains with SGD, as it did; ConvNeXt is published with AdamW.', logger='current'
+        )
