@@ -1,5 +1,6 @@
 """The backbones, registered in ``convnext_dense.registry.MODELS``."""
 
 from convnext_dense.backbones.convnext import ConvNeXt
+from convnext_dense.backbones.roadmap import ModernizedResNet
 
-__all__ = ['ConvNeXt']
+__all__ = ['ConvNeXt', 'ModernizedResNet']
