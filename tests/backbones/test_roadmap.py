@@ -1,19 +1,19 @@
 """The backbone that goes from ResNet-50 to ConvNeXt-T, and the configs of its steps."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from mmdet.models import ResNet
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.backbones import ConvNeXt, ModernizedResNet
 from convnext_dense.engine.meta import build_on_meta, without_allocating
+from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -267,3 +267,142 @@ class TestSwitches:
     def test_too_small_an_image_is_named(self):
         with pytest.raises(ValueError, match=r'at least 32 pixels.*got 16 x 64'):
             small(0)(torch.rand(1, 3, 16, 64))
+
+
+DETECTORS = [f'roadmap/mask-rcnn_roadmap-{i:02}-{name}_fpn_amp-1x_coco.py' for i, name in enumerate(NAMES)]
+SEGMENTERS = [f'roadmap/upernet_roadmap-{i:02}-{name}_8xb2-amp-160k_ade20k-512x512.py' for i, name in enumerate(NAMES)]
+PUBLISHED = {
+    'mmdet': 'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py',
+    'mmseg': 'upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py',
+}
+IN_CHANNELS = {'mmdet': ['neck.in_channels'], 'mmseg': ['decode_head.in_channels', 'auxiliary_head.in_channels']}
+BATCHES = [16, 4, 2]
+ITERS = {16: 20000, 4: 80000, 2: 160000}
+
+
+def batch_config(task, norm, batch):
+    if task == 'mmdet':
+        return f'roadmap/mask-rcnn_convnext-t-{norm}_fpn_8xb{batch}-amp-1x_coco.py'
+    return f'roadmap/upernet_convnext-t-{norm}_8xb{batch}-amp-{ITERS[batch] // 1000}k_ade20k-512x512.py'
+
+
+@cache
+def load(name):
+    return Config.fromfile(CONFIGS / name)
+
+
+def leaves(value, key=''):
+    """Each value of a config by its key; lists of numbers are values."""
+    if isinstance(value, dict):
+        return {k: v for name, each in value.items() for k, v in leaves(each, f'{key}.{name}' if key else name).items()}
+    return {key: value}
+
+
+def differences(one, other):
+    """What `other` has that `one` has not, or has otherwise; keys that only `one` has come with None."""
+    one, other = leaves(one.to_dict()), leaves(other.to_dict())
+    return {key: other.get(key) for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def learning_rates(model, cfg):
+    """How many parameters train at each learning rate and weight decay."""
+    constructor = LayerDecayOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer), cfg.optim_wrapper.paramwise_cfg
+    )
+    counts = {}
+    for group in constructor(torch.nn.ModuleDict(dict(backbone=model))).optimizer.param_groups:
+        key = (group['lr'], group['weight_decay'])
+        counts[key] = counts.get(key, 0) + sum(param.numel() for param in group['params'])
+    return counts
+
+
+class TestConfigsOfTheSteps:
+    @pytest.mark.parametrize('name', DETECTORS + SEGMENTERS)
+    def test_each_builds_with_the_widths_that_its_heads_take(self, name):
+        cfg = load(name)
+        model = build_on_meta(cfg.model, cfg.default_scope)
+        assert isinstance(model.backbone, ModernizedResNet)
+        channels = list(model.backbone.channels)
+        if cfg.default_scope == 'mmdet':
+            assert [conv.conv.in_channels for conv in model.neck.lateral_convs] == channels
+        else:
+            assert list(model.decode_head.in_channels) == channels
+            assert model.auxiliary_head.in_channels == channels[2]
+        assert {block.drop_path.drop_prob for block in model.backbone.stages[-1]} >= {0.4}
+        assert model.backbone.stages[0][0].gamma is not None
+
+    @pytest.mark.parametrize('step', range(1, len(STEPS)), ids=NAMES[1:])
+    @pytest.mark.parametrize('names', [DETECTORS, SEGMENTERS], ids=['mmdet', 'mmseg'])
+    def test_each_differs_from_the_one_before_by_its_switch(self, names, step):
+        different = differences(load(names[step - 1]), load(names[step]))
+        widths = {key for key in different if key.endswith('in_channels')}
+        assert bool(widths) == (NAMES[step] in ('width-96', 'inverted-bottleneck'))
+        switch = {key: value for key, value in different.items() if key not in widths}
+        assert switch == leaves(STEPS[step][1], 'model.backbone')
+
+    def test_the_segmenters_recipe_is_the_published_one_from_scratch(self):
+        different = differences(load(PUBLISHED['mmseg']), load(SEGMENTERS[0]))
+        heads = {'model.decode_head.in_channels', 'model.auxiliary_head.in_channels'}
+        assert {key for key in different if not key.startswith('model.backbone.')} == heads
+        backbone = load(SEGMENTERS[0]).model.backbone
+        assert backbone.drop_path_rate == load(PUBLISHED['mmseg']).model.backbone.drop_path_rate
+
+    def test_the_detectors_recipe_is_the_published_one_for_12_epochs(self):
+        published, ours = load(PUBLISHED['mmdet']), load(DETECTORS[0])
+        assert ours.optim_wrapper == published.optim_wrapper
+        assert ours.auto_scale_lr == published.auto_scale_lr
+        assert ours.train_cfg.max_epochs == ours.param_scheduler[1].end == 12
+        assert ours.model.backbone.drop_path_rate == published.model.backbone.drop_path_rate
+        assert ours.model.backbone.layer_scale_init_value == published.model.backbone.layer_scale_init_value
+        assert not any('Crop' in each.type for each in ours.train_dataloader.dataset.pipeline)
+
+    @pytest.mark.parametrize('task', PUBLISHED)
+    def test_the_last_trains_at_convnexts_learning_rates(self, task):
+        cfg = load((DETECTORS if task == 'mmdet' else SEGMENTERS)[LAST])
+        models = [build_on_meta(each.model.backbone, task) for each in (load(PUBLISHED[task]), cfg)]
+        theirs, ours = (learning_rates(model, cfg) for model in models)
+        assert ours == theirs
+
+    def test_none_is_missing_from_these_tests(self):
+        batches = {batch_config(*each) for each in LN_AGAINST_BN}
+        assert {f'roadmap/{file.name}' for file in (CONFIGS / 'roadmap').glob('*.py')} == {
+            *DETECTORS,
+            *SEGMENTERS,
+            *batches,
+        }
+
+
+LN_AGAINST_BN = [(task, norm, batch) for task in PUBLISHED for norm in ('ln', 'bn') for batch in BATCHES]
+
+
+class TestLayerNormAgainstBatchNorm:
+    @pytest.mark.parametrize(('task', 'norm', 'batch'), LN_AGAINST_BN)
+    def test_the_backbone_has_the_norm_and_no_pretrained_weights(self, task, norm, batch):
+        cfg = load(batch_config(task, norm, batch))
+        backbone = build_on_meta(cfg.model, task).backbone
+        kinds = {type(each) for each in backbone.modules() if 'Norm' in type(each).__name__}
+        assert {kind.__name__ for kind in kinds} == {'LayerNorm2d' if norm == 'ln' else 'BatchNorm2d'}
+        assert backbone.init_cfg['type'] == 'TruncNormal'
+
+    @pytest.mark.parametrize('batch', BATCHES)
+    @pytest.mark.parametrize('task', PUBLISHED)
+    def test_a_pair_differs_by_the_norm_alone(self, task, batch):
+        different = differences(load(batch_config(task, 'ln', batch)), load(batch_config(task, 'bn', batch)))
+        assert different == {'model.backbone.norm_cfg.type': 'BN'}
+
+    @pytest.mark.parametrize('batch', BATCHES)
+    @pytest.mark.parametrize('task', PUBLISHED)
+    def test_the_learning_rate_is_scaled_with_the_batch(self, task, batch):
+        cfg = load(batch_config(task, 'ln', batch))
+        assert cfg.train_dataloader.batch_size == batch
+        assert cfg.auto_scale_lr.base_batch_size == 8 * batch
+        assert not cfg.auto_scale_lr.enable
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1e-4 * 8 * batch / 16)
+
+    @pytest.mark.parametrize('batch', BATCHES)
+    def test_as_many_images_are_seen_at_each_batch_size(self, batch):
+        assert load(batch_config('mmdet', 'bn', batch)).train_cfg.max_epochs == 12
+        cfg = load(batch_config('mmseg', 'bn', batch))
+        assert cfg.train_cfg.max_iters * batch == 160000 * 2
+        assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 10 * cfg.train_cfg.val_interval
+        assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval
