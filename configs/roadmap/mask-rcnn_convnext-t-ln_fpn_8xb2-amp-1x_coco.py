@@ -4,3 +4,5 @@ _base_ = [
     '../_base_/schedules/coco_1x_adamw.py',
     'mmdet::_base_/default_runtime.py',
 ]
+
+model = dict(backbone=dict(drop_path_rate=0.2))
