@@ -1,5 +1,6 @@
 """Counts the parameters and the multiply-adds of a model, as the papers on ConvNeXt do."""
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -63,7 +64,8 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
     if min(height, width) < 1:
         raise UsageError(f'shape: height and width must be positive; got {height} x {width}.')
     try:
-        model = build_on_meta(cfg.model, cfg.default_scope)
+        # mmdet writes train_cfg and test_cfg into the config of its heads.
+        model = build_on_meta(copy.deepcopy(cfg.model), cfg.default_scope)
     except CONFIG_ERRORS as error:
         raise UsageError(f'model: {type(error).__name__}: {error}') from error
     count = _counter_of(model)
