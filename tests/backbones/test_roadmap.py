@@ -1,24 +1,13 @@
-"""The backbone that goes from ResNet-50 to ConvNeXt-T, and the configs of its steps."""
-
 import re
-from functools import cache
-from pathlib import Path
-from unittest import mock
 
 import pytest
 import torch
-import yaml
 from mmdet.models import ResNet
-from mmengine.config import Config, utils
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.backbones import ConvNeXt, ModernizedResNet
-from convnext_dense.engine.complexity import measure_complexity
 from convnext_dense.engine.meta import build_on_meta, without_allocating
-from convnext_dense.optim import LayerDecayOptimWrapperConstructor
-
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 # Each step's switch, and its GFLOPs in the paper's table 10.
 STEPS = [
@@ -141,6 +130,14 @@ class TestLastStepIsConvNeXtT:
         assert {name: ours.get_layer_depth(name) for name, _ in ours.named_parameters()} == expected
 
 
+@pytest.fixture
+def plain_kernels():
+    """Without oneDNN, which compiles a kernel for each shape, and takes longer at it than a small model does."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield
+
+
+@pytest.mark.usefixtures('plain_kernels')
 class TestEveryStep:
     @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
     def test_counts_the_papers_flops(self, step):
@@ -269,191 +266,3 @@ class TestSwitches:
     def test_too_small_an_image_is_named(self):
         with pytest.raises(ValueError, match=r'at least 32 pixels.*got 16 x 64'):
             small(0)(torch.rand(1, 3, 16, 64))
-
-
-DETECTORS = [f'roadmap/mask-rcnn_roadmap-{i:02}-{name}_fpn_amp-1x_coco.py' for i, name in enumerate(NAMES)]
-SEGMENTERS = [f'roadmap/upernet_roadmap-{i:02}-{name}_8xb2-amp-160k_ade20k-512x512.py' for i, name in enumerate(NAMES)]
-PUBLISHED = {
-    'mmdet': 'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py',
-    'mmseg': 'upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py',
-}
-BATCHES = [16, 4, 2]
-ITERS = {16: 20000, 4: 80000, 2: 160000}
-
-
-def batch_config(task, norm, batch):
-    if task == 'mmdet':
-        return f'roadmap/mask-rcnn_convnext-t-{norm}_fpn_8xb{batch}-amp-1x_coco.py'
-    return f'roadmap/upernet_convnext-t-{norm}_8xb{batch}-amp-{ITERS[batch] // 1000}k_ade20k-512x512.py'
-
-
-# mmengine reads all metafiles of mmdet or mmseg for each base of theirs; here, once.
-read_metainfo = cache(utils._get_cfg_metainfo)
-
-
-@cache
-def load(name):
-    with mock.patch.object(utils, '_get_cfg_metainfo', read_metainfo):
-        return Config.fromfile(CONFIGS / name)
-
-
-def leaves(value, key=''):
-    """Each value of a config by its key; lists of numbers are values."""
-    if isinstance(value, dict):
-        return {k: v for name, each in value.items() for k, v in leaves(each, f'{key}.{name}' if key else name).items()}
-    return {key: value}
-
-
-def differences(one, other):
-    """What `other` has that `one` has not, or has otherwise; keys that only `one` has come with None."""
-    one, other = leaves(one.to_dict()), leaves(other.to_dict())
-    return {key: other.get(key) for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-
-
-def learning_rates(model, cfg):
-    """How many parameters train at each learning rate and weight decay."""
-    constructor = LayerDecayOptimWrapperConstructor(
-        dict(type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer), cfg.optim_wrapper.paramwise_cfg
-    )
-    counts = {}
-    for group in constructor(torch.nn.ModuleDict(dict(backbone=model))).optimizer.param_groups:
-        key = (group['lr'], group['weight_decay'])
-        counts[key] = counts.get(key, 0) + sum(param.numel() for param in group['params'])
-    return counts
-
-
-class TestConfigsOfTheSteps:
-    @pytest.mark.parametrize('name', DETECTORS + SEGMENTERS)
-    def test_each_builds_with_the_widths_that_its_heads_take(self, name):
-        cfg = load(name)
-        model = build_on_meta(cfg.model, cfg.default_scope)
-        assert isinstance(model.backbone, ModernizedResNet)
-        channels = list(model.backbone.channels)
-        if cfg.default_scope == 'mmdet':
-            assert [conv.conv.in_channels for conv in model.neck.lateral_convs] == channels
-        else:
-            assert list(model.decode_head.in_channels) == channels
-            assert model.auxiliary_head.in_channels == channels[2]
-        assert model.backbone.stages[-1][-1].drop_path.drop_prob == (0.2 if cfg.default_scope == 'mmdet' else 0.4)
-        assert all(block.gamma is not None for stage in model.backbone.stages for block in stage)
-
-    @pytest.mark.parametrize('step', range(1, len(STEPS)), ids=NAMES[1:])
-    @pytest.mark.parametrize('names', [DETECTORS, SEGMENTERS], ids=['mmdet', 'mmseg'])
-    def test_each_differs_from_the_one_before_by_its_switch(self, names, step):
-        different = differences(load(names[step - 1]), load(names[step]))
-        widths = {key for key in different if key.endswith('in_channels')}
-        assert bool(widths) == (NAMES[step] in ('width-96', 'inverted-bottleneck'))
-        switch = {key: value for key, value in different.items() if key not in widths}
-        assert switch == leaves(STEPS[step][1], 'model.backbone')
-
-    def test_the_segmenters_recipe_is_the_published_one_from_scratch(self):
-        different = differences(load(PUBLISHED['mmseg']), load(SEGMENTERS[0]))
-        heads = {'model.decode_head.in_channels', 'model.auxiliary_head.in_channels'}
-        assert {key for key in different if not key.startswith('model.backbone.')} == heads
-        backbone = load(SEGMENTERS[0]).model.backbone
-        assert backbone.drop_path_rate == load(PUBLISHED['mmseg']).model.backbone.drop_path_rate
-
-    def test_the_detectors_optimizer_is_the_published_one_for_12_epochs(self):
-        published, ours = load(PUBLISHED['mmdet']), load(DETECTORS[0])
-        assert ours.optim_wrapper == published.optim_wrapper
-        assert ours.auto_scale_lr == published.auto_scale_lr
-        assert ours.train_cfg.max_epochs == ours.param_scheduler[1].end == 12
-        assert ours.model.backbone.layer_scale_init_value == published.model.backbone.layer_scale_init_value
-        assert not any('Crop' in each.type for each in ours.train_dataloader.dataset.pipeline)
-
-    @pytest.mark.parametrize('task', PUBLISHED)
-    def test_the_last_trains_at_convnexts_learning_rates(self, task):
-        cfg = load((DETECTORS if task == 'mmdet' else SEGMENTERS)[LAST])
-        models = [build_on_meta(each.model.backbone, task) for each in (load(PUBLISHED[task]), cfg)]
-        theirs, ours = (learning_rates(model, cfg) for model in models)
-        assert ours == theirs
-
-    def test_none_is_missing_from_these_tests(self):
-        batches = {batch_config(*each) for each in LN_AGAINST_BN}
-        assert {f'roadmap/{file.name}' for file in (CONFIGS / 'roadmap').glob('*.py')} == {
-            *DETECTORS,
-            *SEGMENTERS,
-            *batches,
-        }
-
-
-LN_AGAINST_BN = [(task, norm, batch) for task in PUBLISHED for norm in ('ln', 'bn') for batch in BATCHES]
-
-
-class TestLayerNormAgainstBatchNorm:
-    @pytest.mark.parametrize(('task', 'norm', 'batch'), LN_AGAINST_BN)
-    def test_the_backbone_has_the_norm_and_no_pretrained_weights(self, task, norm, batch):
-        cfg = load(batch_config(task, norm, batch))
-        backbone = build_on_meta(cfg.model, task).backbone
-        kinds = {type(each) for each in backbone.modules() if 'Norm' in type(each).__name__}
-        assert {kind.__name__ for kind in kinds} == {'LayerNorm2d' if norm == 'ln' else 'BatchNorm2d'}
-        assert backbone.init_cfg['type'] == 'TruncNormal'
-
-    @pytest.mark.parametrize('batch', BATCHES)
-    @pytest.mark.parametrize('task', PUBLISHED)
-    def test_a_pair_differs_by_the_norm_alone(self, task, batch):
-        different = differences(load(batch_config(task, 'ln', batch)), load(batch_config(task, 'bn', batch)))
-        assert different == {'model.backbone.norm_cfg.type': 'BN'}
-
-    @pytest.mark.parametrize('batch', BATCHES)
-    @pytest.mark.parametrize('task', PUBLISHED)
-    def test_the_learning_rate_is_scaled_with_the_batch(self, task, batch):
-        cfg = load(batch_config(task, 'ln', batch))
-        assert cfg.train_dataloader.batch_size == batch
-        assert cfg.auto_scale_lr.base_batch_size == 8 * batch
-        assert not cfg.auto_scale_lr.enable
-        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1e-4 * 8 * batch / 16)
-
-    @pytest.mark.parametrize('batch', BATCHES)
-    def test_as_many_images_are_seen_at_each_batch_size(self, batch):
-        assert load(batch_config('mmdet', 'bn', batch)).train_cfg.max_epochs == 12
-        cfg = load(batch_config('mmseg', 'bn', batch))
-        # Of the published recipe.
-        assert cfg.train_cfg.max_iters * batch == 160000 * 2
-        assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 10 * cfg.train_cfg.val_interval
-        assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval
-
-
-class TestReadme:
-    README = (CONFIGS / 'roadmap/README.md').read_text()
-    ROWS = [
-        dict(zip(header, row, strict=True))
-        for header, *rows in (
-            [[cell.strip() for cell in line.strip('| ').split(' | ')] for line in table.splitlines()]
-            for table in re.findall(r'(?:^\|.*\n)+', README, re.MULTILINE)
-        )
-        if 'config' in header
-        for row in rows[1:]
-    ]
-    METAFILE = {
-        model['Config']: model for model in yaml.safe_load((CONFIGS / 'roadmap/metafile.yml').read_text())['Models']
-    }
-
-    def test_it_and_the_metafile_have_every_config(self):
-        linked = [re.search(r'\((.*)\)', row['config'])[1] for row in self.ROWS]
-        assert sorted(linked) == sorted(file.name for file in (CONFIGS / 'roadmap').glob('*.py'))
-        assert sorted(self.METAFILE) == sorted(f'configs/roadmap/{name}' for name in linked)
-
-    def test_both_state_the_same_figures(self):
-        for row in self.ROWS:
-            metadata = self.METAFILE[f'configs/roadmap/{re.search(r"[(](.*)[)]", row["config"])[1]}']['Metadata']
-            assert row['params'] == f'{metadata["Parameters"] / 1e6:.0f}M'
-            assert row['FLOPs'] == f'{metadata["FLOPs"] / 1e9:.0f}G'
-
-    @pytest.mark.parametrize('name', [names[step] for names in (DETECTORS, SEGMENTERS) for step in (0, 6, LAST)])
-    def test_the_figures_are_the_measured_ones(self, name):
-        metadata = self.METAFILE[f'configs/{name}']['Metadata']
-        measured = measure_complexity(load(name))
-        assert (metadata['Parameters'], metadata['FLOPs']) == (measured.params, measured.flops)
-
-    @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
-    def test_the_backbones_figures_are_the_measured_ones(self, step):
-        line = next(line for line in self.README.splitlines() if line.startswith(f'| {step:02} | '))
-        cells = [cell.strip() for cell in line.strip('| ').split(' | ')]
-        with without_allocating():
-            model = ModernizedResNet(**arguments(step, layer_scale_init_value=1.0))
-        assert cells[3:6] == [
-            f'{num_parameters(model) / 1e6:.1f}M',
-            f'{gflops(model):.2f}G',
-            f'{4.46 if NAMES[step] == "layer-norm" else STEPS[step][2]:.2f}G',
-        ]
