@@ -11,6 +11,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from convnext_dense.backbones.stages import layer_depth, resolve_out_indices
 from convnext_dense.layers import GRN, build_norm
 from convnext_dense.registry import MODELS, SCOPE
 
@@ -176,7 +177,7 @@ class ConvNeXt(BaseModule):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'{name} must be a positive integer; got {value!r}.')
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
-        self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
+        self.out_indices = resolve_out_indices(out_indices, len(self.depths))
         if frozen_stages not in range(-1, len(self.depths) + 1):
             raise ValueError(
                 f'frozen_stages must be from 0 (none) to {len(self.depths)} (all stages); got {frozen_stages}.'
@@ -247,21 +248,7 @@ class ConvNeXt(BaseModule):
             >>> ConvNeXt('tiny').get_layer_depth('backbone.stages.2.8.gamma', 'backbone.')
             (5, 8)
         """
-        last = 12 if len(self.depths) > 2 and self.depths[2] > 9 else 6
-        head = last + 1
-        if not param_name.startswith(prefix):
-            return head, last + 2
-        kind, *indices = param_name[len(prefix) :].split('.')
-        if kind not in ('downsample_layers', 'stages'):
-            return head, last + 2
-        stage = int(indices[0])
-        if stage >= 3:
-            return last, last + 2
-        if kind == 'downsample_layers':
-            return (0, 2, 3)[stage], last + 2
-        if stage < 2:
-            return stage + 1, last + 2
-        return min(3 + int(indices[1]) // 3, last), last + 2
+        return layer_depth(self.depths, param_name, prefix)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         for convert in self.state_dict_converters:
@@ -305,13 +292,3 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
             f'got depths={list(depths)}, channels={list(channels)}.'
         )
     return Arch(depths, channels)
-
-
-def _resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    given = list(out_indices) if isinstance(out_indices, Sequence) else [out_indices]
-    if not given or not all(isinstance(i, int) and -num_stages <= i < num_stages for i in given):
-        raise ValueError(
-            f'out_indices must name stages from 0 to {num_stages - 1} (or -{num_stages} to -1, from the last); '
-            f'got {out_indices!r}.'
-        )
-    return tuple(sorted({i % num_stages for i in given}))

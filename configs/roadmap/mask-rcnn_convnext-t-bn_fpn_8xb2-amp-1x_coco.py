@@ -1,0 +1,3 @@
+_base_ = ['mask-rcnn_convnext-t-ln_fpn_8xb2-amp-1x_coco.py']
+
+model = dict(backbone=dict(norm_cfg=dict(type='BN')))

@@ -1,0 +1,3 @@
+_base_ = ['mask-rcnn_roadmap-02-patchify-stem_fpn_amp-1x_coco.py']
+
+model = dict(backbone=dict(depthwise=True))
