@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.engine.config import CONFIG_ERRORS
-from convnext_dense.engine.meta import build_on_meta, without_allocating
+from convnext_dense.meta import build_on_meta, without_allocating
 from convnext_dense.errors import UsageError
 
 DETECTION_SHAPE = (800, 1280)

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.backbones import ConvNeXt, ModernizedResNet
-from convnext_dense.engine.meta import build_on_meta, without_allocating
+from convnext_dense.meta import build_on_meta, without_allocating
 
 # Each step's switch, and its GFLOPs in the paper's table 10.
 STEPS = [

@@ -9,7 +9,7 @@ from zoo import CONFIGS, config, metadata, names, readme_rows
 
 from convnext_dense.backbones import ModernizedResNet
 from convnext_dense.engine.complexity import measure_complexity
-from convnext_dense.engine.meta import build_on_meta, without_allocating
+from convnext_dense.meta import build_on_meta, without_allocating
 from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
 # Each step's switch.

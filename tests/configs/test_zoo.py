@@ -15,7 +15,7 @@ from zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, re
 
 from convnext_dense.checkpoints.names import PUBLISHED
 from convnext_dense.engine.config import enable_tta
-from convnext_dense.engine.meta import build_on_meta, without_allocating
+from convnext_dense.meta import build_on_meta, without_allocating
 
 FOLDERS = ['cascade_mask_rcnn', 'mask_rcnn', 'upernet']
 ZOO = names(*FOLDERS)
