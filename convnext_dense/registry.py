@@ -20,7 +20,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 
 MODELS = _child(root.MODELS, 'convnext_dense.backbones', 'convnext_dense.engine.tta')
-HOOKS = _child(root.HOOKS)
+HOOKS = _child(root.HOOKS, 'convnext_dense.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'convnext_dense.optim')
 DATASETS = _child(root.DATASETS)
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS)

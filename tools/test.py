@@ -2,28 +2,19 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
 import convnext_dense.engine as engine
+from convnext_dense.engine.arguments import config_parser
 from convnext_dense.engine.run import test
 from convnext_dense.errors import exit_on_usage_error
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
+    parser = config_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
     parser.add_argument('--work-dir', help='folder for logs and metrics')
     parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of the config, such as test_dataloader.batch_size=4',
-    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 

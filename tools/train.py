@@ -2,16 +2,20 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
 import convnext_dense.engine as engine
+from convnext_dense.engine.arguments import config_parser
 from convnext_dense.engine.run import train
 from convnext_dense.errors import exit_on_usage_error
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
+    parser = config_parser(__doc__)
+    parser.add_argument(
+        '--backbone',
+        metavar='NAME',
+        help='put another backbone into the config: convnext_base, convnextv2_tiny, timm/resnet50, '
+        "mmdet/SwinTransformer, 'mmdet/ResNet(depth=101)', ...",
+    )
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -22,13 +26,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change keys of the config, such as train_dataloader.batch_size=4',
-    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
@@ -36,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
+        cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher, args.backbone)
         if args.amp:
             engine.enable_amp(cfg)
         if args.auto_scale_lr:

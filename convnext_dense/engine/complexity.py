@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.engine.config import CONFIG_ERRORS
-from convnext_dense.meta import build_on_meta, without_allocating
 from convnext_dense.errors import UsageError
+from convnext_dense.meta import build_on_meta, without_allocating
 
 DETECTION_SHAPE = (800, 1280)
 # mmdet 2's count, which the papers state, has these RoIs of an image go through every box head and every mask head.

@@ -1,6 +1,7 @@
 """Loads a config, and applies to it what the command-line flags ask for."""
 
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from convnext_dense.checkpoints.names import PUBLISHED
+from convnext_dense.engine.backbone_swap import set_backbone
 from convnext_dense.errors import UsageError
 
 REMOTE = '://'
@@ -32,17 +34,22 @@ def load_config(
     work_dir: str | None = None,
     cfg_options: dict | None = None,
     launcher: str = 'none',
+    backbone: str | None = None,
+    pretrained: bool = True,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
     Args:
         path: The config's file.
-        work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``.
-        cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``.
+        work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``,
+            with the backbone's name behind it where one is given.
+        cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``, after the backbone.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        backbone: The name of a backbone to put into the config, as in `set_backbone`.
+        pretrained: Whether that backbone starts from published weights.
 
     Raises:
-        UsageError: If there is no such file, or it cannot be read as a config.
+        UsageError: If there is no such file, it cannot be read as a config, or the backbone does not fit it.
 
     Example:
         >>> cfg = load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
@@ -53,15 +60,31 @@ def load_config(
         raise UsageError(f'config: there is no file {path}.')
     try:
         cfg = Config.fromfile(path)
-        cfg.merge_from_dict(cfg_options or {})
     except CONFIG_ERRORS as error:
         raise UsageError(f'config {path}: {type(error).__name__}: {error}') from error
     for key in ('model', 'default_scope'):
         if key not in cfg:
             raise UsageError(f'config {path} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
+    if backbone:
+        set_backbone(cfg, backbone, pretrained)
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except CONFIG_ERRORS as error:
+        raise UsageError(f'--cfg-options: {type(error).__name__}: {error}') from error
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    default = Path(path).stem + (f'_{file_name(backbone)}' if backbone else '')
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / default)
     return cfg
+
+
+def file_name(backbone: str) -> str:
+    """Return a backbone's name as a part of a file's.
+
+    Example:
+        >>> file_name('mmdet/ResNet(depth=101)')
+        'mmdet-ResNet-depth-101'
+    """
+    return re.sub(r'[^A-Za-z0-9._]+', '-', backbone).strip('-')
 
 
 def check_data(cfg: Config, *splits: str) -> None:

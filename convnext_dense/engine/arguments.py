@@ -1,0 +1,39 @@
+"""The command-line arguments that several tools have."""
+
+import argparse
+
+from mmengine.config import DictAction
+
+
+def config_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the arguments ``config`` and ``--cfg-options``.
+
+    Args:
+        description: What the tool does.
+
+    Example:
+        >>> config_parser('Train.').parse_args(['a.py', '--cfg-options', 'train_cfg.max_epochs=3']).cfg_options
+        {'train_cfg.max_epochs': 3}
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change keys of the config, such as train_dataloader.batch_size=4',
+    )
+    return parser
+
+
+def add_shape_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--shape``, the height and width at which multiply-adds are counted."""
+    parser.add_argument(
+        '--shape',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="the image's for FLOPs; by default 800 1280 for a detector, for a segmenter its window and four times the "
+        'width',
+    )
