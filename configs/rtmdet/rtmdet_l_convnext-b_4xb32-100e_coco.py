@@ -1,0 +1,12 @@
+_base_ = ['mmdet::rtmdet/rtmdet_l_convnext_b_4xb32-100e_coco.py']
+
+custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)
+
+model = dict(
+    backbone=dict(
+        type='convnext_dense.ConvNeXt',
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='convnext_base_in22k_in1k_384'),
+    )
+)
+
+optim_wrapper = dict(constructor='convnext_dense.LayerDecayOptimWrapperConstructor')
