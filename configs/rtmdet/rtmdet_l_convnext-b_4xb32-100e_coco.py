@@ -10,3 +10,6 @@ model = dict(
 )
 
 optim_wrapper = dict(constructor='convnext_dense.LayerDecayOptimWrapperConstructor')
+
+# The learning rate is for four GPUs of 32 images; the 16 that mmdet's has here is from its schedule for two-stage models.
+auto_scale_lr = dict(base_batch_size=128)

@@ -126,5 +126,6 @@ def test_rtmdet_l_is_mmdets_but_for_the_backbones_type_and_weights():
         '.model.backbone.init_cfg.checkpoint',
         '.model.backbone.init_cfg.prefix',
         '.optim_wrapper.constructor',
+        '.auto_scale_lr.base_batch_size',
         '.custom_imports.imports.0',
     }
