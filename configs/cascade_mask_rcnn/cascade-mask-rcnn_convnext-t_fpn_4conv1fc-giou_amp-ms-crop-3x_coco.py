@@ -5,6 +5,6 @@ _base_ = [
     'mmdet::_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k')))
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k_noema')))
 
 optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.7), optimizer=dict(lr=0.0002))

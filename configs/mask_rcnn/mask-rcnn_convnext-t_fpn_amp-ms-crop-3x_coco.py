@@ -5,4 +5,4 @@ _base_ = [
     'mmdet::_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k')))
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k_noema')))

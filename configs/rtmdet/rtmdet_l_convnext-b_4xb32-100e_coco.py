@@ -11,5 +11,5 @@ model = dict(
 
 optim_wrapper = dict(constructor='convnext_dense.LayerDecayOptimWrapperConstructor')
 
-# The learning rate is for four GPUs of 32 images; the 16 that mmdet's has here is from its schedule for two-stage models.
+# The learning rate is for four GPUs of 32 images; mmdet's config inherits 16 from a schedule of two-stage models.
 auto_scale_lr = dict(base_batch_size=128)

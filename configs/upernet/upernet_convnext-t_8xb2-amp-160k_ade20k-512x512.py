@@ -8,7 +8,7 @@ _base_ = [
 crop_size = (512, 512)
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k')),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k_noema')),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(341, 341)),
 )
 

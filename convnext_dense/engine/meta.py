@@ -65,7 +65,7 @@ def build_on_meta(cfg: ConfigDict | dict, scope: str) -> nn.Module:
         True
     """
     with DefaultScope.overwrite_default_scope(scope), without_allocating():
-        # DINO and others write into their config.
+        # mmdet's models write into the config of their heads.
         model = MODELS.build(copy.deepcopy(cfg))
     # mmdet's backbones return nothing from `train`.
     model.eval()

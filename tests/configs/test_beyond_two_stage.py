@@ -1,25 +1,29 @@
-"""The configs of DINO, RTMDet and Mask2Former: they build, and each takes a training step by its own recipe."""
+"""The configs of DINO, RTMDet and Mask2Former: what is said of them, and that each takes a step of training."""
 
 import copy
 from pathlib import Path
 
 import mmdet
+import mmengine
 import pytest
 import torch
 from batches import detection_batch, segmentation_batch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
+from zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, read, readme_rows
 
 from convnext_dense.checkpoints.names import PUBLISHED
-from convnext_dense.engine.config import load_config
 from convnext_dense.engine.meta import build_on_meta
 
-ROOT = Path(__file__).resolve().parents[2] / 'configs'
-CONFIGS = sorted(
-    str(file.relative_to(ROOT)) for each in ('dino', 'rtmdet', 'mask2former') for file in ROOT.glob(f'{each}/*.py')
-)
-MASK2FORMER = [name for name in CONFIGS if name.startswith('mask2former')]
+FOLDERS = ['dino', 'mask2former', 'rtmdet']
+MODELS_OF_FOLDERS = names(*FOLDERS)
+MASK2FORMER = names('mask2former')
+# What detrex and OpenMMLab publish; no other score is known.
+SCORES = {
+    'dino/dino-4scale_convnext-t-in22k-384x384-pre_8xb2-12e_coco.py': 52.4,
+    'dino/dino-4scale_convnext-l-in22k-384x384-pre_8xb2-12e_coco.py': 55.5,
+    'rtmdet/rtmdet_l_convnext-b_4xb32-100e_coco.py': 53.1,
+}
 IMAGE_SIZE = (64, 96)
 
 
@@ -28,8 +32,9 @@ def neck_or_head(model_cfg):
     return next(model_cfg[key] for key in ('neck', 'panoptic_head', 'decode_head') if key in model_cfg)
 
 
-def shrunk(cfg):
-    """The config with a shallow backbone of its own widths, small images, and few queries and points."""
+def shrunk(name):
+    """A config with a shallow backbone of its own widths, small images, and few queries."""
+    cfg = copy.deepcopy(config(name))
     channels = build_on_meta(cfg.model.backbone, cfg.default_scope).channels
     cfg.model.backbone.update(arch=dict(depths=[1, 1, 1, 1], channels=channels), init_cfg=None)
     if 'num_queries' in cfg.model:
@@ -55,9 +60,9 @@ def build_optim_wrapper(cfg, model):
     return OPTIM_WRAPPER_CONSTRUCTORS.build(constructor)(model)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', MODELS_OF_FOLDERS)
 def test_builds_and_its_parts_fit(name):
-    cfg = load_config(str(ROOT / name))
+    cfg = config(name)
     model = build_on_meta(cfg.model, cfg.default_scope)
     assert type(model.backbone).__module__ == 'convnext_dense.backbones.convnext'
     widths = [model.backbone.channels[i] for i in model.backbone.out_indices]
@@ -65,10 +70,10 @@ def test_builds_and_its_parts_fit(name):
     assert cfg.model.backbone.init_cfg.checkpoint in PUBLISHED
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', MODELS_OF_FOLDERS)
 def test_takes_a_training_step(name):
     torch.manual_seed(0)
-    cfg = shrunk(load_config(str(ROOT / name)))
+    cfg = shrunk(name)
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     model.init_weights()
@@ -87,7 +92,7 @@ def test_takes_a_training_step(name):
 
 @pytest.mark.parametrize('name', MASK2FORMER)
 def test_the_backbone_trains_at_a_tenth_and_its_vectors_have_no_decay(name):
-    cfg = shrunk(load_config(str(ROOT / name)))
+    cfg = shrunk(name)
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     groups = build_optim_wrapper(cfg, model).optimizer.param_groups
@@ -115,11 +120,9 @@ def leaves(value, key=''):
 
 def test_rtmdet_l_is_mmdets_but_for_the_backbones_type_and_weights():
     theirs = Path(mmdet.__file__).parent / '.mim/configs/rtmdet/rtmdet_l_convnext_b_4xb32-100e_coco.py'
-    ours = ROOT / 'rtmdet/rtmdet_l_convnext-b_4xb32-100e_coco.py'
+    ours = CONFIGS / 'rtmdet/rtmdet_l_convnext-b_4xb32-100e_coco.py'
     # mmdet's imports an mmpretrain that need not be here.
-    own, theirs = (
-        dict(leaves(Config.fromfile(file, import_custom_modules=False).to_dict())) for file in (ours, theirs)
-    )
+    own, theirs = (dict(leaves(read(file, import_custom_modules=False).to_dict())) for file in (ours, theirs))
     different = {key for key in own.keys() | theirs.keys() if own.get(key) != theirs.get(key)}
     assert different == {
         '.model.backbone.type',
@@ -129,3 +132,40 @@ def test_rtmdet_l_is_mmdets_but_for_the_backbones_type_and_weights():
         '.auto_scale_lr.base_batch_size',
         '.custom_imports.imports.0',
     }
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_the_readme_and_the_metafile_list_each_config_once(folder):
+    assert sorted(name for name, _ in readme_rows(folder)) == names(folder)
+    assert sorted(model['Config'] for model in metafile(folder)['Models']) == [
+        f'configs/{name}' for name in names(folder)
+    ]
+    (collection,) = metafile(folder)['Collections']
+    assert collection['README'] == f'configs/{folder}/README.md'
+    for model in metafile(folder)['Models']:
+        assert model['In Collection'] == collection['Name']
+        assert model['Config'] == f'configs/{folder}/{model["Name"]}.py'
+    assert f'configs/{folder}/metafile.yml' in mmengine.load(ROOT / 'model-index.yml')['Import']
+
+
+@pytest.mark.parametrize('name', MODELS_OF_FOLDERS)
+def test_the_readme_and_the_metafile_say_what_the_config_is(name):
+    row, said, measured, cfg = (
+        dict(readme_rows(name.split('/')[0]))[name],
+        metadata()[name],
+        complexity(name),
+        config(name),
+    )
+    assert row['pretrained'] == f'`{cfg.model.backbone.init_cfg.checkpoint}`'
+    assert (row['params'], row['FLOPs']) == (f'{measured.params / 1e6:.0f}M', f'{measured.flops / 1e9:.0f}G')
+    assert (said['Metadata']['Parameters'], said['Metadata']['FLOPs']) == (measured.params, measured.flops)
+    assert said['Metadata'].get('Epochs', said['Metadata'].get('Iterations')) == cfg.train_cfg.get(
+        'max_epochs', cfg.train_cfg.get('max_iters')
+    )
+    assert said['Metadata']['Batch Size'] == cfg.auto_scale_lr.base_batch_size
+    gpus = 4 if '4xb32' in name else 8
+    assert said['Metadata']['Batch Size'] == gpus * cfg.train_dataloader.batch_size
+    scores = [metric for result in said.get('Results', []) for metric in result['Metrics'].values()]
+    assert scores == ([SCORES[name]] if name in SCORES else [])
+    assert row.get('box AP', '') == str(SCORES.get(name, ''))
+    assert ('not published' in row.values()) == (name not in SCORES)

@@ -1,23 +1,81 @@
-"""The configs of published recipes, key by key against OpenMMLab's own of the same model."""
+"""The configs of published recipes, key by key against OpenMMLab's own of the same model, and against the papers."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import mmdet
 import mmseg
 import pytest
-from mmengine.config import Config
+from zoo import CONFIGS, complexity, config, metadata, names, read
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-MMDET = Path(mmdet.__file__).parent / '.mim' / 'configs'
-MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs'
+MMDET = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'convnext'
+MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'convnext'
+
+CASCADE = 'cascade_mask_rcnn/cascade-mask-rcnn_convnext-{}_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'
+MASK = 'mask_rcnn/mask-rcnn_convnext-{}_fpn_amp-ms-crop-3x_coco.py'
+UPERNET = 'upernet/upernet_convnext-{}_8xb2-amp-160k_ade20k-{}x{}.py'
 
 PAIRS = {
-    'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py': MMDET
-    / 'convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
-    'cascade_mask_rcnn/cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py': MMDET
-    / 'convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
-    'upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py': MMSEG
-    / 'convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py',
+    MASK.format('t'): MMDET / 'mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    **{
+        CASCADE.format(size): MMDET
+        / f'cascade-mask-rcnn_convnext-{size}-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'
+        for size in 'ts'
+    },
+    **{
+        UPERNET.format(ours, crop, crop): MMSEG / f'convnext-{size}_upernet_8xb2-amp-160k_ade20k-{crop}x{crop}.py'
+        for ours, size, crop in [
+            ('t', 'tiny', 512),
+            ('s', 'small', 512),
+            ('b', 'base', 512),
+            ('b-in22k', 'base', 640),
+            ('l-in22k', 'large', 640),
+            ('xl-in22k', 'xlarge', 640),
+        ]
+    },
+}
+
+
+class Recipe(NamedTuple):
+    """A row of the papers' tables: millions of parameters, 10^9 FLOPs, box and mask AP or mIoU and with ms + flip."""
+
+    weights: str
+    lr: float
+    decay_rate: float
+    num_layers: int
+    drop_path: float
+    scores: tuple[float, float]
+    params: int
+    flops: int
+
+
+# The ConvNeXt authors' READMEs, and their configs.
+DETECTORS = {
+    MASK.format('t'): Recipe('tiny_in1k_noema', 1e-4, 0.95, 6, 0.4, (46.2, 41.7), 48, 262),
+    CASCADE.format('t'): Recipe('tiny_in1k_noema', 2e-4, 0.7, 6, 0.4, (50.4, 43.7), 86, 741),
+    CASCADE.format('s'): Recipe('small_in1k_noema', 2e-4, 0.7, 12, 0.6, (51.9, 45.0), 108, 827),
+    CASCADE.format('b'): Recipe('base_in1k_noema', 2e-4, 0.8, 12, 0.7, (52.7, 45.6), 146, 964),
+    CASCADE.format('b-in22k'): Recipe('base_in22k', 1e-4, 0.8, 12, 0.6, (54.0, 46.9), 146, 964),
+    CASCADE.format('l-in22k'): Recipe('large_in22k', 1e-4, 0.7, 12, 0.7, (54.8, 47.6), 255, 1354),
+    CASCADE.format('xl-in22k'): Recipe('xlarge_in22k', 1e-4, 0.7, 12, 0.8, (55.2, 47.7), 407, 1898),
+}
+SEGMENTERS = {
+    UPERNET.format('t', 512, 512): Recipe('tiny_in1k_noema', 1e-4, 0.9, 6, 0.4, (46.0, 46.7), 60, 939),
+    UPERNET.format('s', 512, 512): Recipe('small_in1k_noema', 1e-4, 0.9, 12, 0.3, (48.7, 49.6), 82, 1027),
+    UPERNET.format('b', 512, 512): Recipe('base_in1k_noema', 1e-4, 0.9, 12, 0.4, (49.1, 49.9), 122, 1170),
+    UPERNET.format('b-in22k', 640, 640): Recipe('base_in22k', 1e-4, 0.9, 12, 0.4, (52.6, 53.1), 122, 1828),
+    UPERNET.format('l-in22k', 640, 640): Recipe('large_in22k', 1e-4, 0.9, 12, 0.4, (53.2, 53.7), 235, 2458),
+    UPERNET.format('xl-in22k', 640, 640): Recipe('xlarge_in22k', 8e-5, 0.9, 12, 0.4, (53.6, 54.0), 391, 3335),
+}
+# Models whose complexity is published, of other recipes: the tables of the papers on VMamba and on ConvNeXt V2.
+COMPLEXITIES = {
+    MASK.format('s'): (70, 348),
+    MASK.format('v2-b'): (None, 486),
+    MASK.format('v2-l'): (None, 875),
+    MASK.format('v2-h'): (None, 2525),
+    UPERNET.format('v2-b', 512, 512): (122, 1170),
+    UPERNET.format('v2-l', 512, 512): (235, 1573),
+    UPERNET.format('v2-h', 512, 512): (707, 3272),
 }
 
 # What may differ: where the backbone, its weights and the constructor come from.
@@ -48,8 +106,8 @@ def flatten(value, key=''):
 
 def leaves(file):
     """The leaves of what the runner reads; helper variables such as `crop_size` are no part of it."""
-    cfg = Config.fromfile(file, import_custom_modules=False).to_dict()
-    read = {
+    cfg = read(file, import_custom_modules=False).to_dict()
+    keys = {
         'auto_scale_lr', 'custom_imports', 'default_hooks', 'default_scope', 'env_cfg', 'load_from', 'log_level',
         'log_processor', 'model', 'optim_wrapper', 'param_scheduler', 'resume', 'test_cfg', 'test_dataloader',
         'test_evaluator', 'train_cfg', 'train_dataloader', 'tta_model', 'tta_pipeline', 'val_cfg', 'val_dataloader',
@@ -59,8 +117,8 @@ def leaves(file):
         'backend_args', 'checkpoint_file', 'crop_size', 'data_preprocessor', 'data_root', 'dataset_type',
         'img_ratios', 'max_epochs', 'multi_scale_resize', 'norm_cfg', 'optimizer', 'test_pipeline', 'train_pipeline',
     }  # fmt: skip
-    assert cfg.keys() <= read | helpers, cfg.keys() - read - helpers
-    return dict(flatten({key: value for key, value in cfg.items() if key in read}))
+    assert cfg.keys() <= keys | helpers, cfg.keys() - keys - helpers
+    return dict(flatten({key: value for key, value in cfg.items() if key in keys}))
 
 
 @pytest.mark.parametrize('ours', PAIRS)
@@ -71,38 +129,93 @@ def test_equals_openmmlabs_key_by_key(ours):
     assert own['model.backbone.type'] == 'convnext_dense.ConvNeXt'
 
 
-# From the papers' tables: learning rate, decay rate and type, layers, drop path.
-@pytest.mark.parametrize(
-    ('config', 'recipe'),
-    zip(
-        PAIRS,
-        [
-            (1e-4, 0.95, 'layer_wise', 6, 0.4),
-            (2e-4, 0.7, 'layer_wise', 6, 0.4),
-            (1e-4, 0.9, 'stage_wise', 6, 0.4),
-        ],
-        strict=True,
-    ),
-)
-def test_states_the_published_recipe(config, recipe):
-    cfg = Config.fromfile(CONFIGS / config)
-    paramwise = cfg.optim_wrapper.paramwise_cfg
-    assert (
-        cfg.optim_wrapper.optimizer.lr,
-        paramwise.decay_rate,
-        paramwise.decay_type,
-        paramwise.num_layers,
-        cfg.model.backbone.drop_path_rate,
-    ) == recipe
-    assert cfg.optim_wrapper.optimizer.weight_decay == 0.05
-    assert cfg.model.backbone.layer_scale_init_value == 1.0
+def test_every_config_of_openmmlab_is_compared():
+    assert {*MMDET.glob('*.py'), *MMSEG.glob('*.py')} == set(PAIRS.values())
 
 
-@pytest.mark.parametrize(
-    'name', [str(file.relative_to(CONFIGS)) for file in CONFIGS.rglob('*.py') if '_base_' not in file.parts]
-)
-def test_every_config_can_be_inherited_from_anywhere(tmp_path, name):
+@pytest.mark.parametrize(('name', 'recipe'), (DETECTORS | SEGMENTERS).items())
+class TestPublished:
+    def test_the_recipe(self, name, recipe):
+        cfg = config(name)
+        wrapper, backbone = cfg.optim_wrapper, cfg.model.backbone
+        assert backbone.init_cfg.checkpoint == f'convnext_{recipe.weights}'
+        assert wrapper.type == 'AmpOptimWrapper'
+        assert wrapper.constructor == 'convnext_dense.LayerDecayOptimWrapperConstructor'
+        assert wrapper.optimizer == dict(type='AdamW', lr=recipe.lr, betas=(0.9, 0.999), weight_decay=0.05)
+        assert wrapper.paramwise_cfg == dict(
+            decay_rate=recipe.decay_rate,
+            decay_type='layer_wise' if name in DETECTORS else 'stage_wise',
+            num_layers=recipe.num_layers,
+        )
+        assert backbone.drop_path_rate == recipe.drop_path
+        assert backbone.layer_scale_init_value == 1.0
+        assert cfg.train_dataloader.batch_size == 2
+
+    def test_the_complexity(self, name, recipe):
+        measured = complexity(name)
+        assert round(measured.params / 1e6) == recipe.params
+        assert measured.flops / 1e9 == pytest.approx(recipe.flops, rel=0.002)
+
+    def test_the_metafile_has_the_scores(self, name, recipe):
+        first, *rest = metadata()[name]['Results']
+        if name in DETECTORS:
+            assert (first['Metrics']['box AP'], rest[0]['Metrics']['mask AP']) == recipe.scores
+        else:
+            assert (first['Metrics']['mIoU'], first['Metrics']['mIoU(ms+flip)']) == recipe.scores
+
+
+@pytest.mark.parametrize(('name', 'published'), COMPLEXITIES.items())
+def test_the_complexity_is_the_published_one(name, published):
+    params, flops = published
+    measured = complexity(name)
+    assert params in (None, round(measured.params / 1e6))
+    assert measured.flops / 1e9 == pytest.approx(flops, rel=0.002)
+
+
+def test_scores_stand_only_where_they_were_published():
+    mmdets = 'mask_rcnn/mask-rcnn_convnext-v2-b_fpn_lsj-3x-fcmae_coco.py'
+    assert {name for name, model in metadata().items() if 'Results' in model and name.split('/')[0] in FOLDERS} == {
+        *DETECTORS,
+        *SEGMENTERS,
+        mmdets,
+    }
+
+
+# Every size and every pre-training of a folder is trained as the published ones are.
+FOLDERS = ('cascade_mask_rcnn', 'mask_rcnn', 'upernet')
+
+
+@pytest.mark.parametrize('name', [name for name in names(*FOLDERS[:2]) if 'ms-crop-3x' in name])
+def test_the_schedule_of_the_detectors(name):
+    cfg = config(name)
+    warm_up, steps = cfg.param_scheduler
+    assert warm_up == dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000)
+    assert steps == dict(type='MultiStepLR', begin=0, end=36, by_epoch=True, milestones=[27, 33], gamma=0.1)
+    assert cfg.train_cfg.max_epochs == 36
+    assert cfg.train_dataloader.batch_size == 2
+    # The published one, which is compared with mmdet's key by key.
+    assert cfg.train_dataloader == config(MASK.format('t')).train_dataloader
+
+
+@pytest.mark.parametrize('name', names('upernet'))
+def test_the_schedule_and_windows_of_the_segmenters(name):
+    cfg = config(name)
+    crop, stride = (640, 426) if '640x640' in name else (512, 341)
+    warm_up, poly = cfg.param_scheduler
+    assert warm_up == dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500)
+    assert poly == dict(type='PolyLR', power=1.0, begin=1500, end=160000, eta_min=0.0, by_epoch=False)
+    assert cfg.train_cfg.max_iters == 160000
+    assert cfg.train_dataloader.batch_size == 2
+    assert cfg.model.test_cfg == dict(mode='slide', crop_size=(crop, crop), stride=(stride, stride))
+    assert cfg.model.data_preprocessor.size == (crop, crop)
+    (random_crop,) = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'RandomCrop']
+    assert random_crop.crop_size == (crop, crop)
+    (resize,) = [step for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize']
+    assert resize.scale == (4 * crop, crop)
+
+
+def test_every_config_can_be_inherited_from_anywhere(tmp_path):
     child = tmp_path / 'child.py'
-    child.write_text(f"_base_ = ['convnext_dense::{name}']\n")
-    inherited = dict(flatten(Config.fromfile(child).to_dict()))
-    assert inherited == dict(flatten(Config.fromfile(CONFIGS / name).to_dict()))
+    for name in names():
+        child.write_text(f"_base_ = ['convnext_dense::{name}']\n")
+        assert dict(flatten(read(child).to_dict())) == dict(flatten(config(name).to_dict())), name

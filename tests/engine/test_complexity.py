@@ -55,6 +55,12 @@ def test_a_two_stage_detector_by_hand(detector):
     assert parts['roi_head'][1] == BOX_ROIS * box + MASK_ROIS * mask
 
 
+def test_the_config_stays_as_it_was(detector):
+    before = detector.to_dict()
+    measure_complexity(detector, (64, 64))
+    assert detector.to_dict() == before
+
+
 def test_every_head_of_a_cascade_is_counted():
     cfg = load_config(CASCADE)
     three = measure_complexity(cfg, (64, 64))

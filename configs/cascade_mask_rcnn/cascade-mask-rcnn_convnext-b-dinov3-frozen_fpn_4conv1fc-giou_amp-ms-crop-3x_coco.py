@@ -1,0 +1,3 @@
+_base_ = ['./cascade-mask-rcnn_convnext-b-dinov3_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py']
+
+model = dict(backbone=dict(frozen_stages=4))

@@ -1,0 +1,3 @@
+_base_ = ['./cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py']
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='convnext_tiny_dinov3')))

@@ -1,0 +1,3 @@
+_base_ = ['./mask-rcnn_convnext-s_fpn_amp-ms-crop-3x_coco.py']
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='convnext_small_dinov3')))

@@ -1,0 +1,6 @@
+_base_ = ['./mask-rcnn_convnext-v2-t_fpn_amp-ms-crop-3x_coco.py']
+
+model = dict(
+    backbone=dict(arch='femto', drop_path_rate=0.1, init_cfg=dict(checkpoint='convnextv2_femto_fcmae')),
+    neck=dict(in_channels=[48, 96, 192, 384]),
+)

@@ -1,0 +1,3 @@
+_base_ = ['./upernet_convnext-b-dinov3_8xb2-amp-160k_ade20k-512x512.py']
+
+model = dict(backbone=dict(frozen_stages=4))

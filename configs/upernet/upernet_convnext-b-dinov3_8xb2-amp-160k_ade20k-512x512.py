@@ -1,0 +1,3 @@
+_base_ = ['./upernet_convnext-b_8xb2-amp-160k_ade20k-512x512.py']
+
+model = dict(backbone=dict(init_cfg=dict(checkpoint='convnext_base_dinov3')))

@@ -1,0 +1,7 @@
+_base_ = ['./upernet_convnext-b-dinov3_8xb2-amp-160k_ade20k-512x512.py']
+
+model = dict(
+    backbone=dict(arch='large', init_cfg=dict(checkpoint='convnext_large_dinov3')),
+    decode_head=dict(in_channels=[192, 384, 768, 1536]),
+    auxiliary_head=dict(in_channels=768),
+)

@@ -1,0 +1,7 @@
+_base_ = ['./upernet_convnext-v2-t_8xb2-amp-160k_ade20k-512x512.py']
+
+model = dict(
+    backbone=dict(arch='nano', drop_path_rate=0.2, init_cfg=dict(checkpoint='convnextv2_nano_fcmae')),
+    decode_head=dict(in_channels=[80, 160, 320, 640]),
+    auxiliary_head=dict(in_channels=320),
+)
