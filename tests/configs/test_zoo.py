@@ -4,8 +4,13 @@ import copy
 import re
 
 import mmengine
+import numpy as np
 import pytest
 import torch
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 from zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, readme_rows
 
 from convnext_dense.checkpoints.names import PUBLISHED
@@ -141,3 +146,34 @@ def test_1x_is_mmdets_data_and_steps(name):
     assert pipeline[2].scale == (1333, 800)
     assert cfg.train_dataloader.batch_size == 2
     assert cfg.optim_wrapper.optimizer == plain.optim_wrapper.optimizer
+
+
+def test_lsj_is_mmdets_recipe_of_v2():
+    """mmdet's own config of it is in its repository alone, and in no package."""
+    cfg = config('mask_rcnn/mask-rcnn_convnext-v2-b_fpn_lsj-3x-fcmae_coco.py')
+    wrapper = cfg.optim_wrapper
+    assert (wrapper.optimizer.lr, wrapper.paramwise_cfg.decay_rate, wrapper.paramwise_cfg.num_layers) == (
+        1e-4,
+        0.95,
+        12,
+    )
+    assert cfg.model.backbone.drop_path_rate == 0.4
+    assert cfg.model.test_cfg.rcnn.nms == dict(type='soft_nms', iou_threshold=0.5)
+    assert cfg.model.test_cfg.rpn.nms.type == 'nms'
+    assert cfg.train_dataloader.batch_size == 4
+
+    image = np.random.randint(256, size=(48, 64, 3), dtype=np.uint8)
+    sample = dict(
+        img=image,
+        img_shape=image.shape[:2],
+        gt_bboxes=HorizontalBoxes([[8.0, 8.0, 40.0, 40.0]]),
+        gt_bboxes_labels=np.array([1]),
+        gt_ignore_flags=np.array([False]),
+        gt_masks=BitmapMasks(np.ones((1, 48, 64), dtype=np.uint8), 48, 64),
+    )
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        # All but reading the image and its annotations.
+        jitter = Compose(cfg.train_dataloader.dataset.pipeline[2:-1])
+    heights = [jitter(copy.deepcopy(sample))['img'].shape[0] for _ in range(20)]
+    # 48 x 64 is 768 x 1024, times 0.1 to 2, and at most 1024 of it.
+    assert 76 <= min(heights) < 768 < max(heights) <= 1024

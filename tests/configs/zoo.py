@@ -6,14 +6,17 @@ from pathlib import Path
 from unittest import mock
 
 import mmengine
+import mmengine.config.config
 import mmengine.config.utils
 from mmengine.config import Config
+from mmengine.utils import is_installed
 
 from convnext_dense.engine.complexity import Complexity, measure_complexity
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
-# For each base it inherits from another package, mmengine parses all of that package's metafiles.
+# For each base that is another package's, mmengine lists what is installed and parses all of that package's metafiles.
+_is_installed = functools.cache(is_installed)
 _load = functools.cache(mmengine.load)
 
 
@@ -25,7 +28,10 @@ def names(*folders):
 
 def read(file, **options) -> Config:
     """Load a config from anywhere."""
-    with mock.patch.object(mmengine.config.utils, 'load', _load):
+    with (
+        mock.patch.object(mmengine.config.config, 'is_installed', _is_installed),
+        mock.patch.object(mmengine.config.utils, 'load', _load),
+    ):
         return Config.fromfile(file, **options)
 
 
