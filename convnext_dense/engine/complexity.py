@@ -1,15 +1,24 @@
 """Counts the parameters and the multiply-adds of a model, as the papers on ConvNeXt do."""
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
-from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmdet.models.detectors import (
+    DETR,
+    DINO,
+    Mask2Former,
+    MaskFormer,
+    SingleStageDetector,
+    TwoStageDetector,
+)
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmseg.models.decode_heads import Mask2FormerHead, MaskFormerHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,9 +27,17 @@ from convnext_dense.errors import UsageError
 from convnext_dense.meta import build_on_meta, without_allocating
 
 DETECTION_SHAPE = (800, 1280)
+PAD = ('Pad', 'mmdet.Pad')
 # mmdet 2's count, which the papers state, has these RoIs of an image go through every box head and every mask head.
 BOX_ROIS = 1000
 MASK_ROIS = 100
+# Detectors of queries, whose transformers and heads are entwined: each with the part that holds its heads.
+QUERY_DETECTORS = {
+    DETR: 'bbox_head',
+    DINO: 'bbox_head',
+    MaskFormer: 'panoptic_head',
+    Mask2Former: 'panoptic_head',
+}
 
 
 class Complexity(NamedTuple):
@@ -36,11 +53,14 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
 
     Counted are the multiply-adds of convolutions, linear layers and matrix products, which is what the papers call
     FLOPs. Norms, activations, biases, pooling and interpolation are left out, as are RoIAlign and NMS; mmdet 2 counts
-    some of these, which makes at most 0.2 % of what is published of ConvNeXt.
+    some of these, which makes at most 0.2 % of what is published of ConvNeXt. Of deformable attention, the projections
+    are counted, the sampling and its weighted sum are not.
 
     - A two-stage detector is counted as by mmdet 2: backbone, neck and RPN head, 1000 RoIs through each of its box
       heads, and 100 through each of its mask heads.
     - A single-stage detector is counted up to the outputs of its ``bbox_head``.
+    - DETR, DINO, MaskFormer and Mask2Former are counted up to the outputs of every layer of their decoders, which
+      testing computes too.
     - A segmenter is counted up to the outputs of its ``decode_head``. Auxiliary heads have parameters, and no part in
       testing.
 
@@ -65,8 +85,7 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
     if min(height, width) < 1:
         raise UsageError(f'shape: height and width must be positive; got {height} x {width}.')
     try:
-        # mmdet writes train_cfg and test_cfg into the config of its heads.
-        model = build_on_meta(copy.deepcopy(cfg.model), cfg.default_scope)
+        model = build_on_meta(cfg.model, cfg.default_scope)
     except CONFIG_ERRORS as error:
         raise UsageError(f'model: {type(error).__name__}: {error}') from error
     count = _counter_of(model)
@@ -87,8 +106,9 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
 def default_shape(cfg: Config) -> tuple[int, int]:
     """Return the height and width that the papers count at.
 
-    A detector's is 800 x 1280. A segmenter's with sliding windows is the window's height and four times its width,
-    the largest image that its test pipeline resizes to; another segmenter's is that of its training crops.
+    A detector's is 800 x 1280, or the one size to which its test pipeline pads every image. A segmenter's with sliding
+    windows is the window's height and four times its width, the largest image that its test pipeline resizes to;
+    another segmenter's is that of its training crops.
 
     Raises:
         UsageError: If the config says none.
@@ -101,7 +121,10 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         (512, 2048)
     """
     if cfg.default_scope == 'mmdet':
-        return DETECTION_SHAPE
+        dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
+        pads = [each.size for each in dataset.get('pipeline', []) if each['type'] in PAD and each.get('size')]
+        # mmdet's pipelines have the width first.
+        return tuple(reversed(pads[-1])) if pads else DETECTION_SHAPE
     test_cfg = cfg.model.get('test_cfg') or {}
     if test_cfg.get('mode') == 'slide':
         height, width = test_cfg['crop_size']
@@ -151,14 +174,19 @@ def _counter_of(model: nn.Module) -> Callable[[nn.Module, Tensor], dict[str, int
         return _count_two_stage
     if isinstance(model, SingleStageDetector) and model.with_bbox:
         return _count_single_stage
+    if type(model) in QUERY_DETECTORS:
+        return _count_query_detector
     if isinstance(model, EncoderDecoder) and isinstance(model.decode_head, BaseDecodeHead):
         return _count_segmenter
+    if isinstance(model, EncoderDecoder) and isinstance(model.decode_head, MaskFormerHead | Mask2FormerHead):
+        return _count_query_segmenter
     kind = type(model).__name__
     if isinstance(model, TwoStageDetector):
         kind += f' with {type(model.roi_head).__name__}'
     raise UsageError(
         f'model: {kind} cannot be counted; two-stage detectors with StandardRoIHead or CascadeRoIHead, '
-        'single-stage detectors with a bbox_head and segmenters with one decode head can.'
+        'single-stage detectors with a bbox_head, DETR, DINO, MaskFormer, Mask2Former and segmenters with one decode '
+        'head can.'
     )
 
 
@@ -192,10 +220,33 @@ def _count_single_stage(model: SingleStageDetector, image: Tensor) -> dict[str, 
     return flops
 
 
+def _count_query_detector(model: nn.Module, image: Tensor) -> dict[str, int]:
+    with FlopCounterMode(display=False) as counter:
+        model(image, [DetDataSample(metainfo=_sizes(image))], mode='tensor')
+    counts = counter.get_flop_counts()
+    name = type(model).__name__
+    flops = {part: sum(counts.get(f'{name}.{part}', {}).values()) // 2 for part, _ in model.named_children()}
+    # The models call their heads' parts one by one, so these are what is left.
+    flops[QUERY_DETECTORS[type(model)]] += counter.get_total_flops() // 2 - sum(flops.values())
+    return flops
+
+
 def _count_segmenter(model: EncoderDecoder, image: Tensor) -> dict[str, int]:
     features, flops = _count_features(model, image)
     _, flops['decode_head'] = _count(model.decode_head, features)
     return flops
+
+
+def _count_query_segmenter(model: EncoderDecoder, image: Tensor) -> dict[str, int]:
+    features, flops = _count_features(model, image)
+    _, flops['decode_head'] = _count(model.decode_head, features, [SegDataSample(metainfo=_sizes(image))])
+    return flops
+
+
+def _sizes(image: Tensor) -> dict[str, tuple[int, int]]:
+    """What the models of queries ask about the images of a batch."""
+    size = tuple(image.shape[-2:])
+    return dict(img_shape=size, batch_input_shape=size)
 
 
 def _count_features(model: nn.Module, image: Tensor) -> tuple[tuple[Tensor, ...], dict[str, int]]:

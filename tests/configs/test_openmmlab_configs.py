@@ -6,10 +6,10 @@ import mmdet
 import mmseg
 import pytest
 import torch
+from batches import detection_batch, segmentation_batch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
-from mmengine.structures import InstanceData, PixelData
 
 PACKAGES = {package.__name__: Path(package.__file__).parent for package in (mmdet, mmseg)}
 CONFIGS = sorted(
@@ -29,37 +29,6 @@ def replaced(package, name, folder):
         "model = dict(backbone=dict(type='convnext_dense.ConvNeXt', init_cfg=None))\n"
     )
     return Config.fromfile(child)
-
-
-def detection_batch():
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.mask import BitmapMasks
-
-    masks = torch.zeros(2, 64, 96).numpy()
-    masks[0, 5:40, 10:50] = masks[1, 20:60, 40:90] = 1
-    sample = DetDataSample(
-        metainfo=dict(img_shape=(64, 96), ori_shape=(64, 96), pad_shape=(64, 96), scale_factor=(1, 1)),
-        gt_instances=InstanceData(
-            bboxes=torch.tensor([[10, 5, 50, 40], [40, 20, 90, 60.0]]),
-            labels=torch.tensor([1, 2]),
-            masks=BitmapMasks(masks, 64, 96),
-        ),
-    )
-    return dict(inputs=[torch.randint(256, (3, 64, 96), dtype=torch.uint8)], data_samples=[sample])
-
-
-def segmentation_batch():
-    from mmseg.structures import SegDataSample
-
-    images = [torch.randint(256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
-    samples = [
-        SegDataSample(
-            metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)),
-            gt_sem_seg=PixelData(data=torch.randint(150, (1, 64, 64))),
-        )
-        for _ in images
-    ]
-    return dict(inputs=images, data_samples=samples)
 
 
 @pytest.mark.parametrize(('package', 'name'), CONFIGS)
