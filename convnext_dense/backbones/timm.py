@@ -83,9 +83,7 @@ class TimmBackbone(BaseModule):
         self.out_indices = tuple(out_indices)
         self.strides = tuple(4 * 2**i for i in self.out_indices)
         self.norm_eval = norm_eval
-        arguments = {'in_chans': in_channels, **(model_args or {})}
-        if drop_path_rate:
-            arguments['drop_path_rate'] = drop_path_rate
+        arguments = {'in_chans': in_channels, 'drop_path_rate': drop_path_rate, **(model_args or {})}
         self.described = describe(model_name, arguments, self.strides)
         self.model = create(model_name, self.described)
         if with_cp:
@@ -137,10 +135,7 @@ class TimmBackbone(BaseModule):
         Raises:
             RuntimeError: If the weights do not fit the model.
         """
-        source = create(
-            self.model_name, self.described, pretrained=True, pretrained_cfg_overlay={'state_dict': weights}
-        )
-        self.model.load_state_dict(source.state_dict())
+        self.model.load_state_dict(create(self.model_name, self.described, weights).state_dict())
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import timm
 import torch
-from timm.models import group_parameters
+from timm.models import clean_state_dict, group_parameters
 from timm.optim import auto_group_layers
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -73,7 +73,13 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
     """
     _check_name(model_name)
     arguments = {'num_classes': 0, **arguments}
-    model = _create(model_name, arguments)
+    try:
+        model = _create(model_name, arguments)
+    except ValueError:
+        # Some models have no drop path, and others have some unless they are told.
+        if arguments.pop('drop_path_rate', None) != 0:
+            raise
+        model = _create(model_name, arguments)
     if 'dynamic_img_size' in inspect.signature(type(model).__init__).parameters:
         arguments = {'dynamic_img_size': True, **arguments}
         model = _create(model_name, arguments)
@@ -115,19 +121,29 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
     )
 
 
-def create(model_name: str, described: TimmModel, **pretrained: object) -> nn.Module:
+def create(model_name: str, described: TimmModel, weights: dict[str, Tensor] | None = None) -> nn.Module:
     """Create a described model without its classifier and what follows its last map.
 
     Args:
         model_name: timm's name.
         described: What `describe` returned of it.
-        **pretrained: ``pretrained`` and ``pretrained_cfg_overlay`` of `timm.create_model`.
+        weights: A state dict of the whole model, with the classifier if it has one, in the names that timm publishes.
+            timm resamples patch and positional embeddings, and adapts the stem to other input channels.
+
+    Raises:
+        RuntimeError: If the weights are not all of the model's, and the model's alone.
 
     Example:
         >>> create('resnet18', describe('resnet18', {}, (8, 16))).layer4
         Sequential()
     """
-    model = timm.create_model(model_name, **described.arguments, **pretrained)
+    pretrained = {}
+    if weights is not None:
+        weights = clean_state_dict(weights)
+        # timm loads leniently where the classifier's size is not the weights'.
+        overlay = dict(state_dict=weights, num_classes=_num_classes(model_name, weights))
+        pretrained = dict(pretrained=True, pretrained_cfg_overlay=overlay, num_classes=overlay['num_classes'])
+    model = timm.create_model(model_name, **{**described.arguments, **pretrained})
     model.prune_intermediate_layers(list(described.features), prune_norm=not described.is_plain, prune_head=True)
     return model
 
@@ -137,6 +153,13 @@ def maps_of(model: nn.Module, x: Tensor, features: Sequence[int], is_plain: bool
     return model.forward_intermediates(
         x, indices=list(features), norm=is_plain, output_fmt='NCHW', intermediates_only=True
     )
+
+
+def _num_classes(model_name: str, weights: dict[str, Tensor]) -> int:
+    cfg = timm.get_pretrained_cfg(model_name)
+    classifiers = (cfg and cfg.classifier) or ()
+    names = [f'{each}.weight' for each in ([classifiers] if isinstance(classifiers, str) else classifiers)]
+    return next((weights[name].shape[0] for name in names if name in weights), 0)
 
 
 def _check_name(name: str) -> None:

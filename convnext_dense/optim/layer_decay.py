@@ -22,8 +22,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     backbones say the ids themselves by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's
     protocol), or else each of their blocks, told by the parameters' names, is a layer.
 
-    1-D parameters, biases, the parameters of GRN, and what the backbone names by ``no_weight_decay()`` get no weight
-    decay, unless a key of `paramwise_cfg` says so.
+    1-D parameters, biases, and the parameters of GRN get no weight decay, unless a key of `paramwise_cfg` says so. A
+    backbone with a method ``no_weight_decay()``, which is timm's protocol, says itself which others get none.
 
     Args:
         optim_wrapper_cfg: As for mmengine's ``DefaultOptimWrapperConstructor``; the optimizer's ``lr`` is required.
@@ -84,12 +84,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().add_params(singles, module)
         names = {id(param): name for name, param in module.named_parameters()}
         ids, head_id = self._layer_ids(module)
-        self._not_decayed = {
-            f'{before}{name}'
-            for before, backbone in _backbones(module).items()
-            if hasattr(backbone, 'no_weight_decay')
-            for name in backbone.no_weight_decay()
-        }
+        self._not_decayed = _not_decayed(module)
         groups: dict[str, dict] = {}
         for single in singles:
             # A parameter that modules share comes once for each of them; `pop` lets the first stand for all.
@@ -111,12 +106,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         scale = self.paramwise_cfg['decay_rate'] ** (head_id - layer_id)
         settings['lr_scale'] = scale * settings.get('lr', self.base_lr) / self.base_lr
         settings['lr'] = settings['lr_scale'] * self.base_lr
-        param = single['params'][0]
         decay = 'decay'
         if self.base_wd is not None:
             decay_is_set = ('decay_mult' if is_custom else 'weight_decay') in settings
             if not decay_is_set:
-                settings['weight_decay'] = 0.0 if self._has_no_decay(name, param) else self.base_wd
+                settings['weight_decay'] = 0.0 if name in self._not_decayed else self.base_wd
             decay = 'decay' if settings['weight_decay'] else 'no_decay'
         group_name = f'layer_{layer_id}_{decay}'
         key = f'{group_name} {sorted(settings.items())}'
@@ -128,7 +122,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 group_name=f'{group_name}_{namesakes}' if namesakes else group_name,
                 **settings,
             )
-        groups[key]['params'].append(param)
+        groups[key]['params'].append(single['params'][0])
         groups[key]['param_names'].append(name)
 
     def _layer_ids(self, model: nn.Module) -> tuple[dict[str, int], int]:
@@ -181,9 +175,21 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
 
-    def _has_no_decay(self, name: str, param: nn.Parameter) -> bool:
-        # GRN's gamma and beta are (1, 1, 1, C).
-        return param.ndim <= 1 or name.endswith(('.bias', '.gamma', '.beta')) or name in self._not_decayed
+
+def _not_decayed(model: nn.Module) -> set[str]:
+    """Return the names of the parameters that have no weight decay unless `paramwise_cfg` says so."""
+    # GRN's gamma and beta are (1, 1, 1, C).
+    names = {
+        name
+        for name, param in model.named_parameters()
+        if param.ndim <= 1 or name.endswith(('.bias', '.gamma', '.beta'))
+    }
+    for before, backbone in _backbones(model).items():
+        if hasattr(backbone, 'no_weight_decay'):
+            own = {before + name: param.ndim for name, param in backbone.named_parameters()}
+            names -= {name for name, ndim in own.items() if ndim > 1}
+            names |= {before + name for name in backbone.no_weight_decay()}
+    return names
 
 
 def _backbones(model: nn.Module) -> dict[str, nn.Module]:
