@@ -44,6 +44,8 @@ def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: 
     elif necks:
         _fit_part(necks[0], 'model.neck', [each.channels for each in old], [each.channels for each in new])
     after = _through_necks(model, scope, _features(new))
+    if before is None or after is None:
+        return
     channels = [[each.shape[1] for each in features] for features in (before, after)]
     if 'neck' not in model or channels[0] != channels[1]:
         _fit_heads(model, *channels)
@@ -61,17 +63,20 @@ def _features(maps: Sequence[FeatureMap]) -> list[Tensor]:
         return [torch.empty(1, channels, IMAGE[0] // stride, IMAGE[1] // stride) for channels, stride in maps]
 
 
-def _through_necks(model: ConfigDict, scope: str, features: Sequence[Tensor]) -> Sequence[Tensor]:
+def _through_necks(model: ConfigDict, scope: str, features: Sequence[Tensor]) -> Sequence[Tensor] | None:
+    """Return what the heads are fed; None where a neck has an operator that only a compiled mmcv has."""
     for i, neck in enumerate(_listed(model.get('neck'))):
         features = _run(neck, f'model.neck[{i}]' if i else 'model.neck', scope, features)
+        if features is None:
+            return None
     return features
 
 
 def _run(cfg: ConfigDict, where: str, scope: str, features: Sequence[Tensor]) -> Sequence[Tensor] | None:
-    """Run a neck or a head without allocating anything; None for a head that needs more than feature maps."""
+    """Run a neck or a head without allocating anything; None if it cannot be run alone."""
     try:
         part = build_on_meta(cfg, scope)
-        if not _needs_maps_alone(part):
+        if _needs_more_than_maps(part):
             return None
         with without_allocating():
             return part(tuple(features))
@@ -83,13 +88,13 @@ def _run(cfg: ConfigDict, where: str, scope: str, features: Sequence[Tensor]) ->
         raise UsageError(f'--backbone: {where} ({cfg.type}) cannot take maps of {shapes}: {error!r}') from error
 
 
-def _needs_maps_alone(part: nn.Module) -> bool:
+def _needs_more_than_maps(part: nn.Module) -> bool:
     required = [
         each
         for each in inspect.signature(part.forward).parameters.values()
         if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
     ]
-    return len(required) == 1
+    return len(required) > 1
 
 
 def _fit_heads(model: ConfigDict, old: list[int], new: list[int]) -> None:
