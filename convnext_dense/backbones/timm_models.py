@@ -19,6 +19,8 @@ from convnext_dense.meta import MODEL_ERRORS, without_allocating
 
 # The patch of a plain model whose own is no power of 2; timm resamples its patch embedding.
 PATCH = 16
+# A swap of backbones asks for the same model several times, and one takes a second.
+_DESCRIBED: dict[tuple, 'TimmModel'] = {}
 
 
 class TimmModel(NamedTuple):
@@ -71,6 +73,13 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
         >>> described.features, described.channels, described.size_divisor
         ((2, 3), (128, 256), 16)
     """
+    key = (model_name, repr(sorted(arguments.items())), tuple(strides))
+    if key not in _DESCRIBED:
+        _DESCRIBED[key] = _describe(model_name, arguments, strides)
+    return _DESCRIBED[key]
+
+
+def _describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmModel:
     _check_name(model_name)
     arguments = {'num_classes': 0, **arguments}
     try:
