@@ -16,7 +16,6 @@ from convnext_dense.engine.training_cost import FILE
 from convnext_dense.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = 'config.py'
 # Where a run's checkpoints are, which no other run has.
 OWN = ('work_dir',)
 
@@ -30,6 +29,11 @@ class Run:
     cfg: Config
     folder: Path
     cost: dict | None = None
+
+    @property
+    def config(self) -> Path:
+        """The file of its config, beside the folder, into which training writes one that says ``resume``."""
+        return self.folder.with_suffix('.py')
 
     def load(self) -> None:
         """Read what the run cost, if it is done."""
@@ -125,11 +129,10 @@ def _run(cfg: Config, backbone: str, seed: int, work_dir: Path) -> Run:
 
 def _check_folder(run: Run) -> None:
     """Raise UsageError if the folder holds a run of another recipe."""
-    file = run.folder / CONFIG
-    if file.is_file() and _recipe(Config.fromfile(file)) != _recipe(run.cfg):
+    if run.config.is_file() and _recipe(Config.fromfile(run.config)) != _recipe(run.cfg):
         raise UsageError(f'--work-dir: {run.folder} holds a run of another recipe; give another --work-dir.')
     run.folder.mkdir(parents=True, exist_ok=True)
-    run.cfg.dump(file)
+    run.cfg.dump(run.config)
 
 
 def _recipe(cfg: Config) -> str:
@@ -141,7 +144,7 @@ def _recipe(cfg: Config) -> str:
 
 def _train(run: Run, gpus: int) -> None:
     launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={gpus}'] if gpus else []
-    arguments = [str(ROOT / 'tools' / 'train.py'), str(run.folder / CONFIG), '--work-dir', str(run.folder), '--resume']
+    arguments = [str(ROOT / 'tools' / 'train.py'), str(run.config), '--work-dir', str(run.folder), '--resume']
     if gpus:
         arguments += ['--launcher', 'pytorch']
     log = run.folder / 'train.log'
