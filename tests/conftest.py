@@ -14,7 +14,8 @@ from convnext_dense.datasets import DemoSpec, make_demo_data
 
 ROOT = Path(__file__).resolve().parents[1]
 # Two processes of these tests at a time would otherwise take all cores each.
-torch.set_num_threads(2)
+THREADS = 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2
+torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def run_tool(demo_data: Path):
         return subprocess.run(
             [sys.executable, '-W', 'ignore', *map(str, arguments)],
             cwd=demo_data,
-            env={**os.environ, 'OMP_NUM_THREADS': '2', **environment},
+            env={**os.environ, 'OMP_NUM_THREADS': str(THREADS), **environment},
             capture_output=True,
             text=True,
             timeout=600,

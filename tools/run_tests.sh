@@ -7,4 +7,5 @@ bash tools/setup_env.sh tests
 venv=${VENV:-.venv}
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
-"$venv/bin/python" -m pytest "$@"
+# Two processes; a file's tests share what they set up.
+"$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"
