@@ -45,7 +45,8 @@ class RoadmapBlock(nn.Module):
         design: What the block is like.
         drop_path_rate: Probability that a sample skips the block in training.
         layer_scale_init_value: Initial LayerScale; 0 or less for none.
-        with_cp: Whether training recomputes the block in the backward pass to save memory.
+        with_cp: Whether training recomputes the block in the backward pass to save memory; BatchNorm then counts each
+            batch twice in its running statistics.
 
     Shape:
         (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride).

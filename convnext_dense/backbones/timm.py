@@ -168,7 +168,7 @@ class TimmBackbone(BaseModule):
             raise ValueError(
                 f'{self.model_name} is built for images of {fixed[0]} x {fixed[1]} and takes no others; got '
                 f'{height} x {width}. Crop or resize to that, or build it for another size by '
-                'model_args=dict(img_size=(height, width)).'
+                f"model_args=dict(img_size=({height}, {width})), as --backbone 'timm/NAME(img_size=...)' does."
             )
         return x
 

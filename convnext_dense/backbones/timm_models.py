@@ -110,7 +110,8 @@ def _describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmM
     # Without pruning, parameters that no map depends on would stay, and hold up distributed training.
     model.prune_intermediate_layers(list(features), prune_norm=not is_plain, prune_head=True)
     taken = tuple(reductions[i] for i in features)
-    probe = _Probe(model_name, model, features, taken, is_plain, arguments.get('in_chans', 3))
+    own = _own_size(model, arguments.get('img_size'))
+    probe = _Probe(model_name, model, features, taken, is_plain, arguments.get('in_chans', 3), own)
     divisor, fixed_size, channels = _sizes(probe, math.lcm(*strides, *taken))
     layer_ids = _layer_ids(_create(model_name, {**arguments, 'num_classes': 1}))
     return TimmModel(
@@ -214,6 +215,14 @@ def _stages(modules: list[str], reductions: list[int], is_plain: bool) -> tuple[
     return tuple({stride: name for stride, name in zip(reductions, modules, strict=True) if stride >= 4}.values())
 
 
+def _own_size(model: nn.Module, asked_for: int | Sequence[int] | None) -> tuple[int, int]:
+    """Return the height and width in pixels that a model is built for."""
+    if isinstance(asked_for, int):
+        return asked_for, asked_for
+    size = asked_for or getattr(getattr(model, 'patch_embed', None), 'img_size', None)
+    return tuple(size or model.pretrained_cfg['input_size'][-2:])
+
+
 class _Probe(NamedTuple):
     """A pruned model on the meta device, and the maps that are asked of it."""
 
@@ -223,6 +232,7 @@ class _Probe(NamedTuple):
     strides: tuple[int, ...]
     is_plain: bool
     in_channels: int
+    own_size: tuple[int, int]
 
     def channels(self, height: int, width: int) -> tuple[int, ...]:
         """Return the channels of the maps of an image of this size; ValueError if the model cannot take it."""
@@ -240,8 +250,7 @@ class _Probe(NamedTuple):
 
 def _sizes(probe: _Probe, multiple: int) -> tuple[int | None, tuple[int, int] | None, tuple[int, ...]]:
     """Return the divisor or the fixed size of images, and the maps' channels, by trying images that have no values."""
-    own = getattr(getattr(probe.model, 'patch_embed', None), 'img_size', None)
-    own = tuple(own or probe.model.pretrained_cfg['input_size'][-2:])
+    own = probe.own_size
     for divisor in (multiple, 2 * multiple, math.lcm(*own, multiple)):
         with suppress(ValueError):
             return divisor, None, probe.channels(2 * divisor, 3 * divisor)

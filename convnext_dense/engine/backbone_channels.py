@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from convnext_dense.errors import UsageError
 from convnext_dense.meta import MODEL_ERRORS, FeatureMap, build_on_meta, without_allocating
@@ -16,7 +17,7 @@ IMAGE = (512, 512)
 PYRAMID_NECKS = ('MultiLevelNeck', 'Feature2Pyramid')
 
 
-def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: Sequence[FeatureMap]) -> None:
+def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: Sequence[FeatureMap]) -> bool:
     """Fit `in_channels` of the neck, and of the heads where what they are fed has changed, and try them on the maps.
 
     A neck that makes a pyramid from a plain transformer's maps is taken out.
@@ -27,6 +28,9 @@ def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: 
         old: The old backbone's maps.
         new: The new backbone's maps, as many.
 
+    Returns:
+        Whether all of the new maps are used, as far as can be told.
+
     Raises:
         UsageError: If a part cannot be fitted.
 
@@ -34,6 +38,7 @@ def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: 
         >>> model = ConfigDict(neck=dict(type='FPN', in_channels=[64, 128], out_channels=32, num_outs=2))
         >>> old, new = [FeatureMap(64, 4), FeatureMap(128, 8)], [FeatureMap(96, 4), FeatureMap(192, 8)]
         >>> fit_channels(model, 'mmdet', old, new)
+        True
         >>> model.neck.in_channels
         [96, 192]
     """
@@ -43,15 +48,18 @@ def fit_channels(model: ConfigDict, scope: str, old: Sequence[FeatureMap], new: 
         model.pop('neck')
     elif necks:
         _fit_part(necks[0], 'model.neck', [each.channels for each in old], [each.channels for each in new])
-    after = _through_necks(model, scope, _features(new))
+    features = _features(new)
+    after = _through_necks(model, scope, features)
     if before is None or after is None:
-        return
-    channels = [[each.shape[1] for each in features] for features in (before, after)]
+        return True
+    channels = [[each.shape[1] for each in maps] for maps in (before, after)]
     if 'neck' not in model or channels[0] != channels[1]:
         _fit_heads(model, *channels)
-    for key in ('decode_head', 'auxiliary_head'):
-        for head in _listed(model.get(key)):
-            _run(head, f'model.{key}', scope, after)
+    heads = [(f'model.{key}', head) for key in ('decode_head', 'auxiliary_head') for head in _listed(model.get(key))]
+    outputs = [_run(head, where, scope, after) for where, head in heads]
+    if not heads:
+        outputs = [after if 'neck' in model else None]
+    return any(each is None for each in outputs) or _all_used(features, outputs)
 
 
 def _listed(part: ConfigDict | list[ConfigDict] | None) -> list[ConfigDict]:
@@ -60,7 +68,17 @@ def _listed(part: ConfigDict | list[ConfigDict] | None) -> list[ConfigDict]:
 
 def _features(maps: Sequence[FeatureMap]) -> list[Tensor]:
     with without_allocating():
-        return [torch.empty(1, channels, IMAGE[0] // stride, IMAGE[1] // stride) for channels, stride in maps]
+        return [
+            torch.empty(1, channels, IMAGE[0] // stride, IMAGE[1] // stride).requires_grad_()
+            for channels, stride in maps
+        ]
+
+
+def _all_used(features: Sequence[Tensor], outputs: object) -> bool:
+    """Whether all of the features have a part in the outputs."""
+    with without_allocating(), torch.enable_grad():
+        total = sum(each.sum() for each in tree_leaves(outputs) if isinstance(each, Tensor) and each.requires_grad)
+        return all(each is not None for each in torch.autograd.grad(total, features, allow_unused=True))
 
 
 def _through_necks(model: ConfigDict, scope: str, features: Sequence[Tensor]) -> Sequence[Tensor] | None:
@@ -78,7 +96,7 @@ def _run(cfg: ConfigDict, where: str, scope: str, features: Sequence[Tensor]) ->
         part = build_on_meta(cfg, scope)
         if _needs_more_than_maps(part):
             return None
-        with without_allocating():
+        with without_allocating(), torch.enable_grad():
             return part(tuple(features))
     except NotImplementedError:
         # An operator that only a compiled mmcv has says nothing of the channels.

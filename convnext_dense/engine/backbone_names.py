@@ -28,6 +28,9 @@ STRIDES = (4, 8, 16, 32)
 DEFAULT_DATA = ('_in1k', '_fcmae_in1k', '_in22k')
 # The weights that mmdet's own configs start from.
 SWIN_TINY = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+# The arguments with which these weights fit a backbone as well.
+SAME_SWIN = {'drop_path_rate', 'drop_rate', 'attn_drop_rate', 'with_cp', 'frozen_stages', 'out_indices'}
+SAME_RESNET = {'depth', 'with_cp', 'frozen_stages', 'out_indices', 'norm_eval', 'norm_cfg', 'strides', 'dilations'}
 
 
 class NamedBackbone(NamedTuple):
@@ -74,16 +77,31 @@ def parse_backbone(
         )
     arguments = _arguments(text, match['arguments'])
     if match['scope'] is None:
-        named = _convnext(match['name'], arguments, strides)
+        parts = _convnext(match['name'], strides, arguments)
     elif match['scope'] == TIMM:
-        named = _timm(text, match['name'], arguments, strides)
+        parts = _timm(text, match['name'], arguments, strides)
     else:
-        named = _registered(text, f'{match["scope"]}.{match["name"]}', arguments, strides, scope)
-    if not pretrained:
-        # Without weights there are no statistics that BatchNorm could keep.
-        for key in ('init_cfg', 'norm_eval', 'convert_weights'):
-            named.config.pop(key, None)
-    return named
+        parts = _registered(text, f'{match["scope"]}.{match["name"]}', arguments, strides, scope)
+    starts = pretrained and arguments.get('init_cfg', True) is not None
+    config = {**parts.config, **(parts.weights if starts else {}), **parts.arguments}
+    # mmdet's ResNets keep BatchNorm's statistics unless they are told; without weights there are none to keep.
+    if not config.get('init_cfg') and _takes(config['type'], 'norm_eval'):
+        config.setdefault('norm_eval', False)
+    return NamedBackbone(config, *([round(255 * each, 3) for each in colours] for colours in parts.colours))
+
+
+class _Parts(NamedTuple):
+    """What a name says: the config, what makes it start from weights, the arguments, and the weights' mean and std."""
+
+    config: dict
+    weights: dict
+    arguments: dict
+    colours: tuple[Sequence[float], Sequence[float]] = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+
+
+def _takes(kind: str, argument: str) -> bool:
+    """Whether a backbone's class, or one that it passes its arguments on to, takes an argument."""
+    return any(argument in inspect.signature(each.__init__).parameters for each in MODELS.get(kind).__mro__[:-1])
 
 
 def _arguments(text: str, source: str | None) -> dict:
@@ -100,7 +118,7 @@ def _arguments(text: str, source: str | None) -> dict:
         ) from error
 
 
-def _convnext(name: str, arguments: dict, strides: Sequence[int]) -> NamedBackbone:
+def _convnext(name: str, strides: Sequence[int], arguments: dict) -> _Parts:
     match = CONVNEXT.fullmatch(name)
     if not match or match['arch'] not in ConvNeXt.arch_settings:
         similar = difflib.get_close_matches(name, [each for each in PUBLISHED if CONVNEXT.fullmatch(each)], n=3)
@@ -130,14 +148,13 @@ def _convnext(name: str, arguments: dict, strides: Sequence[int]) -> NamedBackbo
     else:
         similar = [each for each in PUBLISHED if each.startswith(f'{size}_')]
         raise UsageError(f'--backbone {name}: there are no such weights; those of {size} are {", ".join(similar)}.')
-    if weights:
-        config.update(init_cfg=dict(type='Pretrained', checkpoint=weights[0]))
-    clip = '_clip_' in name
-    mean, std = (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD) if clip else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
-    return _named({**config, **arguments}, mean, std)
+    start = dict(init_cfg=dict(type='Pretrained', checkpoint=weights[0])) if weights else {}
+    if '_clip_' in name:
+        return _Parts(config, start, arguments, (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
+    return _Parts(config, start, arguments)
 
 
-def _timm(text: str, name: str, arguments: dict, strides: Sequence[int]) -> NamedBackbone:
+def _timm(text: str, name: str, arguments: dict, strides: Sequence[int]) -> _Parts:
     own = inspect.signature(TimmBackbone).parameters.keys() - {'model_args', 'model_name', 'out_indices'}
     model_args = {key: value for key, value in arguments.items() if key not in own}
     try:
@@ -150,16 +167,17 @@ def _timm(text: str, name: str, arguments: dict, strides: Sequence[int]) -> Name
         config['model_args'] = model_args
     if described.has_layer_norm and not described.is_plain:
         config['output_norm'] = True
-    if weights := timm_weights(name):
-        config['init_cfg'] = dict(type='Pretrained', checkpoint=weights)
-    config.update({key: value for key, value in arguments.items() if key in own})
-    if config.get('init_cfg') and described.has_batch_norm:
-        config.setdefault('norm_eval', True)
+    weights = {}
+    if source := timm_weights(name):
+        weights['init_cfg'] = dict(type='Pretrained', checkpoint=source)
+        if described.has_batch_norm:
+            weights['norm_eval'] = True
     cfg = get_pretrained_cfg(name)
-    return _named(config, cfg.mean if cfg else IMAGENET_DEFAULT_MEAN, cfg.std if cfg else IMAGENET_DEFAULT_STD)
+    colours = (cfg.mean, cfg.std) if cfg else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    return _Parts(config, weights, {key: value for key, value in arguments.items() if key in own}, colours)
 
 
-def _registered(text: str, kind: str, arguments: dict, strides: Sequence[int], scope: str) -> NamedBackbone:
+def _registered(text: str, kind: str, arguments: dict, strides: Sequence[int], scope: str) -> _Parts:
     backbone = MODELS.get(kind)
     if backbone is None:
         package, name = kind.split('.')
@@ -170,8 +188,7 @@ def _registered(text: str, kind: str, arguments: dict, strides: Sequence[int], s
     config = dict(type=kind, **arguments)
     if 'out_indices' in inspect.signature(backbone).parameters and 'out_indices' not in arguments:
         config['out_indices'] = _out_indices(text, config, strides, scope)
-    weights = _openmmlab_weights(kind, arguments)
-    return _named({**weights, **config}, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    return _Parts(config, _openmmlab_weights(kind, arguments), arguments)
 
 
 def _out_indices(text: str, config: dict, strides: Sequence[int], scope: str) -> list[int]:
@@ -196,12 +213,8 @@ def _out_indices(text: str, config: dict, strides: Sequence[int], scope: str) ->
 def _openmmlab_weights(kind: str, arguments: dict) -> dict:
     """Return what makes a backbone of OpenMMLab's start from published weights, as far as it is known."""
     depth = arguments.get('depth')
-    if kind in ('mmdet.ResNet', 'mmseg.ResNet') and isinstance(depth, int):
+    if kind in ('mmdet.ResNet', 'mmseg.ResNet') and isinstance(depth, int) and arguments.keys() <= SAME_RESNET:
         return dict(init_cfg=dict(type='Pretrained', checkpoint=f'torchvision://resnet{depth}'))
-    if kind == 'mmdet.SwinTransformer' and not arguments:
+    if kind == 'mmdet.SwinTransformer' and arguments.keys() <= SAME_SWIN:
         return dict(convert_weights=True, init_cfg=dict(type='Pretrained', checkpoint=SWIN_TINY))
     return {}
-
-
-def _named(config: dict, mean: Sequence[float], std: Sequence[float]) -> NamedBackbone:
-    return NamedBackbone(config, [round(255 * each, 3) for each in mean], [round(255 * each, 3) for each in std])

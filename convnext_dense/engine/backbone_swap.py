@@ -12,6 +12,7 @@ from convnext_dense.engine.backbone_channels import IMAGE, fit_channels
 from convnext_dense.engine.backbone_names import NamedBackbone, parse_backbone
 from convnext_dense.errors import UsageError
 from convnext_dense.meta import MODEL_ERRORS, FeatureMap, build_on_meta, feature_maps
+from convnext_dense.optim import backbone_layer_ids
 from convnext_dense.registry import SCOPE
 
 PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
@@ -24,8 +25,9 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
     """Put the backbone of a name into a config of this package's, mmdet's or mmseg's.
 
     The channels of the neck, or without a neck of the heads, the weights, the colours that images are normalised by,
-    and the settings of learning-rate decay become the new backbone's; `drop_path_rate` and `with_cp` stay the
-    recipe's. All else stays as it is. The result needs ``import convnext_dense``, for which it has `custom_imports`.
+    and the settings of learning-rate decay become the new backbone's, so that the stem trains at the same rate;
+    `drop_path_rate` and `with_cp` stay the recipe's. All else stays as it is. The result needs
+    ``import convnext_dense``, for which it has `custom_imports`.
 
     Args:
         cfg: The config, which is changed.
@@ -52,46 +54,61 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
             f'--backbone: model.roi_head.shared_head ({model.roi_head.shared_head.type}) is a stage of the old '
             'backbone; take a config with a neck, such as FPN.'
         )
-    old_maps = _old_maps(model.backbone, scope, model.get('data_preprocessor') or {})
-    strides = _strides(model.backbone.type, old_maps)
-    named = parse_backbone(name, strides, scope, pretrained)
-    backbone = _with_recipe(named.config, model.backbone, scope)
+    old = _without_weights(model.backbone)
+    sizes = [IMAGE, _pair((model.get('data_preprocessor') or {}).get('size'))]
     try:
-        maps = feature_maps(backbone, scope, IMAGE)
-    except MODEL_ERRORS as error:
+        old_maps = _maps(old, scope, sizes)
+    except ValueError as error:
+        raise UsageError(f'--backbone: what model.backbone ({old.type}) gives cannot be told: {error}') from error
+    strides = _strides(old.type, old_maps)
+    named = parse_backbone(name, strides, scope, pretrained)
+    backbone = ConfigDict(_with_recipe(named.config, old, scope))
+    try:
+        maps = _maps(backbone, scope, sizes)
+    except ValueError as error:
         raise UsageError(f'--backbone {name}: {error}') from error
     if [each.stride for each in maps] != strides:
         raise UsageError(
             f'--backbone {name}: it gives maps of stride {", ".join(str(each.stride) for each in maps)}; '
             f'the config needs {", ".join(map(str, strides))}.'
         )
-    model.backbone = ConfigDict(backbone)
+    model.backbone = backbone
     model.pop('pretrained', None)
-    fit_channels(model, scope, old_maps, maps)
-    _set_colours(model, named)
+    all_used = fit_channels(model, scope, old_maps, maps)
+    if backbone.get('in_channels', 3) == 3:
+        _set_colours(model, named)
     cfg.model = model
-    _fit_decay(cfg, backbone['type'])
+    _fit_decay(cfg, old, backbone)
     _add_import(cfg)
-    _report(cfg, name, backbone)
+    if not all_used:
+        # Its norm or pyramid level gets no gradient, for which distributed training would wait.
+        cfg.find_unused_parameters = True
+    if cfg.get('load_from'):
+        print_log(f'--backbone: load_from={cfg.load_from} was of the old model, and is dropped.', logger='current')
+        cfg.load_from = None
+    _report(cfg, name, old)
 
 
-def _old_maps(backbone: ConfigDict, scope: str, preprocessor: dict) -> list[FeatureMap]:
-    # A plain transformer may take its own size only.
-    sizes = [IMAGE, _square(preprocessor.get('size')), _square(backbone.get('img_size'))]
-    # Some load their weights when they are built.
-    downloads = {
+def _without_weights(backbone: ConfigDict) -> ConfigDict:
+    """Return the backbone's config as one that downloads nothing when it is built."""
+    nothing = {
         key: False if isinstance(backbone[key], bool) else None for key in ('init_cfg', 'pretrained') if key in backbone
     }
-    problem: Exception | None = None
-    for size in filter(None, sizes):
+    return ConfigDict({**backbone, **nothing})
+
+
+def _maps(backbone: ConfigDict, scope: str, sizes: Sequence[tuple[int, int] | None]) -> list[FeatureMap]:
+    """Return a backbone's maps; a plain transformer may take the config's or its own size only."""
+    own = backbone.get('img_size') or (backbone.get('model_args') or {}).get('img_size')
+    for size in filter(None, [*sizes, _pair(own)]):
         try:
-            return feature_maps({**backbone, **downloads}, scope, size)
+            return feature_maps(backbone, scope, size)
         except MODEL_ERRORS as error:
             problem = error
-    raise UsageError(f'--backbone: what model.backbone ({backbone.type}) gives cannot be told: {problem}.') from problem
+    raise ValueError(problem) from problem
 
 
-def _square(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else tuple(size) if size else None
 
 
@@ -113,7 +130,9 @@ def _strides(kind: str, maps: list[FeatureMap]) -> list[int]:
 
 
 def _with_recipe(backbone: dict, old: ConfigDict, scope: str) -> dict:
-    """Return the backbone's config with the recipe's drop path and activation checkpointing, where it has them."""
+    """Return the backbone's config with the recipe's settings and the image's channels, where it has them."""
+    if old.get('in_channels', 3) != 3:
+        backbone = {'in_channels': old.in_channels, **backbone}
     parameters = inspect.signature(MODELS.get(backbone['type'])).parameters
     for key in KEPT:
         if not old.get(key) or key in backbone:
@@ -140,16 +159,23 @@ def _set_colours(model: ConfigDict, named: NamedBackbone) -> None:
     preprocessor.pop('rgb_to_bgr', None)
 
 
-def _fit_decay(cfg: Config, kind: str) -> None:
-    """Let learning-rate decay, if the recipe has it, go by the new backbone's own layers."""
+def _fit_decay(cfg: Config, old: ConfigDict, new: ConfigDict) -> None:
+    """Let learning-rate decay, if the recipe has it, go by the new backbone's own layers, down to the same rate.
+
+    With the recipe's rate for each of 17 blocks, where it was for 7 groups of blocks, the first would hardly train.
+    """
     wrapper = cfg.get('optim_wrapper') or {}
     if str(wrapper.get('constructor')).split('.')[-1] not in LAYER_DECAY:
         return
     wrapper.constructor = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
-    wrapper.paramwise_cfg.pop('num_layers', None)
+    paramwise = wrapper.paramwise_cfg
+    scope, decay_type = cfg.default_scope, paramwise.get('decay_type', 'layer_wise')
+    _, before = backbone_layer_ids(build_on_meta(old, scope), '', decay_type, paramwise.pop('num_layers', None))
     # Stages are what the stage-wise recipes count in ConvNeXt; other backbones have no common notion of them.
-    if kind != f'{SCOPE}.ConvNeXt':
-        wrapper.paramwise_cfg.decay_type = 'layer_wise'
+    if new.type != f'{SCOPE}.ConvNeXt':
+        paramwise.decay_type = decay_type = 'layer_wise'
+    _, after = backbone_layer_ids(build_on_meta(new, scope), '', decay_type)
+    paramwise.decay_rate = round(paramwise.decay_rate ** (before / after), 4)
 
 
 def _add_import(cfg: Config) -> None:
@@ -159,14 +185,16 @@ def _add_import(cfg: Config) -> None:
         imports.imports.append(SCOPE)
 
 
-def _report(cfg: Config, name: str, backbone: dict) -> None:
+def _report(cfg: Config, name: str, old: ConfigDict) -> None:
+    backbone = cfg.model.backbone
     weights = (backbone.get('init_cfg') or {}).get('checkpoint')
-    print_log(f'--backbone {name}: {f"weights {weights}" if weights else "it starts from scratch"}.', logger='current')
-    if cfg.get('load_from'):
-        print_log(f'--backbone: load_from={cfg.load_from} was of the old model, and is dropped.', logger='current')
-        cfg.load_from = None
+    lines = [f' {name}: {f"weights {weights}" if weights else "it starts from scratch"}.']
+    if old.get('frozen_stages', 0) > 0 and 'frozen_stages' not in backbone:
+        lines.append(f": frozen_stages={old.frozen_stages} of the old backbone is not kept; '{name}(...)' takes one.")
+    if cfg.get('find_unused_parameters'):
+        lines.append(': the model does not use all maps, so find_unused_parameters is set.')
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
-    if optimizer == 'SGD' and backbone['type'] == f'{SCOPE}.ConvNeXt':
-        print_log(
-            '--backbone: the config trains with SGD, as it did; ConvNeXt is published with AdamW.', logger='current'
-        )
+    if optimizer == 'SGD' and backbone.type == f'{SCOPE}.ConvNeXt':
+        lines.append(': the config trains with SGD, as it did; ConvNeXt is published with AdamW.')
+    for line in lines:
+        print_log(f'--backbone{line}', logger='current')

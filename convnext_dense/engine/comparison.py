@@ -14,6 +14,7 @@ from convnext_dense.engine.complexity import default_shape, measure_complexity
 from convnext_dense.engine.config import check_data, file_name, load_config
 from convnext_dense.engine.training_cost import FILE
 from convnext_dense.errors import UsageError
+from convnext_dense.meta import build_on_meta
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where a run's checkpoints are, which no other run has.
@@ -49,14 +50,14 @@ class Comparison:
         config: The config's path.
         shape: The height and width at which multiply-adds are counted.
         runs: The runs.
-        complexity: Parameters and multiply-adds of the whole model, by backbone.
+        complexity: Parameters and multiply-adds of the whole model, by backbone; None where they cannot be counted.
         command: What makes it again.
     """
 
     config: str
     shape: tuple[int, int]
     runs: list[Run]
-    complexity: dict[str, tuple[int, int]] = field(default_factory=dict)
+    complexity: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     command: str = ''
 
 
@@ -90,9 +91,9 @@ def compare_backbones(
         UsageError: If a backbone does not fit the config, the data is not there, a run failed, or the work dir holds
             runs of another recipe. Nothing that is done is lost.
     """
-    repeated = [name for name in backbones if list(backbones).count(name) > 1]
-    if repeated:
-        raise UsageError(f'--backbones: {repeated[0]} is named twice.')
+    for flag, values in (('--backbones', backbones), ('--seeds', seeds)):
+        if repeated := [each for each in values if list(values).count(each) > 1]:
+            raise UsageError(f'{flag}: {repeated[0]} is named twice.')
     work_dir = Path(work_dir)
     runs = []
     complexity = {}
@@ -100,9 +101,8 @@ def compare_backbones(
         cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained)
         check_data(cfg, 'train', 'val')
         shape = tuple(shape or default_shape(cfg))
-        total = measure_complexity(cfg, shape)
-        complexity[backbone] = (total.params, total.flops)
-        runs += [_run(cfg, backbone, seed, work_dir) for seed in seeds]
+        complexity[backbone] = _complexity(cfg, shape)
+        runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
     for run in runs:
         _check_folder(run)
     comparison = Comparison(config, shape, runs, complexity, command)
@@ -118,11 +118,23 @@ def compare_backbones(
     return comparison
 
 
-def _run(cfg: Config, backbone: str, seed: int, work_dir: Path) -> Run:
+def _complexity(cfg: Config, shape: tuple[int, int]) -> tuple[int, int | None]:
+    try:
+        total = measure_complexity(cfg, shape)
+    except UsageError as error:
+        print(f'FLOPs are left out: {error}', flush=True)
+        model = build_on_meta(cfg.model, cfg.default_scope)
+        return sum(each.numel() for each in model.parameters()), None
+    return total.params, total.flops
+
+
+def _run(cfg: Config, backbone: str, seed: int, gpus: int, work_dir: Path) -> Run:
     folder = work_dir / file_name(backbone) / f'seed-{seed}'
     own = Config(cfg.to_dict(), filename=cfg.filename)
     own.work_dir = str(folder)
     own.randomness = ConfigDict(seed=seed)
+    # How many images a step has is a part of the recipe.
+    own.num_processes = max(gpus, 1)
     own.custom_hooks = [*own.get('custom_hooks', []), dict(type='convnext_dense.TrainingCostHook')]
     return Run(backbone, seed, own, folder)
 

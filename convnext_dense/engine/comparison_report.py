@@ -6,9 +6,10 @@ import csv
 import html
 import io
 import json
+import math
 import platform
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 import matplotlib
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from convnext_dense.engine.comparison import Comparison, Run
 
 # What mmdet's and mmseg's metrics call their main scores, what the report calls them, and what makes them 0 to 100.
@@ -105,7 +108,7 @@ def _cell(row: dict, column: str) -> str:
     if column.startswith('params'):
         return f'{row["params"] / 1e6:.1f}'
     if column.startswith('FLOPs'):
-        return f'{row["flops"] / 1e9:.2f}'
+        return f'{row["flops"] / 1e9:.2f}' if row['flops'] else MISSING
     if column.startswith('images/s'):
         return _median(row['images_per_second'], 1)
     if column.startswith('peak'):
@@ -130,7 +133,6 @@ def _facts(comparison: Comparison) -> dict[str, str]:
     cfg = comparison.runs[0].cfg
     loader, wrapper = cfg.train_dataloader, cfg.optim_wrapper
     optimizer = ', '.join(f'{key}={value}' for key, value in wrapper.optimizer.items())
-    paramwise = {key: value for key, value in (wrapper.get('paramwise_cfg') or {}).items() if key != 'num_layers'}
     done = [run.cost for run in comparison.runs if run.cost]
     length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_iters')
     facts = {
@@ -138,8 +140,10 @@ def _facts(comparison: Comparison) -> dict[str, str]:
         'Schedule': f'{length} {"epochs" if "max_epochs" in cfg.train_cfg else "iterations"}; '
         + '; '.join(_scheduler(each) for each in cfg.param_scheduler),
         'Batch size per process': str(loader.batch_size),
-        'Optimizer': f'{wrapper.type}: {optimizer}' + (f'; {paramwise}' if paramwise else ''),
-        'Data': str(_dataset(cfg)),
+        'Optimizer': f'{wrapper.type}: {optimizer}',
+        'Learning-rate decay': _by_backbone(comparison.runs, _decay),
+        'Data': _dataset(cfg),
+        'Weights at the start': _by_backbone(comparison.runs, _weights),
         'Seeds': ', '.join(map(str, dict.fromkeys(run.seed for run in comparison.runs))),
         'Device': ', '.join(dict.fromkeys(f'{cost["processes"]} x {cost["device"]}' for cost in done)) or MISSING,
         'Versions': f'Python {platform.python_version()}, ' + ', '.join(f'{name} {version(name)}' for name in PACKAGES),
@@ -159,6 +163,25 @@ def _dataset(cfg: dict) -> str:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return f'{dataset.get("type")} in {dataset.get("data_root")}'
+
+
+def _by_backbone(runs: list[Run], describe: Callable[[Config], str]) -> str:
+    """What is said of each backbone's config, once where it is the same of all."""
+    said = {run.backbone: describe(run.cfg) for run in runs}
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return '; '.join(f'{backbone}: {each}' for backbone, each in said.items())
+
+
+def _weights(cfg: Config) -> str:
+    return (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', 'none, from scratch')
+
+
+def _decay(cfg: Config) -> str:
+    paramwise = cfg.optim_wrapper.get('paramwise_cfg') or {}
+    if 'decay_rate' not in paramwise:
+        return 'none'
+    return f'{paramwise.decay_rate} {paramwise.get("decay_type", "layer_wise")}, to the same rate for the stem'
 
 
 def _different_keys(runs: list[Run]) -> list[str]:
@@ -190,7 +213,7 @@ def _plot(rows: list[dict], scores: list[str], shape: tuple[int, int], file: Pat
 
     done = [row for row in rows if scores and row['scores'].get(scores[0])]
     costs = {
-        f'FLOPs at {shape[0]} x {shape[1]} (G)': lambda row: row['flops'] / 1e9,
+        f'FLOPs at {shape[0]} x {shape[1]} (G)': lambda row: row['flops'] / 1e9 if row['flops'] else math.nan,
         'params (M)': lambda row: row['params'] / 1e6,
         'images/s in training': lambda row: statistics.median(row['images_per_second'] or [0]),
     }

@@ -40,17 +40,18 @@ class TrainingCostHook(Hook):
         self.seconds = 0.0
         self.rates: list[float] = []
         self.metrics: dict[str, float] = {}
+        self.peak = 0
         self._last: float | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Go on from what the resumed run had measured."""
         measured = checkpoint.get('training_cost')
         if measured and runner._resume:
-            self.seconds, self.rates = measured['seconds'], list(measured['rates'])
+            self.seconds, self.rates, self.peak = measured['seconds'], list(measured['rates']), measured['peak']
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep what was measured so far."""
-        checkpoint['training_cost'] = dict(seconds=self.seconds, rates=self.rates[-1000:])
+        checkpoint['training_cost'] = dict(seconds=self.seconds, rates=self.rates[-1000:], peak=self._peak_memory())
         # The time that saving takes is none of training's.
         self._last = None
 
@@ -63,6 +64,8 @@ class TrainingCostHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Count the time since the last iteration ended, in which the data was waited for too."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
         self.seconds += elapsed
@@ -87,12 +90,11 @@ class TrainingCostHook(Hook):
             runner.val_loop.run()
         rates = self.rates[WARM_UP:] or self.rates
         on_gpu = torch.cuda.is_available()
-        peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss()
         content = dict(
             metrics={name: float(value) for name, value in self.metrics.items()},
             seconds=round(self.seconds, 2),
             images_per_second=round(statistics.median(rates), 3) if rates else None,
-            peak_memory=peak,
+            peak_memory=self._peak_memory(),
             iterations=runner.iter,
             device=torch.cuda.get_device_name() if on_gpu else 'cpu',
             processes=get_world_size(),
@@ -100,6 +102,6 @@ class TrainingCostHook(Hook):
         if is_main_process():
             Path(runner.work_dir, FILE).write_text(json.dumps(content, indent=2) + '\n')
 
-
-def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+    def _peak_memory(self) -> int:
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+        return max(self.peak, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else own)

@@ -132,7 +132,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(
                 f"{type(model).__name__} has no module named 'backbone', whose learning rates could decay."
             )
-        per_backbone = [self._backbone_layer_ids(module, prefix) for prefix, module in backbones.items()]
+        decay_type, num_layers = self.paramwise_cfg.get('decay_type'), self.paramwise_cfg.get('num_layers')
+        per_backbone = [
+            backbone_layer_ids(module, prefix, decay_type, num_layers) for prefix, module in backbones.items()
+        ]
         head_id = max(head for _, head in per_backbone)
         ids = {
             name: layer_id + head_id - head
@@ -141,39 +144,58 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         }
         return ids, head_id
 
-    def _backbone_layer_ids(self, backbone: nn.Module, prefix: str) -> tuple[dict[str, int], int]:
-        names = [name for name, _ in backbone.named_parameters()]
-        num_layers = self.paramwise_cfg.get('num_layers')
-        own_head = None
-        if hasattr(backbone, 'get_layer_depth'):
-            depths = {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
-            ids = {name: layer_id for name, (layer_id, _) in depths.items()}
-            own_head = next(iter(depths.values()))[1] - 1
-        if self.paramwise_cfg.get('decay_type') == 'stage_wise':
-            ids, stages = stage_ids(names)
-            head_id = num_layers + 1 if num_layers else own_head or stages + 1
-            if head_id <= stages:
-                raise ValueError(
-                    f'paramwise_cfg.num_layers must be at least {stages}, the stages of {type(backbone).__name__}; '
-                    f'got {num_layers}.'
-                )
-            ids = {name: head_id if stage > stages else stage for name, stage in ids.items()}
-        else:
-            if own_head is None:
-                ids, layers = layer_ids(names)
-                own_head = layers + 1
-            head_id = own_head
-            if num_layers not in (None, head_id - 1):
-                raise ValueError(
-                    f'paramwise_cfg.num_layers is {num_layers}, but this {type(backbone).__name__} has {head_id - 1} '
-                    'layers; leave num_layers out, or give that.'
-                )
-        if len(set(ids.values()) - {0, head_id}) == 0:
+
+def backbone_layer_ids(
+    backbone: nn.Module, prefix: str = '', decay_type: str = 'layer_wise', num_layers: int | None = None
+) -> tuple[dict[str, int], int]:
+    """Return the layer id of each of a backbone's parameters, and the id of the heads that follow it.
+
+    Args:
+        backbone: The backbone.
+        prefix: What its parameters' names begin with in the model.
+        decay_type: 'layer_wise' or 'stage_wise'.
+        num_layers: As in `LayerDecayOptimWrapperConstructor`.
+
+    Raises:
+        ValueError: If `num_layers` does not fit the backbone, or its layers cannot be told.
+
+    Example:
+        >>> from convnext_dense.backbones import ConvNeXt
+        >>> ids, head_id = backbone_layer_ids(ConvNeXt('atto'))
+        >>> ids['stages.3.0.gamma'], head_id
+        (6, 7)
+    """
+    names = [name for name, _ in backbone.named_parameters()]
+    own_head = None
+    if hasattr(backbone, 'get_layer_depth'):
+        depths = {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
+        ids = {name: layer_id for name, (layer_id, _) in depths.items()}
+        own_head = next(iter(depths.values()))[1] - 1
+    if decay_type == 'stage_wise':
+        ids, stages = stage_ids(names)
+        head_id = num_layers + 1 if num_layers else own_head or stages + 1
+        if head_id <= stages:
             raise ValueError(
-                f'{type(backbone).__name__}: its layers cannot be told from the names of its parameters; '
-                'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
+                f'paramwise_cfg.num_layers must be at least {stages}, the stages of {type(backbone).__name__}; '
+                f'got {num_layers}.'
             )
-        return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
+        ids = {name: head_id if stage > stages else stage for name, stage in ids.items()}
+    else:
+        if own_head is None:
+            ids, layers = layer_ids(names)
+            own_head = layers + 1
+        head_id = own_head
+        if num_layers not in (None, head_id - 1):
+            raise ValueError(
+                f'paramwise_cfg.num_layers is {num_layers}, but this {type(backbone).__name__} has {head_id - 1} '
+                'layers; leave num_layers out, or give that.'
+            )
+    if len(set(ids.values()) - {0, head_id}) == 0:
+        raise ValueError(
+            f'{type(backbone).__name__}: its layers cannot be told from the names of its parameters; '
+            'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
+        )
+    return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
 
 
 def _not_decayed(model: nn.Module) -> set[str]:

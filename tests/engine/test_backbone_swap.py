@@ -6,11 +6,13 @@ import mmdet
 import mmseg
 import pytest
 from mmengine.config import Config
+from torch import nn
 
 from convnext_dense.engine import load_config, set_backbone
 from convnext_dense.engine.backbone_names import parse_backbone
 from convnext_dense.errors import UsageError
 from convnext_dense.meta import build_on_meta
+from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
@@ -64,10 +66,21 @@ class TestNames:
         assert named.config['model_args'] == dict(depth=2)
         assert named.config['pyramid_channels'] == 64
 
-    def test_from_scratch_have_no_weights_and_no_frozen_statistics(self):
-        assert parse_backbone('timm/resnet18').config['norm_eval']
-        scratch = parse_backbone('timm/resnet18', pretrained=False).config
-        assert not scratch.keys() & {'init_cfg', 'norm_eval'}
+    @pytest.mark.parametrize('name', ['timm/resnet18', 'mmdet/ResNet(depth=18)'])
+    def test_from_scratch_have_no_weights_and_no_frozen_statistics(self, name):
+        assert build_on_meta(parse_backbone(name).config, 'mmdet').norm_eval
+        scratch = parse_backbone(name, pretrained=False).config
+        assert 'init_cfg' not in scratch
+        assert not build_on_meta(scratch, 'mmdet').norm_eval
+        # mmdet knows no weights for it.
+        assert parse_backbone('mmdet/ResNeXt(depth=50)').config['norm_eval'] is False
+        assert parse_backbone('timm/resnet18(norm_eval=True)', pretrained=False).config['norm_eval']
+
+    def test_keep_weights_beside_arguments_that_change_no_shape(self):
+        kept, scratch = 'mmdet/SwinTransformer(drop_path_rate=0.2)', 'mmdet/SwinTransformer(embed_dims=48)'
+        assert parse_backbone(kept).config['convert_weights']
+        assert 'init_cfg' not in parse_backbone(scratch).config
+        assert 'init_cfg' not in parse_backbone('mmdet/ResNet(depth=50, deep_stem=True)').config
 
     def test_bring_the_colours_that_the_weights_were_trained_on(self):
         assert parse_backbone('convnext_tiny')[1:] == IMAGENET
@@ -184,13 +197,57 @@ class TestRefusals:
 
 
 class TestRecipe:
-    def test_the_decay_goes_by_the_new_backbones_layers(self):
-        wrapper = swapped(MASK_RCNN, 'convnext_base').optim_wrapper
-        assert wrapper.paramwise_cfg == dict(decay_rate=0.95, decay_type='layer_wise')
-        wrapper = swapped(UPERNET, 'convnext_base').optim_wrapper
-        assert wrapper.paramwise_cfg == dict(decay_rate=0.9, decay_type='stage_wise')
-        wrapper = swapped(UPERNET, 'timm/resnet18').optim_wrapper
-        assert wrapper.paramwise_cfg == dict(decay_rate=0.9, decay_type='layer_wise')
+    @pytest.mark.parametrize(
+        ('name', 'backbone', 'decay_type'),
+        [
+            (MASK_RCNN, 'convnext_base', 'layer_wise'),
+            (UPERNET, 'convnext_base', 'stage_wise'),
+            (UPERNET, 'timm/resnet18', 'layer_wise'),
+            (MASK_RCNN, 'mmdet/SwinTransformer', 'layer_wise'),
+        ],
+    )
+    def test_the_decay_goes_by_the_new_backbones_layers_to_the_same_rate_for_the_stem(self, name, backbone, decay_type):
+        recipe, paramwise = (
+            config(name).optim_wrapper.paramwise_cfg,
+            swapped(name, backbone).optim_wrapper.paramwise_cfg,
+        )
+        assert paramwise.keys() == {'decay_rate', 'decay_type'}
+        assert paramwise.decay_type == decay_type
+        model = nn.Module()
+        model.backbone = build_on_meta(cfg.model.backbone, 'mmdet')
+        wrapper = dict(optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.05))
+        groups = LayerDecayOptimWrapperConstructor(wrapper, dict(paramwise))(model).optimizer.param_groups
+        assert min(group['lr'] for group in groups) == pytest.approx(recipe.decay_rate ** (6 + 1), rel=0.01)
+
+    def test_convnexts_own_recipe_keeps_its_rate(self):
+        assert swapped(MASK_RCNN, 'convnextv2_tiny').optim_wrapper.paramwise_cfg.decay_rate == 0.95
+
+    # PSPNet takes the last two maps, DeepLabV3+ also the first, RetinaNet's FPN leaves out the first.
+    @pytest.mark.parametrize(
+        ('name', 'unused'),
+        [
+            (UPERNET, False),
+            (MASK_RCNN, False),
+            ('mmdet/mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', False),
+            ('mmseg/pspnet/pspnet_r50-d8_4xb4-80k_ade20k-512x512.py', True),
+            ('mmseg/deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py', True),
+            ('mmdet/retinanet/retinanet_r50_fpn_1x_coco.py', True),
+        ],
+    )
+    def test_distributed_training_does_not_wait_for_maps_that_are_not_used(self, name, unused):
+        assert swapped(name, 'convnext_atto').get('find_unused_parameters', False) is unused
+
+    def test_a_model_of_a_fixed_size_is_tried_at_it(self):
+        cfg = swapped(UPERNET, 'timm/beit_base_patch16_224(img_size=(640, 640), depth=1)')
+        assert cfg.model.backbone.model_args.img_size == (640, 640)
+
+    def test_other_channels_of_the_image_stay(self):
+        cfg = config(UPERNET)
+        cfg.model.backbone.in_channels = 5
+        before = cfg.model.data_preprocessor.to_dict()
+        set_backbone(cfg, 'timm/resnet18')
+        assert cfg.model.backbone.in_channels == 5
+        assert cfg.model.data_preprocessor == before
 
     def test_openmmlabs_decay_becomes_ours(self):
         wrapper = swapped(

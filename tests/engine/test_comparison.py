@@ -77,8 +77,10 @@ class TestReport:
         different = re.search(r'identical, but for ([^<]*)', page)[1].split(', ')
         assert different == [
             *('model.backbone', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'),
-            'model.neck.in_channels',
+            *('model.neck.in_channels', 'optim_wrapper.paramwise_cfg.decay_rate'),
         ]
+        assert 'convnext_atto: 0.95 layer_wise' in page
+        assert 'none, from scratch' in page
 
 
 class TestResuming:
@@ -103,18 +105,36 @@ class TestResuming:
         compare(tmp_path, BACKBONES[:2])
         assert [run.backbone for run in trained] == BACKBONES[:2]
 
-    def test_runs_of_another_recipe_are_an_error(self, trained, tmp_path):
+    @pytest.mark.parametrize('options', [dict(cfg_options={'optim_wrapper.optimizer.lr': 0.1}), dict(gpus=2)])
+    def test_runs_of_another_recipe_are_an_error(self, trained, tmp_path, options):
         compare(tmp_path, BACKBONES[:1])
         with pytest.raises(UsageError, match='holds a run of another recipe'):
-            compare(tmp_path, BACKBONES[:1], cfg_options={'optim_wrapper.optimizer.lr': 0.1})
+            compare(tmp_path, BACKBONES[:1], **options)
 
 
 class TestTheRuns:
     def test_have_the_same_recipe_and_their_own_seed(self, trained, tmp_path):
         compare(tmp_path, BACKBONES[:2], seeds=(3, 4))
         assert [run.cfg.randomness.seed for run in trained] == [3, 4, 3, 4]
-        assert len({str(run.cfg.optim_wrapper) for run in trained}) == 1
+        recipes = {
+            str((run.cfg.optim_wrapper.optimizer, run.cfg.param_scheduler, run.cfg.train_cfg, run.cfg.train_dataloader))
+            for run in trained
+        }
+        assert len(recipes) == 1
         assert len({run.folder for run in trained}) == 4
+
+    def test_need_no_flops_to_be_counted(self, trained, tmp_path, monkeypatch):
+        def refuse(cfg, shape):
+            raise UsageError('the multiply-adds cannot be counted')
+
+        monkeypatch.setattr(comparison, 'measure_complexity', refuse)
+        compare(tmp_path, BACKBONES[:1])
+        row = text_table(tmp_path).splitlines()[1].split()
+        assert row[3:5] == ['4.6', '-']
+
+    def test_have_different_seeds(self, trained, tmp_path):
+        with pytest.raises(UsageError, match='--seeds: 0 is named twice'):
+            compare(tmp_path, BACKBONES[:1], seeds=(0, 0))
 
     @pytest.mark.parametrize(
         ('backbones', 'message'),
