@@ -237,7 +237,7 @@ class TestTraining:
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 loss = sum(each.square().mean() for each in backbone(x))
             loss.backward()
-        assert kept[1] < 0.7 * kept[0]
+        assert kept[1] < 0.85 * kept[0]
         for (name, ours), theirs in zip(checkpointed.named_parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
 

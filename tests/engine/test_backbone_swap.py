@@ -207,10 +207,8 @@ class TestRecipe:
         ],
     )
     def test_the_decay_goes_by_the_new_backbones_layers_to_the_same_rate_for_the_stem(self, name, backbone, decay_type):
-        recipe, paramwise = (
-            config(name).optim_wrapper.paramwise_cfg,
-            swapped(name, backbone).optim_wrapper.paramwise_cfg,
-        )
+        recipe, cfg = config(name).optim_wrapper.paramwise_cfg, swapped(name, backbone)
+        paramwise = cfg.optim_wrapper.paramwise_cfg
         assert paramwise.keys() == {'decay_rate', 'decay_type'}
         assert paramwise.decay_type == decay_type
         model = nn.Module()
