@@ -5,15 +5,14 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from convnext_dense.backbones.stages import layer_depth, resolve_out_indices
+from convnext_dense.backbones.stages import StagedBackbone, own_pretrained, resolve_out_indices
 from convnext_dense.layers import GRN, build_norm
-from convnext_dense.registry import MODELS, SCOPE
+from convnext_dense.registry import MODELS
 
 
 class Arch(NamedTuple):
@@ -84,7 +83,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 @MODELS.register_module()
-class ConvNeXt(BaseModule):
+class ConvNeXt(StagedBackbone):
     """ConvNeXt V1 and V2, with a LayerNorm ``norm{i}`` on the output of each stage i that is asked for.
 
     It takes the place of ``mmpretrain.ConvNeXt`` in any config, and its parameters have the official repository's
@@ -214,61 +213,10 @@ class ConvNeXt(BaseModule):
             self.add_module(f'norm{i}', build_norm(norm_cfg, self.channels[i]))
         self._freeze_stages()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the feature maps of `x`, (N, in_channels, H, W)."""
-        if min(x.shape[-2:]) < self.stride:
-            raise ValueError(
-                f'the image must be at least {self.stride} pixels high and wide; got {x.shape[-2]} x {x.shape[-1]}.'
-            )
-        x = x.contiguous(memory_format=torch.channels_last)
-        outs = []
-        for i, (downsample, stage) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
-            x = stage(downsample(x))
-            if i in self.out_indices:
-                outs.append(getattr(self, f'norm{i}')(x))
-        return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ConvNeXt':
-        """Set the mode of all but the frozen stages, which stay in eval mode."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
-
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
-
-        Three blocks of the third stage make a layer; each other stage is one. The stem's step and the head's are
-        counted, and the output norms are at the head's.
-
-        Args:
-            param_name: The parameter's full name.
-            prefix: What the backbone's names begin with; a parameter without it belongs to the head.
-
-        Example:
-            >>> ConvNeXt('tiny').get_layer_depth('backbone.stages.2.8.gamma', 'backbone.')
-            (5, 8)
-        """
-        return layer_depth(self.depths, param_name, prefix)
-
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         for convert in self.state_dict_converters:
             convert(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _freeze_stages(self) -> None:
-        for i in range(min(self.frozen_stages, len(self.stages))):
-            for module in (self.downsample_layers[i], self.stages[i]):
-                module.eval()
-                module.requires_grad_(False)
-
-
-def own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
-    """Have 'Pretrained' be this package's, which reads every public layout; its name must stay for mmengine's order."""
-    if isinstance(init_cfg, list):
-        return [own_pretrained(each) for each in init_cfg]
-    if init_cfg and init_cfg.get('type') == 'Pretrained':
-        return {**init_cfg, '_scope_': SCOPE}
-    return init_cfg
 
 
 def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:

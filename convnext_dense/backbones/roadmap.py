@@ -5,14 +5,13 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from convnext_dense.backbones.stages import layer_depth, resolve_out_indices
+from convnext_dense.backbones.stages import StagedBackbone, resolve_out_indices
 from convnext_dense.layers import build_norm
 from convnext_dense.registry import MODELS
 
@@ -114,7 +113,7 @@ class RoadmapBlock(nn.Module):
 
 
 @MODELS.register_module()
-class ModernizedResNet(BaseModule):
+class ModernizedResNet(StagedBackbone):
     """The networks of ConvNeXt's roadmap: ResNet-50 by default, ConvNeXt-T with every switch turned.
 
     | step | switch | GFLOPs | ImageNet top-1 |
@@ -274,41 +273,6 @@ class ModernizedResNet(BaseModule):
             norm = build_norm(norm_cfg, self.channels[i]) if separate_downsampling else nn.Identity()
             self.add_module(f'norm{i}', norm)
         self._freeze_stages()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the feature maps of `x`, (N, in_channels, H, W)."""
-        if min(x.shape[-2:]) < self.stride:
-            raise ValueError(
-                f'the image must be at least {self.stride} pixels high and wide; got {x.shape[-2]} x {x.shape[-1]}.'
-            )
-        x = x.contiguous(memory_format=torch.channels_last)
-        outs = []
-        for i, (downsample, stage) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
-            x = stage(downsample(x))
-            if i in self.out_indices:
-                outs.append(getattr(self, f'norm{i}')(x))
-        return tuple(outs)
-
-    def train(self, mode: bool = True) -> 'ModernizedResNet':
-        """Set the mode of all but the frozen stages, which stay in eval mode."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
-
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Return a parameter's layer id and the number of layers, for learning-rate decay: the same as ConvNeXt's.
-
-        Example:
-            >>> ModernizedResNet().get_layer_depth('backbone.stages.2.5.conv1.weight', 'backbone.')
-            (4, 8)
-        """
-        return layer_depth(self.depths, param_name, prefix)
-
-    def _freeze_stages(self) -> None:
-        for i in range(min(self.frozen_stages, len(self.stages))):
-            for module in (self.downsample_layers[i], self.stages[i]):
-                module.eval()
-                module.requires_grad_(False)
 
 
 def _resnet_stem(in_channels: int, width: int, norm_cfg: dict, act_cfg: dict) -> nn.Sequential:

@@ -1,6 +1,71 @@
-"""What the backbones of four stages share: which stages are returned, and how deep a parameter lies."""
+"""What the backbones share: their stages in turn, which are returned, how deep a parameter lies, their weights."""
 
 from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from convnext_dense.registry import SCOPE
+
+
+class StagedBackbone(BaseModule):
+    """What ConvNeXt and the networks on the way to it have in common.
+
+    A subclass has ``depths``, ``out_indices``, ``stride``, ``frozen_stages``, ``downsample_layers`` and ``stages``, and
+    a module ``norm{i}`` for each entry of ``out_indices``.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps of `x`, (N, in_channels, H, W)."""
+        if min(x.shape[-2:]) < self.stride:
+            raise ValueError(
+                f'the image must be at least {self.stride} pixels high and wide; got {x.shape[-2]} x {x.shape[-1]}.'
+            )
+        x = x.contiguous(memory_format=torch.channels_last)
+        outs = []
+        for i, (downsample, stage) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
+            x = stage(downsample(x))
+            if i in self.out_indices:
+                outs.append(getattr(self, f'norm{i}')(x))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'StagedBackbone':
+        """Set the mode of all but the frozen stages, which stay in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
+
+        It is `layer_depth` of the backbone's depths; the output norms are at the head's.
+
+        Args:
+            param_name: The parameter's full name.
+            prefix: What the backbone's names begin with; a parameter without it belongs to the head.
+
+        Example:
+            >>> from convnext_dense.backbones import ConvNeXt
+            >>> ConvNeXt('tiny').get_layer_depth('backbone.stages.2.8.gamma', 'backbone.')
+            (5, 8)
+        """
+        return layer_depth(self.depths, param_name, prefix)
+
+    def _freeze_stages(self) -> None:
+        for i in range(min(self.frozen_stages, len(self.stages))):
+            for module in (self.downsample_layers[i], self.stages[i]):
+                module.eval()
+                module.requires_grad_(False)
+
+
+def own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+    """Have 'Pretrained' be this package's, which reads every public layout; its name must stay for mmengine's order."""
+    if isinstance(init_cfg, list):
+        return [own_pretrained(each) for each in init_cfg]
+    if init_cfg and init_cfg.get('type') == 'Pretrained':
+        return {**init_cfg, '_scope_': SCOPE}
+    return init_cfg
 
 
 def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:

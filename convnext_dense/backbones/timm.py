@@ -8,7 +8,7 @@ from mmengine.model import BaseModule, initialize
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convnext_dense.backbones.convnext import own_pretrained
+from convnext_dense.backbones.stages import own_pretrained
 from convnext_dense.backbones.timm_models import create, describe, maps_of
 from convnext_dense.layers import LayerNorm2d, SimpleFeaturePyramid
 from convnext_dense.registry import MODELS

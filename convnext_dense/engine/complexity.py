@@ -89,9 +89,10 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
     except CONFIG_ERRORS as error:
         raise UsageError(f'model: {type(error).__name__}: {error}') from error
     count = _counter_of(model)
+    channels = cfg.model.backbone.get('in_channels', 3)
     try:
         with without_allocating():
-            flops = count(model, torch.empty(1, 3, height, width))
+            flops = count(model, torch.empty(1, channels, height, width))
     except (RuntimeError, ValueError, AssertionError) as error:
         kind = type(model).__name__
         raise UsageError(f'model: {kind} cannot take an image of {height} x {width}: {error}') from error
