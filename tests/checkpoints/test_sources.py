@@ -13,6 +13,8 @@ from huggingface_hub import constants
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
 
+from convnext_dense.backbones import TimmBackbone
+from convnext_dense.backbones.timm import timm_weights
 from convnext_dense.checkpoints import downloads, load_pretrained, read_weights, sources
 from convnext_dense.checkpoints.downloads import LOCK
 from convnext_dense.checkpoints.names import PUBLISHED, Published
@@ -169,6 +171,20 @@ class TestHub:
         path.parent.mkdir(parents=True)
         (save_file if path.suffix == '.safetensors' else torch.save)(weights, path)
         assert_loads(source, weights)
+
+    def test_any_model_of_timm_starts_from_its_repository(self, hub):
+        path = hub / 'timm/resnet10t.c3_in1k/resolve/main/model.safetensors'
+        path.parent.mkdir(parents=True)
+        published = timm.create_model('resnet10t').state_dict()
+        save_file(published, path)
+        init_cfg = dict(type='Pretrained', checkpoint=timm_weights('resnet10t'))
+        backbone = TimmBackbone('resnet10t', in_channels=4, init_cfg=init_cfg)
+        backbone.init_weights()
+        own = backbone.model.state_dict()
+        # The stem is adapted to a fourth channel, the classifier dropped, and all else loaded as it is.
+        assert own['conv1.0.weight'].shape[1] == 4
+        assert published.keys() - own.keys() == {'fc.weight', 'fc.bias'}
+        assert all(torch.equal(own[key], published[key]) for key in own if key != 'conv1.0.weight')
 
     def test_an_absent_repository_says_what_from_where_and_where_to_put_it(self, hub, cache):
         with pytest.raises(CheckpointError) as error:
