@@ -3,6 +3,7 @@ import timm
 import torch
 from mmengine.registry import MODELS
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.layouts import TIMM
@@ -64,24 +65,34 @@ class TestShape:
             maps = model(torch.rand(1, 3, 64, 64))
         assert [each.shape[1] for each in maps] == list(model.channels)
 
-    # Backbone and classifier, from the papers' tables: M parameters.
+    # Backbone and classifier, from the papers' tables: M parameters, and G multiply-adds at 224 x 224.
     @pytest.mark.parametrize(
-        ('arch', 'v2', 'millions'),
+        ('arch', 'v2', 'params', 'flops'),
         [
-            ('tiny', False, 28.6),
-            ('base', False, 88.6),
-            ('xlarge', False, 350.2),
-            ('atto', True, 3.7),
-            ('nano', True, 15.6),
-            ('huge', True, 660),
+            ('tiny', False, 28.6, 4.5),
+            ('small', False, 50, 8.7),
+            ('base', False, 88.6, 15.4),
+            ('large', False, 198, 34.4),
+            ('xlarge', False, 350.2, 60.9),
+            ('atto', True, 3.7, 0.55),
+            ('femto', True, 5.2, 0.78),
+            ('pico', True, 9.1, 1.37),
+            ('nano', True, 15.6, 2.45),
+            ('tiny', True, 28.6, 4.47),
+            ('base', True, 89, 15.4),
+            ('large', True, 198, 34.4),
+            ('huge', True, 660, 115),
         ],
     )
-    def test_parameters_equal_the_published_count(self, arch, v2, millions):
+    def test_parameters_and_flops_equal_the_published(self, arch, v2, params, flops):
         with torch.device('meta'):
             model = ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1.0, out_indices=3)
+            with FlopCounterMode(display=False) as counter:
+                model(torch.empty(1, 3, 224, 224))
         classifier = 1000 * (model.channels[3] + 1)
-        count = (sum(p.numel() for p in model.parameters()) + classifier) / 1e6
-        assert count == pytest.approx(millions, rel=0.01)
+        assert (sum(p.numel() for p in model.parameters()) + classifier) / 1e6 == pytest.approx(params, rel=0.01)
+        # The counter takes a multiply-add as two.
+        assert (counter.get_total_flops() / 2 + classifier) / 1e9 == pytest.approx(flops, rel=0.02)
 
     def test_an_odd_image_is_rounded_down_at_each_stage(self):
         maps = ConvNeXt(SMALL)(torch.rand(1, 3, 101, 67))
