@@ -27,19 +27,23 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     work_dir = Path(args.work_dir or Path('work_dirs', 'compare_backbones', Path(args.config).stem))
-    with exit_on_usage_error():
-        compare_backbones(
-            args.config,
-            args.backbones,
-            work_dir,
-            args.seeds,
-            pretrained=not args.from_scratch,
-            cfg_options=args.cfg_options,
-            shape=args.shape,
-            gpus=args.gpus,
-            command=shlex.join(['python', *sys.argv]),
-        )
-        print(f'\n{text_table(work_dir)}\n\nReport: {work_dir}/comparison.html')
+    try:
+        with exit_on_usage_error():
+            compare_backbones(
+                args.config,
+                args.backbones,
+                work_dir,
+                args.seeds,
+                pretrained=not args.from_scratch,
+                cfg_options=args.cfg_options,
+                shape=args.shape,
+                gpus=args.gpus,
+                command=shlex.join(['python', *sys.argv]),
+            )
+            print(f'\n{text_table(work_dir)}\n\nReport: {work_dir}/comparison.html')
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on from here', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

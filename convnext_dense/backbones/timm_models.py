@@ -190,7 +190,7 @@ def _create(name: str, arguments: dict) -> nn.Module:
         with without_allocating():
             model = timm.create_model(name, **arguments)
     except (TypeError, AssertionError) as error:
-        given = ', '.join(f'{key}={value!r}' for key, value in arguments.items())
+        given = ', '.join(f'{key}={value!r}' for key, value in arguments.items() if key != 'num_classes')
         raise ValueError(f'timm cannot build {name} with {given}: {error}.') from error
     model.eval()
     return model

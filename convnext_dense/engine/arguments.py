@@ -16,7 +16,10 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         {'train_cfg.max_epochs': 3}
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file, of this package, mmdet, mmseg or your own')
+    parser.add_argument(
+        'config',
+        help='config file, or a name in a package such as mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -34,6 +37,6 @@ def add_shape_argument(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=int,
         metavar=('HEIGHT', 'WIDTH'),
-        help="the image's for FLOPs; by default 800 1280 for a detector, for a segmenter its window and four times the "
-        'width',
+        help="the image's for FLOPs; by default the papers': 800 1280 for a detector, or what its tests pad to; "
+        'for a segmenter its window and four times the width, or the size of its crops',
     )

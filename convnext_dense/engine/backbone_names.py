@@ -111,11 +111,21 @@ def _arguments(text: str, source: str | None) -> dict:
         call = ast.parse(f'f({source})', mode='eval').body
         if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
             raise ValueError('only key=value is allowed')
-        return {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+        return {each.arg: _value(each.value) for each in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise UsageError(
-            f'--backbone {text}: arguments are written as (depth=101, out_indices=(1, 2, 3)); {error}.'
+            f'--backbone {text}: arguments are written as (depth=101, frozen_stages=1); {error}.'
         ) from error
+
+
+def _value(node: ast.expr) -> object:
+    """Return a literal, or a ``dict(key=value)`` as configs write it."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {each.arg: _value(each.value) for each in node.keywords}
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(f'{ast.unparse(node)} is no value') from error
 
 
 def _convnext(name: str, strides: Sequence[int], arguments: dict) -> _Parts:
@@ -155,7 +165,9 @@ def _convnext(name: str, strides: Sequence[int], arguments: dict) -> _Parts:
 
 
 def _timm(text: str, name: str, arguments: dict, strides: Sequence[int]) -> _Parts:
-    own = inspect.signature(TimmBackbone).parameters.keys() - {'model_args', 'model_name', 'out_indices'}
+    if 'out_indices' in arguments:
+        raise UsageError(f'--backbone {text}: out_indices are those that the config needs, {list(strides)} as strides.')
+    own = inspect.signature(TimmBackbone).parameters.keys() - {'model_args', 'model_name'}
     model_args = {key: value for key, value in arguments.items() if key not in own}
     try:
         described = describe(name, model_args, strides)

@@ -1,6 +1,7 @@
 """Puts another backbone into a config, and fits to it what depends on the backbone."""
 
 import inspect
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -120,7 +121,9 @@ def _strides(kind: str, maps: list[FeatureMap]) -> list[int]:
         return strides
     if len(strides) == 4 and strides == sorted(strides) and strides[0] >= 4:
         print_log(
-            f'--backbone: {kind} has maps of stride {strides}; the new backbone has [4, 8, 16, 32].', logger='current'
+            f'--backbone: {kind} has maps of stride {strides}, the new one of [4, 8, 16, 32]: less detail is left.',
+            logger='current',
+            level=logging.WARNING,
         )
         return [4, 8, 16, 32]
     raise UsageError(

@@ -1,14 +1,18 @@
 """Trains one config with several backbones, by the identical recipe, and reports what each scores and costs."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 
+from convnext_dense.checkpoints import read_weights
 from convnext_dense.engine.comparison_report import write_report
 from convnext_dense.engine.complexity import default_shape, measure_complexity
 from convnext_dense.engine.config import check_data, file_name, load_config
@@ -88,8 +92,9 @@ def compare_backbones(
         command: What the report says it was made by.
 
     Raises:
-        UsageError: If a backbone does not fit the config, the data is not there, a run failed, or the work dir holds
-            runs of another recipe. Nothing that is done is lost.
+        UsageError: If a backbone does not fit the config, its weights or the data are not there, a run failed, or the
+            work dir holds runs of another recipe, or another comparison. Nothing that is done is lost.
+        KeyboardInterrupt: If it is interrupted or terminated; the training ends with it.
     """
     for flag, values in (('--backbones', backbones), ('--seeds', seeds)):
         if repeated := [each for each in values if list(values).count(each) > 1]:
@@ -100,22 +105,32 @@ def compare_backbones(
     for backbone in backbones:
         cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained)
         check_data(cfg, 'train', 'val')
+        _check_weights(cfg, backbone)
         shape = tuple(shape or default_shape(cfg))
         complexity[backbone] = _complexity(cfg, shape)
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
-    for run in runs:
-        _check_folder(run)
     comparison = Comparison(config, shape, runs, complexity, command)
-    for i, run in enumerate(runs, 1):
-        run.load()
-        print(f'[{i}/{len(runs)}] {run.backbone}, seed {run.seed}: {run.folder}', flush=True)
-        if run.cost is None:
-            _train(run, gpus)
+    with _alone(work_dir):
+        for run in runs:
+            _check_folder(run)
+        for i, run in enumerate(runs, 1):
             run.load()
-        else:
-            print('  done before', flush=True)
-        write_report(comparison, work_dir)
+            print(f'[{i}/{len(runs)}] {run.backbone}, seed {run.seed}: {run.folder}', flush=True)
+            if run.cost is None:
+                _train(run, gpus)
+                run.load()
+            else:
+                print('  done before', flush=True)
+            write_report(comparison, work_dir)
     return comparison
+
+
+def _check_weights(cfg: Config, backbone: str) -> None:
+    """Fetch the weights now: a run that lacks them would say so after those before it are trained."""
+    init_cfg = cfg.model.backbone.get('init_cfg') or {}
+    if init_cfg.get('type') == 'Pretrained':
+        print(f'{backbone}: looking for {init_cfg.checkpoint}', flush=True)
+        read_weights(init_cfg.checkpoint)
 
 
 def _complexity(cfg: Config, shape: tuple[int, int]) -> tuple[int, int | None]:
@@ -161,10 +176,33 @@ def _train(run: Run, gpus: int) -> None:
         arguments += ['--launcher', 'pytorch']
     log = run.folder / 'train.log'
     with log.open('a') as file:
-        result = subprocess.run([sys.executable, *launcher, *arguments], stdout=file, stderr=subprocess.STDOUT)
-    if result.returncode != 0:
+        process = subprocess.Popen([sys.executable, *launcher, *arguments], stdout=file, stderr=subprocess.STDOUT)
+        try:
+            status = process.wait()
+        finally:
+            # However this process ends, its training ends with it.
+            process.terminate()
+            process.wait()
+    if status != 0:
         last = ''.join(log.read_text().splitlines(keepends=True)[-15:])
         raise UsageError(
-            f'{run.backbone}: training stopped with status {result.returncode}; its log is {log} and ends in\n{last}\n'
+            f'{run.backbone}: training stopped with status {status}; its log is {log} and ends in\n{last}\n'
             'The same command goes on from here.'
         )
+
+
+@contextmanager
+def _alone(work_dir: Path) -> Iterator[None]:
+    """Hold the work dir for this process, and have a request to terminate end it as an interrupt does."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work_dir / '.lock', timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(f'--work-dir: another comparison is running in {work_dir}.') from error
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        lock.release()

@@ -279,7 +279,8 @@ pre {{ background: #f5f5f5; padding: .7rem; white-space: pre-wrap }}
 <table>{table}</table>
 <p>Scores are those of the last validation; of several seeds the mean and the standard deviation, and the median of the
 speed and the time. Speed is measured in training, and holds for the device below. Peak memory is what PyTorch allocated
-on a GPU, and on a CPU the process's.</p>
+on a GPU, and on a CPU the process's. Parameters and FLOPs are of the whole model, counted as
+tools/get_flops.py does.</p>
 {plot}
 <h2>What was held fixed</h2>
 <dl>{fixed}</dl>

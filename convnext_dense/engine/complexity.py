@@ -155,13 +155,14 @@ def complexity_table(cfg: Config, shape: tuple[int, int] | None = None) -> str:
     height, width = shape or default_shape(cfg)
     complexity = measure_complexity(cfg, (height, width))
     rows = [*complexity.parts.items(), ('total', (complexity.params, complexity.flops))]
+    width_of_names = max(16, *(len(name) + 1 for name, _ in rows))
     counted = 'multiply-adds of convolutions, linear layers and matrix products'
     if 'roi_head' in complexity.parts:
         counted += f'; {BOX_ROIS} RoIs through each box head, {MASK_ROIS} through each mask head'
     return '\n'.join(
         [
-            f'{"part":16}{"params":>12}{"FLOPs":>12}',
-            *(f'{name:16}{params / 1e6:>11.2f}M{flops / 1e9:>11.2f}G' for name, (params, flops) in rows),
+            f'{"part":{width_of_names}}{"params":>12}{"FLOPs":>12}',
+            *(f'{name:{width_of_names}}{params / 1e6:>11.2f}M{flops / 1e9:>11.2f}G' for name, (params, flops) in rows),
             '',
             f'one image of {height} x {width} (height x width)',
             counted,

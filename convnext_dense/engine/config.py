@@ -1,5 +1,6 @@
 """Loads a config, and applies to it what the command-line flags ask for."""
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ from convnext_dense.engine.backbone_swap import set_backbone
 from convnext_dense.errors import UsageError
 
 REMOTE = '://'
+# Stands between a package and a config in it.
+PACKAGE = '::'
 # What PackDetInputs keeps unless told otherwise, as far as merging needs it.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 # What running a config's Python, and merging it with its bases, can end in.
@@ -40,7 +43,7 @@ def load_config(
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
     Args:
-        path: The config's file.
+        path: The config's file; or its name in a package, such as ``mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py``.
         work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``,
             with the backbone's name behind it where one is given.
         cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``, after the backbone.
@@ -56,6 +59,7 @@ def load_config(
         >>> cfg.model.type
         'MaskRCNN'
     """
+    path = _config_file(path)
     if not Path(path).is_file():
         raise UsageError(f'config: there is no file {path}.')
     try:
@@ -75,6 +79,17 @@ def load_config(
     default = Path(path).stem + (f'_{file_name(backbone)}' if backbone else '')
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / default)
     return cfg
+
+
+def _config_file(path: str) -> str:
+    """Return the file of a config that is named as in `_base_`; another path stays."""
+    package, separator, name = path.partition(PACKAGE)
+    if not separator:
+        return path
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise UsageError(f'config {path}: there is no package {package}.')
+    return str(Path(spec.origin).parent / '.mim' / 'configs' / name)
 
 
 def file_name(backbone: str) -> str:

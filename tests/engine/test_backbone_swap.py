@@ -67,6 +67,12 @@ class TestNames:
         assert named.config['pyramid_channels'] == 64
 
     @pytest.mark.parametrize('name', ['timm/resnet18', 'mmdet/ResNet(depth=18)'])
+    def test_take_weights_of_ones_own(self):
+        init_cfg = dict(type='Pretrained', checkpoint='own.pth')
+        assert parse_backbone(f'timm/resnet18(init_cfg={init_cfg})').config['init_cfg'] == init_cfg
+        named = parse_backbone('timm/resnet18(init_cfg=dict(type="Pretrained", checkpoint="own.pth"))')
+        assert named.config['init_cfg'] == init_cfg
+
     def test_from_scratch_have_no_weights_and_no_frozen_statistics(self, name):
         assert build_on_meta(parse_backbone(name).config, 'mmdet').norm_eval
         scratch = parse_backbone(name, pretrained=False).config
@@ -98,6 +104,8 @@ class TestNames:
             ('mmdet/SwinTransfomer', 'there is no mmdet.SwinTransfomer; similar names are SwinTransformer'),
             ('mmdet/ResNet', 'mmdet.ResNet cannot be built: .*depth'),
             ('mmdet/ResNet(101)', r'arguments are written as \(depth=101'),
+            ('mmdet/ResNet(depth=f(1))', r'arguments are written as .*f\(1\) is no value'),
+            ('timm/resnet18(out_indices=(1, 2))', 'out_indices are those that the config needs'),
             ('timm/levit_128', 'no map of stride 4, 8'),
             ('mmdet/Darknet', 'has maps of stride'),
             ('', 'a backbone is named as'),

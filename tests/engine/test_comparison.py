@@ -1,9 +1,13 @@
 """The comparison of backbones, with a training that only writes what one would have cost."""
 
 import json
+import os
 import re
+import signal
+import threading
 
 import pytest
+from filelock import FileLock
 
 from convnext_dense.engine import comparison
 from convnext_dense.engine.comparison import compare_backbones
@@ -112,6 +116,34 @@ class TestResuming:
             compare(tmp_path, BACKBONES[:1], **options)
 
 
+class TestStopping:
+    def test_ends_the_training_too(self, monkeypatch, demo_data, tmp_path):
+        monkeypatch.chdir(demo_data)
+        # A training that does not end by itself.
+        (tmp_path / 'tools').mkdir()
+        (tmp_path / 'tools' / 'train.py').write_text('import time\ntime.sleep(600)\n')
+        monkeypatch.setattr(comparison, 'ROOT', tmp_path)
+        started = []
+        popen = comparison.subprocess.Popen
+
+        def start(command, *arguments, **options):
+            process = popen(command, *arguments, **options)
+            if str(tmp_path / 'tools' / 'train.py') in command:
+                started.append(process)
+                # What a scheduler sends to the comparison alone.
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            return process
+
+        monkeypatch.setattr(comparison.subprocess, 'Popen', start)
+        with pytest.raises(KeyboardInterrupt):
+            compare(tmp_path / 'work', BACKBONES[:1])
+        assert started[0].poll() is not None
+
+    def test_two_comparisons_do_not_share_a_work_dir(self, trained, tmp_path):
+        with FileLock(tmp_path / '.lock'), pytest.raises(UsageError, match='another comparison is running'):
+            compare(tmp_path, BACKBONES[:1])
+
+
 class TestTheRuns:
     def test_have_the_same_recipe_and_their_own_seed(self, trained, tmp_path):
         compare(tmp_path, BACKBONES[:2], seeds=(3, 4))
@@ -141,6 +173,10 @@ class TestTheRuns:
         [
             (['convnext_atto', 'convnext_atto'], 'convnext_atto is named twice'),
             (['convnext_atto', 'timm/resnet5o'], "no model 'resnet5o'"),
+            (
+                ['convnext_atto', 'timm/resnet10t(init_cfg=dict(type="Pretrained", checkpoint="nowhere.pth"))'],
+                'no checkpoint file nowhere.pth',
+            ),
         ],
     )
     def test_are_checked_before_any_is_trained(self, trained, tmp_path, backbones, message):

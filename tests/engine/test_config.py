@@ -110,3 +110,18 @@ def test_missing_data_is_named_by_its_key(settings, key):
 )
 def test_remote_data_is_not_looked_for(dataset):
     check_data(Config(dict(train_dataloader=dict(dataset=dataset))), 'train')
+
+
+class TestNamesOfConfigs:
+    def test_in_a_package_are_those_of_base(self):
+        cfg = load_config('mmseg::pspnet/pspnet_r50-d8_4xb4-80k_ade20k-512x512.py')
+        assert cfg.model.decode_head.type == 'PSPHead'
+        assert cfg.work_dir == 'work_dirs/pspnet_r50-d8_4xb4-80k_ade20k-512x512'
+
+    @pytest.mark.parametrize(
+        ('name', 'message'),
+        [('mmdet::nowhere.py', r'no file .*mmdet.*nowhere\.py'), ('nothing::a.py', 'there is no package nothing')],
+    )
+    def test_that_are_wrong(self, name, message):
+        with pytest.raises(UsageError, match=message):
+            load_config(name)
