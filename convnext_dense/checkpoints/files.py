@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from convnext_dense.compat import allow_mmengine_globals
 from convnext_dense.errors import CheckpointError
 
 SAFETENSORS = '.safetensors'
@@ -134,6 +135,8 @@ def _read_safetensors(path: Path) -> dict:
 
 def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:
     whole = zipfile.is_zipfile(path)
+    # Another library's `safe_globals` takes what it had allowed out again when it ends, ours among it.
+    allow_mmengine_globals()
     try:
         return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
     except torch.OutOfMemoryError:
