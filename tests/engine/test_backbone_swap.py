@@ -66,13 +66,13 @@ class TestNames:
         assert named.config['model_args'] == dict(depth=2)
         assert named.config['pyramid_channels'] == 64
 
-    @pytest.mark.parametrize('name', ['timm/resnet18', 'mmdet/ResNet(depth=18)'])
     def test_take_weights_of_ones_own(self):
         init_cfg = dict(type='Pretrained', checkpoint='own.pth')
         assert parse_backbone(f'timm/resnet18(init_cfg={init_cfg})').config['init_cfg'] == init_cfg
         named = parse_backbone('timm/resnet18(init_cfg=dict(type="Pretrained", checkpoint="own.pth"))')
         assert named.config['init_cfg'] == init_cfg
 
+    @pytest.mark.parametrize('name', ['timm/resnet18', 'mmdet/ResNet(depth=18)'])
     def test_from_scratch_have_no_weights_and_no_frozen_statistics(self, name):
         assert build_on_meta(parse_backbone(name).config, 'mmdet').norm_eval
         scratch = parse_backbone(name, pretrained=False).config
