@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.backbones.stages import StagedBackbone, own_pretrained, resolve_out_indices
-from convnext_dense.layers import GRN, build_norm
+from convnext_dense.layers import GRN, PointwiseLinear, build_norm
 from convnext_dense.registry import MODELS
 
 
@@ -58,10 +58,10 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
         self.norm = build_norm(norm_cfg, channels)
-        self.pwconv1 = nn.Linear(channels, 4 * channels)
+        self.pwconv1 = PointwiseLinear(channels, 4 * channels)
         self.act = ROOT_MODELS.build(act_cfg)
         self.grn = GRN(4 * channels) if use_grn else nn.Identity()
-        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.pwconv2 = PointwiseLinear(4 * channels, channels)
         self.gamma = (
             nn.Parameter(torch.full((channels,), float(layer_scale_init_value))) if layer_scale_init_value > 0 else None
         )
