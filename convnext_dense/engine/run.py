@@ -19,6 +19,7 @@ from convnext_dense.engine.config import (
     save_pictures,
 )
 from convnext_dense.engine.evaluation_runner import EvaluationRunner
+from convnext_dense.engine.faster_coco_metric import use_faster_coco_eval
 from convnext_dense.errors import UsageError
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
@@ -89,6 +90,8 @@ def test(
 def _build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
+    # The numbers are the same, so a config need not ask for it.
+    use_faster_coco_eval(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
