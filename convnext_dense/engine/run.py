@@ -41,7 +41,7 @@ def train(cfg: Config) -> None:
     if 'train_dataloader' not in cfg:
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
-    _build_runner(cfg).train()
+    build_runner(cfg).train()
 
 
 def test(
@@ -80,14 +80,20 @@ def test(
     if out and not detects:
         cfg.test_evaluator.output_dir = out
         cfg.test_evaluator.keep_results = True
-    runner = _build_runner(cfg, EvaluationRunner)
+    runner = build_runner(cfg, EvaluationRunner)
     if out and detects:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
     return runner.test()
 
 
-def _build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+    """Return what trains and tests a config on this machine; the config itself stays for any machine.
+
+    Args:
+        cfg: As `load_config` returns it.
+        runner: The runner's class.
+    """
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
     # The numbers are the same, so a config need not ask for it.
