@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 
 from convnext_dense.engine.backbone_channels import IMAGE, fit_channels
 from convnext_dense.engine.backbone_names import NamedBackbone, parse_backbone
+from convnext_dense.engine.imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.meta import MODEL_ERRORS, FeatureMap, build_on_meta, feature_maps
 from convnext_dense.optim import backbone_layer_ids
@@ -80,7 +81,7 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
         _set_colours(model, named)
     cfg.model = model
     _fit_decay(cfg, old, backbone)
-    _add_import(cfg)
+    import_package(cfg)
     if not all_used:
         # Its norm or pyramid level gets no gradient, for which distributed training would wait.
         cfg.find_unused_parameters = True
@@ -179,13 +180,6 @@ def _fit_decay(cfg: Config, old: ConfigDict, new: ConfigDict) -> None:
         paramwise.decay_type = decay_type = 'layer_wise'
     _, after = backbone_layer_ids(build_on_meta(new, scope), '', decay_type)
     paramwise.decay_rate = round(paramwise.decay_rate ** (before / after), 4)
-
-
-def _add_import(cfg: Config) -> None:
-    imports = cfg.setdefault('custom_imports', ConfigDict(imports=[], allow_failed_imports=False))
-    imports.imports = [*([imports.imports] if isinstance(imports.imports, str) else imports.imports)]
-    if SCOPE not in imports.imports:
-        imports.imports.append(SCOPE)
 
 
 def _report(cfg: Config, name: str, old: ConfigDict) -> None:

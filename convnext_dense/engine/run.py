@@ -19,6 +19,7 @@ from convnext_dense.engine.config import (
     save_pictures,
 )
 from convnext_dense.engine.evaluation_runner import EvaluationRunner
+from convnext_dense.engine.faster_coco_metric import use_faster_coco_eval
 from convnext_dense.errors import UsageError
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
@@ -40,7 +41,7 @@ def train(cfg: Config) -> None:
     if 'train_dataloader' not in cfg:
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
-    _build_runner(cfg).train()
+    build_runner(cfg).train()
 
 
 def test(
@@ -79,16 +80,24 @@ def test(
     if out and not detects:
         cfg.test_evaluator.output_dir = out
         cfg.test_evaluator.keep_results = True
-    runner = _build_runner(cfg, EvaluationRunner)
+    runner = build_runner(cfg, EvaluationRunner)
     if out and detects:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
     return runner.test()
 
 
-def _build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+    """Return what trains and tests a config on this machine; the config itself stays for any machine.
+
+    Args:
+        cfg: As `load_config` returns it.
+        runner: The runner's class.
+    """
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
+    # The numbers are the same, so a config need not ask for it.
+    use_faster_coco_eval(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
