@@ -16,7 +16,7 @@ import sys
 import convnext_dense.engine as engine
 from convnext_dense.benchmarks.measurement import write_json
 from convnext_dense.benchmarks.training import benchmark_training, training_table
-from convnext_dense.engine.arguments import config_parser
+from convnext_dense.engine.arguments import add_speed_argument, config_parser
 from convnext_dense.engine.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
@@ -24,13 +24,7 @@ from convnext_dense.errors import exit_on_usage_error
 def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        '--speed',
-        nargs='*',
-        choices=SWITCHES,
-        metavar='NAME',
-        help=f'switches to train ours with, all where none is named: {", ".join(SWITCHES)}',
-    )
+    add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
     parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
     parser.add_argument('--rounds', type=int, default=50, help='timed steps of each; p99 wants a hundred or more')
@@ -42,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        switches = list(SWITCHES) if args.speed == [] else args.speed or []
+        switches = [] if args.speed is None else args.speed or list(SWITCHES)
         cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
         result = benchmark_training(cfg, switches, args.batch_size, args.scale, args.rounds, args.with_data)
     print(training_table(result))

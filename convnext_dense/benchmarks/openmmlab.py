@@ -59,7 +59,6 @@ def openmmlab_config(cfg: Config) -> Config:
     cfg.pop('compile', None)
     cfg.pop('model_wrapper_cfg', None)
     cfg.setdefault('env_cfg', ConfigDict()).cudnn_benchmark = False
-    cfg.train_dataloader.pop('pin_memory', None)
     cfg.load_from = None
     return cfg
 

@@ -1,12 +1,10 @@
 """Profiles whole training steps: which part, and which kernel, takes the time."""
 
-import copy
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -113,15 +111,14 @@ def _profile(trainer: Trainer, steps: int, trace: Path) -> tuple[Timeline, float
     activities = [ProfilerActivity.CPU]
     if device.type == 'cuda':
         activities.append(ProfilerActivity.CUDA)
-    with marked_parts(trainer):
-        with profile(activities=activities) as record:
-            # The profiler's own start falls into this one.
-            trainer.step()
+    with marked_parts(trainer), profile(activities=activities) as record:
+        # The profiler's own start falls into this one.
+        trainer.step()
+        synchronize(device)
+        with record_function(WINDOW):
+            for _ in range(steps):
+                trainer.step()
             synchronize(device)
-            with record_function(WINDOW):
-                for _ in range(steps):
-                    trainer.step()
-                synchronize(device)
     record.export_chrome_trace(str(trace))
     return read_timeline(json.loads(trace.read_text(errors='replace'))['traceEvents']), unprofiled
 
@@ -165,7 +162,7 @@ def profile_table(result: dict) -> str:
     gaps = sorted(((time['gap'], name) for name, time in result['parts'].items() if time['gap']), reverse=True)
     lines = [
         f'{result["config"]}, {result["batch_size"]} pictures a step, {result["steps"]} steps, {machine["device"]}, '
-        f'torch {machine["versions"]["torch"]}, {result["settings"]["dtype"].removeprefix("torch.")}; {switches}',
+        f'torch {machine["versions"]["torch"]}, {result["settings"]["precision"]}; {switches}',
         format_table(['part', 'forward ms', 'backward ms', 'ms', 'share'], rows),
         f'The host gaps, in which no {"kernel" if where == "GPU" else "operator"} runs, are in '
         + ', '.join(f'{name} {gap * 1e3:.1f}' for gap, name in gaps[:5])

@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from mmengine.config import Config
@@ -21,7 +21,7 @@ CUDNN_FLAGS = ('benchmark', 'benchmark_limit', 'deterministic')
 STOCHASTIC_DEPTH = 'DropPath'
 
 
-class _FirstIteration(Exception):  # noqa: N818 - no error
+class _FirstIteration(Exception):
     """Training is set up, and its first iteration is next."""
 
 
@@ -94,10 +94,8 @@ class Trainer:
         self._flags = _cudnn_flags()
         with self._turn():
             self.runner = _HaltedRunner.from_cfg(cfg)
-            try:
+            with suppress(_FirstIteration):
                 self.runner.train()
-            except _FirstIteration:
-                pass
             self.runner.register_hook(self._outputs, priority='VERY_LOW')
         self._source: Iterator[dict] = iter(())
 
@@ -126,11 +124,11 @@ class Trainer:
         with self._turn():
             if batches is not None:
                 loop.dataloader = _Batches(self._pinned(batches))
+                if hasattr(loop, 'dataloader_iterator'):
+                    loop.dataloader_iterator = itertools.cycle(loop.dataloader)
             self.runner.call_hook('before_train')
             self.runner.call_hook('before_train_epoch')
             self.model.train()
-            if batches is not None and hasattr(loop, 'dataloader_iterator'):
-                loop.dataloader_iterator = itertools.cycle(loop.dataloader)
         self._source = _endless(loop)
 
     def _pinned(self, batches: list[dict]) -> list[dict]:
@@ -198,7 +196,7 @@ class Trainer:
         return dict(
             backbone=f'{type(backbone).__module__.split(".")[0]}.{type(backbone).__name__}',
             optim_wrapper=type(wrapper).__name__,
-            dtype=str(getattr(wrapper, 'cast_dtype', None) or ('float16' if _scales(wrapper) else 'float32')),
+            precision=self._precision(),
             optimizer=type(wrapper.optimizer).__name__,
             fused=bool(group.get('fused')),
             parameter_groups=len(wrapper.optimizer.param_groups),
@@ -206,6 +204,12 @@ class Trainer:
             cudnn=self._flags,
             hooks=[type(hook).__name__ for hook in self.runner.hooks if hook is not self._outputs],
         )
+
+    def _precision(self) -> str:
+        kind = self.device.type
+        with self.runner.optim_wrapper.optim_context(self.model):
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        return str(dtype).removeprefix('torch.')
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -240,10 +244,6 @@ def _endless(loop: object) -> Iterator[dict]:
 
 def _is_chance(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == STOCHASTIC_DEPTH
-
-
-def _scales(wrapper: object) -> bool:
-    return hasattr(wrapper, 'loss_scaler')
 
 
 def _without_downloads(cfg: object) -> None:

@@ -133,7 +133,7 @@ def _compare(trainers: dict[str, Trainer], cfg: Config, switches: list[str], rou
         with_data=with_data,
         machine=describe_machine(device, 'mmpretrain'),
         shapes=None if with_data else _shapes(batches, cfg),
-        first_losses=dict(losses, agree=_agree(losses, device)),
+        first_losses=dict(losses, agree=_agree(losses, [each.settings() for each in trainers.values()])),
         contenders={
             name: dict(
                 _figures(seconds[name], cfg.train_dataloader.batch_size),
@@ -215,8 +215,9 @@ def _shapes(batches: Sequence[dict], cfg: Config) -> dict[str, int]:
     return dict(warm_up=len(warm_up), timed=len(timed), first_seen_when_timed=len(timed - warm_up))
 
 
-def _agree(losses: dict[str, float], device: torch.device) -> bool:
-    tolerance = AGREES if device.type == 'cpu' else AGREES_IN_HALF
+def _agree(losses: dict[str, float], settings: Sequence[dict]) -> bool:
+    in_float32 = all(each['precision'] == 'float32' for each in settings)
+    tolerance = AGREES if in_float32 else AGREES_IN_HALF
     return math.isclose(*losses.values(), rel_tol=tolerance)
 
 
@@ -230,7 +231,7 @@ def training_table(result: dict) -> str:
             f'{each["p99"] * 1e3:.1f}',
             f'{each["p99_over_p50"]:.2f}',
             f'{each["peak_memory"] / 2**30:.2f}',
-            each['settings']['dtype'].removeprefix('torch.'),
+            each['settings']['precision'],
         ]
         for name, each in result['contenders'].items()
     ]
