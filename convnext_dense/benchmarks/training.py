@@ -115,9 +115,11 @@ def _compare(trainers: dict[str, Trainer], cfg: Config, switches: list[str], rou
     ours, theirs = trainers[OURS], trainers[THEIRS]
     device = ours.device
     copy_weights(ours.model, theirs.model)
-    batches = take_batches(ours.loader, 1 if with_data else WARM_UP + rounds)
+    batches = None if with_data else take_batches(ours.loader, WARM_UP + rounds)
     for trainer in trainers.values():
-        trainer.start(None if with_data else batches)
+        trainer.start(batches)
+    # With the real data it is the loop's own next one: mmengine's endless sampler cannot be begun a second time.
+    batches = batches or [ours.next_batch()]
     losses = {name: trainer.loss_without_chance(batches[0]) for name, trainer in trainers.items()}
     meters = {name: _Meter(trainer) for name, trainer in trainers.items()}
     if with_data:
