@@ -242,3 +242,48 @@ def test_shapes_are_counted_that_warming_up_did_not_have():
     cfg = load_config(str(DETECTOR))
     # Padded to multiples of 32: 32 was seen, 64 and 96 were not.
     assert training._shapes(batches, cfg) == dict(warm_up=1, timed=3, first_seen_when_timed=2)
+
+
+class _Passes:
+    """Hands batches on, and counts them."""
+
+    def __init__(self, batches):
+        self.batches = batches
+        self.handed = 0
+
+    def __iter__(self):
+        for batch in self.batches:
+            self.handed += 1
+            yield batch
+
+    def __next__(self):
+        self.handed += 1
+        return next(self.batches)
+
+    def __getattr__(self, name):
+        return getattr(self.batches, name)
+
+
+@HOOKS.register_module()
+class PassingHook(Hook):
+    """Stands between the loop and its batches, as prefetching does on a GPU."""
+
+    def before_train(self, runner):
+        loop = runner.train_loop
+        name = 'dataloader_iterator' if hasattr(loop, 'dataloader_iterator') else 'dataloader'
+        self.passes = _Passes(getattr(loop, name))
+        setattr(loop, name, self.passes)
+
+
+@pytest.mark.parametrize('config', [DETECTOR, SEGMENTER])
+def test_batches_in_memory_pass_the_hooks_that_stand_before_the_loop(config, tmp_path):
+    cfg = prepare_config(load_config(str(config)), batch_size=1, scale=0.2)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.custom_hooks = [dict(type='convnext_dense.PassingHook')]
+    use_made_up_data(cfg, tmp_path / 'data', count=2)
+    trainer = Trainer(cfg, str(tmp_path / 'work_dir'), 'passing')
+    trainer.start(take_batches(trainer.loader, 2))
+    for _ in range(3):
+        trainer.next_batch()
+    hook = next(each for each in trainer.runner.hooks if isinstance(each, PassingHook))
+    assert hook.passes.handed == 3
