@@ -124,7 +124,7 @@ def flatten(spans: Iterable[Span]) -> list[Span]:
     """
     flat: list[Span] = []
     stack: list[Span] = []
-    now = 0.0
+    now = float('-inf')
 
     def advance(to: float) -> None:
         nonlocal now
