@@ -3,8 +3,9 @@
 import argparse
 
 import convnext_dense.engine as engine
-from convnext_dense.engine.arguments import config_parser
+from convnext_dense.engine.arguments import add_speed_argument, config_parser
 from convnext_dense.engine.run import test
+from convnext_dense.engine.speed import IN_TESTING
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -15,6 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
+    add_speed_argument(parser, IN_TESTING)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
@@ -23,6 +25,8 @@ def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
+        if args.speed is not None:
+            engine.enable_speed_in_testing(cfg, args.speed or IN_TESTING)
         test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
 
 

@@ -3,8 +3,9 @@
 import argparse
 
 import convnext_dense.engine as engine
-from convnext_dense.engine.arguments import config_parser
+from convnext_dense.engine.arguments import add_speed_argument, config_parser
 from convnext_dense.engine.run import train
+from convnext_dense.engine.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -25,6 +26,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from this checkpoint, or without one from the latest in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
@@ -36,6 +38,8 @@ def main() -> None:
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher, args.backbone)
         if args.amp:
             engine.enable_amp(cfg)
+        if args.speed is not None:
+            engine.enable_speed(cfg, args.speed or list(SWITCHES))
         if args.auto_scale_lr:
             engine.enable_auto_scale_lr(cfg)
         if args.resume:

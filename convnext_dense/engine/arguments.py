@@ -1,6 +1,7 @@
 """The command-line arguments that several tools have."""
 
 import argparse
+from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
@@ -28,6 +29,27 @@ def config_parser(description: str) -> argparse.ArgumentParser:
         help='change keys of the config, such as train_dataloader.batch_size=4',
     )
     return parser
+
+
+def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str]) -> None:
+    """Add ``--speed``, the switches to turn on; given without a name, all of them.
+
+    Args:
+        parser: The parser.
+        switches: Their names.
+
+    Example:
+        >>> parser = config_parser('Train.')
+        >>> add_speed_argument(parser, ['bf16', 'compile'])
+        >>> parser.parse_args(['a.py', '--speed']).speed or ['bf16', 'compile']
+        ['bf16', 'compile']
+    """
+    parser.add_argument(
+        '--speed',
+        nargs='*',
+        metavar='NAME',
+        help=f'turn on what makes it faster: {", ".join(switches)}; without a name, all of them',
+    )
 
 
 def add_shape_argument(parser: argparse.ArgumentParser) -> None:

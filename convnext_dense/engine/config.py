@@ -197,7 +197,10 @@ def check_checkpoint(checkpoint: str, where: str, named: bool = True) -> None:
 
 
 def fit_to_device(cfg: Config) -> None:
-    """Turn off what needs a GPU where there is none: mixed precision, and NCCL."""
+    """Turn off what needs a GPU where there is none: fp16 mixed precision, pinned memory, and NCCL.
+
+    bf16 stays: CPUs compute in it, and it was asked for by name.
+    """
     if torch.cuda.is_available():
         return
     if str(cfg.get('optim_wrapper', {}).get('type')).split('.')[-1] == 'AmpOptimWrapper':
@@ -206,11 +209,15 @@ def fit_to_device(cfg: Config) -> None:
         cfg.optim_wrapper.pop('loss_scale', None)
         cfg.optim_wrapper.pop('dtype', None)
     cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
-    if cfg.launcher != 'none' and 'model_wrapper_cfg' not in cfg:
-        cfg.model_wrapper_cfg = ConfigDict(
-            type='convnext_dense.CPUDistributedDataParallel',
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
+    for split in ('train', 'val', 'test'):
+        if cfg.get(f'{split}_dataloader'):
+            cfg[f'{split}_dataloader'].pop('pin_memory', None)
+    if cfg.launcher != 'none':
+        wrapper = cfg.setdefault(
+            'model_wrapper_cfg',
+            ConfigDict(find_unused_parameters=cfg.get('find_unused_parameters', False)),
         )
+        wrapper.setdefault('type', 'convnext_dense.CPUDistributedDataParallel')
 
 
 def save_pictures(cfg: Config, folder: str) -> None:

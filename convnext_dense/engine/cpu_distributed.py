@@ -20,6 +20,8 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         device_ids: Taken from mmengine and left aside: processes on a CPU have no device of their own.
         broadcast_buffers: Whether every step begins with the first process's buffers, such as BN's statistics.
         find_unused_parameters: Whether some parameters may take no part in a step.
+        static_graph: Whether every step's graph is the first one's.
+        gradient_as_bucket_view: Whether gradients lie in the memory that is sent to the other processes.
 
     Example:
         >>> model_wrapper_cfg = dict(type='convnext_dense.CPUDistributedDataParallel')
@@ -31,6 +33,8 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         device_ids: list[int] | None = None,
         broadcast_buffers: bool = False,
         find_unused_parameters: bool = False,
+        static_graph: bool = False,
+        gradient_as_bucket_view: bool = False,
     ) -> None:
         layers = sum(isinstance(each, SyncBatchNorm) for each in module.modules())
         if layers:
@@ -40,4 +44,6 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
             module,
             broadcast_buffers=broadcast_buffers,
             find_unused_parameters=find_unused_parameters,
+            static_graph=static_graph,
+            gradient_as_bucket_view=gradient_as_bucket_view,
         )

@@ -1,0 +1,173 @@
+"""Compiles the dense parts of a model."""
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from types import MethodType
+
+import torch
+from mmdet.models.dense_heads import DETRHead, MaskFormerHead
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import nn
+from torch.fx.experimental import _config as shapes_config
+from torch.nn.parallel import DistributedDataParallel
+
+from convnext_dense.errors import UsageError
+from convnext_dense.registry import HOOKS
+
+DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
+# Their work is on queries, which matching and losses in Python change at every step.
+QUERY_HEADS = (DETRHead, MaskFormerHead)
+# By the type of device: what generated code is compiled by, what else may do, and the variable that names it.
+COMPILERS = {'cpu': (('g++', 'clang++'), 'C++', 'CXX'), 'cuda': (('gcc', 'clang'), 'C', 'CC')}
+
+
+class CompiledForward:
+    """A module's forward, compiled, to stand in the module's place of it.
+
+    mmseg's decoders call ``self.forward(...)``, which ``module.compile()`` leaves as it is; and a module returned by
+    ``torch.compile(module)`` would put ``_orig_mod`` into the names of the weights. Here a module stays what it is. It
+    can be copied and pickled: the copy compiles its own forward when first called.
+
+    Args:
+        module: Whose forward it is.
+        options: The arguments of `torch.compile`.
+
+    Example:
+        >>> module = nn.Linear(2, 3)
+        >>> module.forward = CompiledForward(module, dict(backend='eager'))
+        >>> module(torch.zeros(1, 2)).shape, list(module.state_dict())
+        (torch.Size([1, 3]), ['weight', 'bias'])
+    """
+
+    def __init__(self, module: nn.Module, options: dict) -> None:
+        self.module = module
+        self.options = options
+        self._compiled = None
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Run the forward, compiled when there is no code for such arguments yet."""
+        if self._compiled is None:
+            self._compiled = torch.compile(MethodType(type(self.module).forward, self.module), **self.options)
+        # Else two sizes that happen to be equal are taken to be so always, and each coincidence compiles anew.
+        with shapes_config.patch(use_duck_shape=False):
+            return self._compiled(*args, **kwargs)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_compiled': None}
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles backbone, neck and dense heads by `torch.compile`, once for images of every size.
+
+    Training and evaluation each compile once, in their first step. Heads that work on queries (DINO, Mask2Former) and
+    RoI heads are left as they are.
+
+    Args:
+        modules: Names of the model's modules to compile. Defaults to those of `DENSE_MODULES` that there are.
+        dynamic: Whether the code is for any size. False compiles for each size, up to PyTorch's limit; None begins
+            with one size, and generalises.
+        backend: `torch.compile`'s backend.
+        mode: `torch.compile`'s mode.
+
+    Raises:
+        UsageError: If the model has no such module, or the machine cannot compile.
+
+    Example:
+        >>> custom_hooks = [dict(type='convnext_dense.CompileHook')]
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[str] | None = None,
+        dynamic: bool | None = True,
+        backend: str = 'inductor',
+        mode: str | None = None,
+    ) -> None:
+        self.modules = modules
+        self.options = dict(dynamic=dynamic, backend=backend, mode=mode)
+
+    def before_run(self, runner: Runner) -> None:
+        """Find out early whether the machine can compile."""
+        if self.options['backend'] == 'inductor':
+            check_compiler(next(runner.model.parameters()).device.type)
+
+    def before_train(self, runner: Runner) -> None:
+        """Compile what will run."""
+        self._compile(runner.model)
+
+    def before_val(self, runner: Runner) -> None:
+        """Compile what will run."""
+        self._compile(runner.model)
+
+    def before_test(self, runner: Runner) -> None:
+        """Compile what will run."""
+        self._compile(runner.model)
+
+    def _compile(self, model: nn.Module) -> None:
+        targets = self._targets(_unwrapped(model))
+        new = [name for name, module in targets.items() if not isinstance(module.forward, CompiledForward)]
+        for name in new:
+            targets[name].forward = CompiledForward(targets[name], self.options)
+        if new:
+            print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
+        if isinstance(model, DistributedDataParallel) and (model.static_graph or _recomputes(targets)):
+            # PyTorch splits what it compiles at DDP's buckets, which works with neither.
+            torch._dynamo.config.optimize_ddp = False
+
+    def _targets(self, model: nn.Module) -> dict[str, nn.Module]:
+        targets = {}
+        for name in self.modules or DENSE_MODULES:
+            try:
+                module = model.get_submodule(name)
+            except AttributeError:
+                if self.modules:
+                    children = ', '.join(child for child, _ in model.named_children())
+                    raise UsageError(
+                        f'CompileHook.modules: {type(model).__name__} has no module {name!r}; it has {children}.'
+                    ) from None
+                continue
+            if isinstance(module, nn.ModuleList):
+                targets |= {f'{name}.{i}': each for i, each in enumerate(module)}
+            else:
+                targets[name] = module
+        return {name: module for name, module in targets.items() if not isinstance(module, QUERY_HEADS)}
+
+
+def check_compiler(device: str) -> None:
+    """Raise UsageError if there is no compiler for the code that `torch.compile` generates.
+
+    Args:
+        device: The type of device that the code is for.
+
+    Raises:
+        UsageError: If there is no compiler, or Python's headers are not there.
+    """
+    names, language, variable = COMPILERS.get(device, COMPILERS['cuda'])
+    if not any(shutil.which(name) for name in (os.environ.get(variable), *names) if name):
+        raise UsageError(
+            f'compile: torch.compile needs a {language} compiler, and this machine has none; install {names[0]}, '
+            f'name one by the environment variable {variable}, or leave compile out.'
+        )
+    header = Path(sysconfig.get_path('include'), 'Python.h')
+    if not header.is_file():
+        raise UsageError(
+            f"compile: torch.compile needs Python's headers, and there is no {header}; install them (python3-dev), "
+            'or leave compile out.'
+        )
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model inside wrappers for distributed training and augmented testing."""
+    while isinstance(getattr(model, 'module', None), nn.Module):
+        model = model.module
+    return model
+
+
+def _recomputes(targets: dict[str, nn.Module]) -> bool:
+    return any(getattr(each, 'with_cp', False) for module in targets.values() for each in module.modules())

@@ -1,0 +1,71 @@
+"""Fits an optimizer's state to how its parameters lie in memory."""
+
+from collections.abc import Iterator
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def optimizers_of(optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:
+    """Return the optimizers of a runner's wrapper, which may hold several.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(3))
+        >>> wrapper = OptimWrapper(torch.optim.AdamW([weight]))
+        >>> [type(optimizer).__name__ for optimizer in optimizers_of(wrapper)]
+        ['AdamW']
+    """
+    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
+    return [wrapper.optimizer for wrapper in wrappers]
+
+
+def saved_optimizers(checkpoint: dict) -> list[dict]:
+    """Return the state dicts of a checkpoint's optimizers; there may be none.
+
+    Example:
+        >>> saved_optimizers(dict(optimizer=dict(state={}, param_groups=[])))
+        [{'state': {}, 'param_groups': []}]
+    """
+    saved = checkpoint.get('optimizer', {})
+    return [saved] if 'param_groups' in saved else list(saved.values())
+
+
+def lay_out_like_parameters(optimizer: Optimizer) -> int:
+    """Give the optimizer's running averages the strides of their parameters.
+
+    Averages that were loaded keep the strides they were saved with. PyTorch's fused optimizers walk through memory: on
+    a CPU they would pair each average with another weight, without a word, and on a GPU they refuse.
+
+    Args:
+        optimizer: What is changed.
+
+    Returns:
+        How many averages were laid out anew.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(4, 3, 2, 2))
+        >>> weight.grad = torch.ones_like(weight)
+        >>> optimizer = torch.optim.AdamW([weight])
+        >>> optimizer.step()
+        >>> weight.data = weight.data.to(memory_format=torch.channels_last)
+        >>> lay_out_like_parameters(optimizer)
+        2
+    """
+    laid_out = 0
+    for param, state, name in _averages(optimizer):
+        average = state[name]
+        if average.stride() != param.stride():
+            state[name] = torch.empty_strided(
+                param.size(), param.stride(), dtype=average.dtype, device=average.device
+            ).copy_(average)
+            laid_out += 1
+    return laid_out
+
+
+def _averages(optimizer: Optimizer) -> Iterator[tuple[Tensor, dict, str]]:
+    for param, state in optimizer.state.items():
+        for name, value in list(state.items()):
+            if isinstance(value, Tensor) and value.dim() and value.shape == param.shape:
+                yield param, state, name

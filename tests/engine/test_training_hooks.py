@@ -1,0 +1,320 @@
+"""What the hooks and the wrapper behind the switches for speed do, each by itself."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmdet.structures import DetDataSample
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.structures import InstanceData
+from torch import nn
+from torch.utils.data import DataLoader
+
+from convnext_dense.backbones import ConvNeXt
+from convnext_dense.engine import (
+    BFloat16OptimWrapper,
+    ChannelsLastHook,
+    CudnnAutotuneHook,
+    FusedOptimizerHook,
+    PrefetchHook,
+)
+from convnext_dense.engine import prefetching as prefetching_module
+from convnext_dense.engine.channels_last import to_channels_last
+from convnext_dense.engine.optimizer_state import lay_out_like_parameters
+from convnext_dense.engine.prefetching import PrefetchingIterator, PrefetchingLoader, to_device
+from convnext_dense.errors import UsageError
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """The lines that prefetching and autotuning log."""
+    lines = []
+    for module in ('prefetching', 'cudnn_autotuning'):
+        monkeypatch.setattr(f'convnext_dense.engine.{module}.print_log', lambda line, logger: lines.append(line))
+    return lines
+
+
+class TestChannelsLast:
+    def test_weights_alone_make_every_map_channels_last(self):
+        model = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ConvTranspose2d(8, 4, 2, 2)
+        )
+        to_channels_last(model)
+        maps = torch.rand(2, 3, 17, 17)
+        for layer in model:
+            maps = layer(maps)
+            assert maps.is_contiguous(memory_format=torch.channels_last)
+            assert not maps.is_contiguous()
+
+    def test_no_weight_changes(self):
+        backbone = ConvNeXt(dict(depths=[1, 1], channels=[8, 16]), out_indices=1, use_grn=True)
+        before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+        assert to_channels_last(backbone) > 0
+        assert to_channels_last(backbone) == 0
+        for name, tensor in backbone.state_dict().items():
+            assert torch.equal(tensor, before[name])
+
+    @pytest.mark.parametrize('target', [torch.channels_last, torch.contiguous_format])
+    def test_loaded_averages_follow_the_weights_either_way(self, target):
+        (source,) = {torch.channels_last, torch.contiguous_format} - {target}
+        values = torch.rand(4, 3, 5, 5)
+
+        def optimizer(memory_format):
+            return torch.optim.AdamW([nn.Parameter(values.clone(memory_format=memory_format))], lr=0.1, fused=True)
+
+        def step(each):
+            (param,) = each.param_groups[0]['params']
+            (param * (values * 2 - 1)).sum().backward()
+            each.step()
+            each.zero_grad()
+            return param
+
+        first, second = optimizer(source), optimizer(target)
+        step(first)
+        with torch.no_grad():
+            second.param_groups[0]['params'][0].copy_(first.param_groups[0]['params'][0])
+        second.load_state_dict(copy.deepcopy(first.state_dict()))
+        runner = SimpleNamespace(model=nn.Module(), optim_wrapper=OptimWrapper(second), hooks=[])
+        ChannelsLastHook().before_train(runner)
+        # Without it the fused kernel pairs averages with other weights.
+        torch.testing.assert_close(step(second), step(first))
+
+    def test_nothing_is_laid_out_twice(self):
+        weight = nn.Parameter(torch.rand(4, 3, 2, 2))
+        optimizer = torch.optim.AdamW([weight])
+        weight.square().sum().backward()
+        optimizer.step()
+        assert lay_out_like_parameters(optimizer) == 0
+
+
+class TestFusedOptimizers:
+    def test_stay_fused_through_a_checkpoint_that_is_not(self):
+        weight = nn.Parameter(torch.ones(3))
+        weight.grad = torch.ones(3)
+        plain = torch.optim.AdamW([weight], fused=False)
+        plain.step()
+        fused = torch.optim.AdamW([weight], fused=True)
+        fused.load_state_dict(plain.state_dict())
+        assert not fused.param_groups[0]['fused']
+        wrapper = OptimWrapperDict(model=OptimWrapper(fused))
+        FusedOptimizerHook().before_train(SimpleNamespace(optim_wrapper=wrapper))
+        assert fused.param_groups[0]['fused']
+        fused.step()
+
+    def test_must_be_fused(self):
+        wrapper = OptimWrapper(torch.optim.SGD([nn.Parameter(torch.ones(3))], lr=1.0))
+        with pytest.raises(UsageError, match=r'SGD is not fused; set optim_wrapper\.optimizer\.fused=True'):
+            FusedOptimizerHook().before_train(SimpleNamespace(optim_wrapper=wrapper))
+
+
+class TestBFloat16:
+    def test_computes_in_bf16_and_keeps_weights_and_gradients_in_float32(self):
+        model = nn.Conv2d(3, 4, 3)
+        wrapper = BFloat16OptimWrapper(torch.optim.AdamW(model.parameters(), lr=0.1))
+        with wrapper.optim_context(model):
+            out = model(torch.rand(1, 3, 8, 8))
+        assert out.dtype == torch.bfloat16
+        before = model.weight.clone()
+        wrapper.update_params(out.float().square().mean())
+        assert model.weight.dtype == torch.float32
+        assert wrapper.optimizer.state[model.weight]['exp_avg'].dtype == torch.float32
+        assert not torch.equal(model.weight, before)
+        # What a scaler would add.
+        assert wrapper.state_dict().keys() == wrapper.optimizer.state_dict().keys()
+        assert model(torch.rand(1, 3, 8, 8)).dtype == torch.float32
+
+    def test_accumulates_as_float32_does(self):
+        model = nn.Linear(2, 2)
+        wrapper = BFloat16OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=2)
+        wrapper.initialize_count_status(model, 0, 4)
+        before = model.weight.clone()
+        for unchanged in (True, False):
+            with wrapper.optim_context(model):
+                loss = model(torch.ones(1, 2)).sum()
+            wrapper.update_params(loss)
+            assert torch.equal(model.weight, before) == unchanged
+
+    def test_boxes_keep_their_pixels(self):
+        extractor = SingleRoIExtractor(dict(type='RoIAlign', output_size=2, sampling_ratio=1), 4, [4])
+        model = nn.ModuleDict(dict(extractor=extractor))
+        ramp = torch.arange(320.0).expand(1, 4, 320, 320)
+        # Neither end is a number of bf16's.
+        boxes = torch.tensor([[0.0, 1001.0, 8.0, 1021.0, 24.0]])
+        expected = extractor([ramp], boxes)
+        wrapper = BFloat16OptimWrapper(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1))
+        model.anything = nn.Linear(1, 1)
+        for _ in range(2):
+            with wrapper.optim_context(model):
+                pooled = extractor((ramp,), boxes)
+        torch.testing.assert_close(pooled, expected)
+        maps = ramp.bfloat16().requires_grad_()
+        with wrapper.optim_context(model):
+            pooled = extractor((maps,), boxes)
+        assert pooled.dtype == torch.float32
+        pooled.sum().backward()
+        assert maps.grad.dtype == torch.bfloat16
+        # Of the column at which the box lies: 1011 / 4.
+        assert 248 < int(maps.grad.float().abs().sum((0, 1, 2)).argmax()) < 256
+
+
+class Preprocessor(nn.Module):
+    def forward(self, batch, training=False):
+        return batch
+
+
+class Detector(nn.Module):
+    """As many images and boxes as it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor = Preprocessor()
+        self.roi_head = nn.Module()
+        self.roi_head.mask_head = nn.Identity()
+        self.roi_head.bbox_head = nn.ModuleList([nn.Identity(), nn.Identity()])
+
+    def step(self, height, boxes=8):
+        self.data_preprocessor(dict(inputs=torch.zeros(1, 3, height, 32)))
+        self.roi_head.mask_head(torch.zeros(boxes, 1))
+        self.roi_head.bbox_head[1](torch.zeros(4, 1))
+
+
+class TestAutotuning:
+    @pytest.fixture(autouse=True)
+    def _restored(self):
+        before = torch.backends.cudnn.benchmark
+        yield
+        torch.backends.cudnn.benchmark = before
+
+    @pytest.fixture
+    def started(self, log):
+        hook, runner = CudnnAutotuneHook(max_shapes=2), SimpleNamespace(model=Detector())
+        hook.before_train(runner)
+        return hook, runner
+
+    def test_stays_on_for_crops_of_one_size(self, started, log):
+        _, runner = started
+        for _ in range(20):
+            runner.model.step(32)
+        assert torch.backends.cudnn.benchmark
+        assert len(log) == 1
+
+    def test_is_off_for_good_after_many_sizes(self, started, log):
+        hook, runner = started
+        for height in (32, 64, 32):
+            runner.model.step(height)
+            assert torch.backends.cudnn.benchmark
+        for height in (96, 32, 128):
+            runner.model.step(height)
+            assert not torch.backends.cudnn.benchmark
+        hook.after_val(runner)
+        assert not torch.backends.cudnn.benchmark
+        assert log[1:] == ["cuDNN's autotuning is off from here: images came in more than 2 shapes."]
+
+    def test_is_off_where_the_number_of_boxes_varies(self, started, log):
+        _, runner = started
+        for boxes in (5, 6, 7):
+            runner.model.step(32, boxes)
+        assert not torch.backends.cudnn.benchmark
+        assert "the RoI head's mask_head came in more than 2 shapes" in log[-1]
+
+    def test_leaves_validations_shapes_alone(self, started):
+        hook, runner = started
+        hook.before_val(runner)
+        assert not torch.backends.cudnn.benchmark
+        with torch.no_grad():
+            for height in (32, 64, 96, 128):
+                runner.model.step(height)
+        hook.after_val(runner)
+        assert torch.backends.cudnn.benchmark
+
+    def test_counts_no_more_after_training(self, started):
+        hook, runner = started
+        hook.after_train(runner)
+        for height in (32, 64, 96, 128):
+            runner.model.step(height)
+        assert torch.backends.cudnn.benchmark
+
+
+class TestPrefetching:
+    def test_begins_the_next_batch_before_it_hands_out_the_last(self):
+        events = []
+
+        def move(batch):
+            events.append(f'move {batch}')
+            return batch * 10
+
+        iterator = PrefetchingIterator(iter([1, 2]), move, wait=lambda: events.append('wait'))
+        assert next(iterator) == 10
+        assert events == ['move 1', 'wait', 'move 2']
+        assert next(iterator) == 20
+        assert events[3:] == ['wait']
+        for _ in range(2):
+            with pytest.raises(StopIteration):
+                next(iterator)
+
+    def test_both_of_mmengines_loops_get_all_batches_in_order(self):
+        def prefetch(batches):
+            return PrefetchingIterator(batches, move=lambda batch: batch * 10, wait=lambda: None)
+
+        loader = DataLoader(torch.arange(5), batch_size=None)
+        by_epoch = SimpleNamespace(dataloader=loader)
+        by_iteration = SimpleNamespace(dataloader=loader, dataloader_iterator=iter(loader))
+        hook = PrefetchHook()
+        for loop in (by_epoch, by_iteration):
+            hook._install(loop, prefetch)
+        for _ in range(2):
+            assert [int(batch) for batch in by_epoch.dataloader] == [0, 10, 20, 30, 40]
+        assert [int(next(by_iteration.dataloader_iterator)) for _ in range(5)] == [0, 10, 20, 30, 40]
+        hook.after_train(SimpleNamespace(train_loop=by_epoch))
+        assert by_epoch.dataloader is loader
+
+    def test_hooks_that_reach_into_the_loader_find_it(self):
+        loader = DataLoader([1, 2, 3], num_workers=1, persistent_workers=True)
+        wrapped = PrefetchingLoader(loader, prefetch=iter)
+        assert wrapped.persistent_workers
+        assert wrapped.dataset is loader.dataset
+        # As mmdet's PipelineSwitchHook has workers start anew.
+        wrapped._DataLoader__initialized = False
+        wrapped._iterator = 'none'
+        assert loader._iterator == 'none'
+        assert not loader._DataLoader__initialized
+        with pytest.raises(AttributeError):
+            _ = wrapped.nothing
+
+    def test_moves_what_mmdets_and_mmsegs_batches_hold(self):
+        sample = DetDataSample(metainfo=dict(img_id=7))
+        sample.gt_instances = InstanceData(bboxes=torch.ones(2, 4), labels=torch.ones(2))
+        batch = dict(inputs=[torch.ones(3, 4, 4)], data_samples=[sample], branch=('a', torch.ones(1)), none=None)
+        moved = to_device(batch, torch.device('meta'))
+        assert moved['inputs'][0].device.type == 'meta'
+        assert moved['data_samples'][0].gt_instances.bboxes.device.type == 'meta'
+        assert moved['data_samples'][0].img_id == 7
+        assert (moved['branch'][0], moved['branch'][1].device.type, moved['none']) == ('a', 'meta', None)
+        assert sample.gt_instances.bboxes.device.type == 'cpu'
+
+    def test_without_a_gpu_says_that_it_does_nothing(self, log):
+        loader = DataLoader([1])
+        runner = SimpleNamespace(model=nn.Linear(1, 1), train_loop=SimpleNamespace(dataloader=loader))
+        hook = PrefetchHook()
+        hook.before_train(runner)
+        assert runner.train_loop.dataloader is loader
+        assert log == ['Prefetching does nothing here: the model is on no GPU.']
+        hook.after_train(runner)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason='copies to a GPU')
+    def test_batches_arrive_whole_on_a_gpu(self):
+        device = torch.device('cuda', torch.cuda.current_device())
+        batches = (dict(inputs=[torch.full((2**20,), float(i)).pin_memory()]) for i in range(50))
+        for i, batch in enumerate(prefetching_module._on_a_stream(device)(batches)):
+            # Kernels that are still in the queue when the batch is dropped.
+            sums = [batch['inputs'][0].sin().cos().sum() for _ in range(20)]
+            expected = torch.full((2**20,), float(i)).sin().cos().sum()
+            torch.testing.assert_close(sums[-1].cpu(), expected, rtol=1e-3, atol=1.0)
+
+
+def test_every_hook_is_one_of_mmengines():
+    for hook in (ChannelsLastHook(), CudnnAutotuneHook(), FusedOptimizerHook(), PrefetchHook()):
+        assert isinstance(hook, Hook)
