@@ -7,6 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
+from convnext_dense.engine.imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
 
@@ -32,10 +33,7 @@ def enable_speed(cfg: Config, switches: Sequence[str]) -> None:
         ['convnext_dense.ChannelsLastHook', 'convnext_dense.CudnnAutotuneHook']
     """
     _check(switches, SWITCHES)
-    imports = cfg.setdefault('custom_imports', ConfigDict(imports=[]))
-    names = [imports.imports] if isinstance(imports.imports, str) else imports.imports
-    if SCOPE not in names:
-        imports.imports = [*names, SCOPE]
+    import_package(cfg)
     for name, switch in SWITCHES.items():
         if name in switches:
             switch(cfg)
