@@ -116,8 +116,9 @@ class CompileHook(Hook):
             targets[name].forward = CompiledForward(targets[name], self.options)
         if new:
             print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
-        if isinstance(model, DistributedDataParallel) and (model.static_graph or _recomputes(targets)):
-            # PyTorch splits what it compiles at DDP's buckets, which works with neither.
+        if isinstance(model, DistributedDataParallel):
+            # PyTorch would split each graph at DDP's buckets, which fails on sizes that vary, on a static graph, and
+            # on blocks that are recomputed.
             torch._dynamo.config.optimize_ddp = False
 
     def _targets(self, model: nn.Module) -> dict[str, nn.Module]:
@@ -167,7 +168,3 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     while isinstance(getattr(model, 'module', None), nn.Module):
         model = model.module
     return model
-
-
-def _recomputes(targets: dict[str, nn.Module]) -> bool:
-    return any(getattr(each, 'with_cp', False) for module in targets.values() for each in module.modules())

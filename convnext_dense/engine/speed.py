@@ -108,10 +108,10 @@ def _ddp(cfg: Config) -> None:
     wrapper.setdefault('broadcast_buffers', False)
     wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
     wrapper.gradient_as_bucket_view = True
-    # A graph that leaves parameters out may leave out others in the next step; accumulated steps do not begin with a
-    # synchronised one, in which DDP learns the graph; and what is compiled is split at DDP's buckets.
+    # A graph that leaves parameters out may leave out others in the next step; and accumulated steps do not begin with
+    # a synchronised one, in which DDP learns the graph.
     accumulates = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1) > 1
-    if not (wrapper.find_unused_parameters or accumulates or _has_hook(cfg, 'CompileHook')):
+    if not (wrapper.find_unused_parameters or accumulates):
         wrapper.static_graph = True
 
 

@@ -42,7 +42,7 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
     benchmark = torch.backends.cudnn.benchmark
     torch._dynamo.reset()
 
-    def run(task, switches, steps, resume=None, work_dir=None, **changes):
+    def run(task, switches, steps, resume=None, work_dir=None, backend='eager', **changes):
         cfg = load_config(str(pytestconfig.rootpath / CONFIGS[task]), str(work_dir or tmp_path / uuid.uuid4().hex))
         loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
         loader['sampler'] = dict(type='InfiniteSampler', shuffle=True)
@@ -53,6 +53,7 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
             cfg.model.data_preprocessor.size = (64, 64)
             cfg.train_dataloader.dataset.pipeline[2].crop_size = (64, 64)
             cfg.model.decode_head.dropout_ratio = cfg.model.auxiliary_head.dropout_ratio = 0.0
+        cfg.model.backbone.arch.depths = [1, 1, 1, 1]
         for split in ('val', 'test'):
             for key in ('dataloader', 'cfg', 'evaluator'):
                 cfg[f'{split}_{key}'] = None
@@ -62,8 +63,8 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
         cfg.optim_wrapper.optimizer.lr = 1e-3
         cfg.merge_from_dict(changes)
         if 'compile' in switches:
-            # Its graphs are inductor's, and they run without waiting for a C++ compiler.
-            compilation = dict(type='convnext_dense.CompileHook', backend='aot_eager')
+            # Its graphs are inductor's, without the minutes that generating code for a CPU takes.
+            compilation = dict(type='convnext_dense.CompileHook', backend=backend)
             cfg.custom_hooks = [*cfg.get('custom_hooks', []), compilation]
         enable_speed(cfg, switches)
         if resume:
@@ -110,7 +111,8 @@ class TestTheTraining:
     def test_of_fifty_steps_with_every_switch_has_the_losses_of_one_with_none(self, train, task):
         quiet = {'default_hooks.checkpoint.interval': 1000}
         off = train(task, [], 50, **quiet).losses.total
-        on = train(task, list(SWITCHES), 50, **quiet)
+        backend = 'aot_eager' if task == 'detector' else 'eager'
+        on = train(task, list(SWITCHES), 50, backend=backend, **quiet)
         assert_switched_on(on)
         assert type(on.optim_wrapper).__name__ == 'BFloat16OptimWrapper'
         on = on.losses.total
@@ -122,10 +124,9 @@ class TestTheTraining:
         assert mean(on[-10:]) == pytest.approx(mean(off[-10:]), rel=0.2)
         assert mean(on[-10:]) < 0.8 * mean(on[:10])
 
-    @pytest.mark.parametrize('task', CONFIGS)
-    def test_with_every_switch_but_bf16_is_that_of_float32(self, train, task):
-        off = train(task, [], 3)
-        on = train(task, EXACT, 3)
+    def test_with_every_switch_but_bf16_is_that_of_float32(self, train):
+        off = train('detector', [], 3)
+        on = train('detector', EXACT, 3)
         assert_switched_on(on)
         assert on.losses.total == pytest.approx(off.losses.total, rel=1e-4)
         assert len(set(off.losses.total)) == 3
@@ -150,7 +151,8 @@ class TestTheTraining:
     def test_keeps_a_moving_average_of_the_weights(self, train, tmp_path):
         average = [dict(type='EMAHook', momentum=0.5, update_buffers=True)]
         off = train('segmenter', [], 2, work_dir=tmp_path / 'off', custom_hooks=average)
-        on = train('segmenter', EXACT, 2, work_dir=tmp_path / 'on', custom_hooks=average)
+        switches = ['channels_last', 'fused_adamw']
+        on = train('segmenter', switches, 2, work_dir=tmp_path / 'on', custom_hooks=average)
         (hook,) = (hook for hook in on.hooks if isinstance(hook, EMAHook))
         assert hook.ema_model.module.backbone is not on.model.backbone
         checkpoints = [torch.load(tmp_path / name / 'iter_2.pth', weights_only=False) for name in ('off', 'on')]
@@ -168,7 +170,7 @@ class TestTheTraining:
         on = train('segmenter', switches, 4, launcher='pytorch')
         assert type(on.model).__name__ == 'CPUDistributedDataParallel'
         assert on.model.gradient_as_bucket_view
-        assert on.model.static_graph == ('compile' not in switches)
+        assert on.model.static_graph
         for param in on.model.parameters():
             assert param.grad is None or param.grad.stride() == param.stride()
         assert on.losses.total == pytest.approx(off, rel=1e-4)
