@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ from convnext_dense.meta import without_allocating
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 MODES = ('eager', 'compiled')
 WORKS = ('forward', 'forward + backward')
+# How far the maps of two settings may differ, of their maximum. TF32 and half precision round each product.
+TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 0.1, torch.float16: 0.05}
 # The backward pass has twice the forward's multiply-adds: for the input's gradient, and for the weights'.
 PASSES = {'forward': 1, 'forward + backward': 3}
 
@@ -71,6 +73,7 @@ def benchmark_backbone(
 
     Raises:
         UsageError: As `build_contenders` does.
+        RuntimeError: If a library's maps are not the same in all its settings.
 
     Example:
         >>> works = benchmark_backbone('atto', (1, 3, 64, 64), torch.float32, torch.device('cpu'))  # doctest: +SKIP
@@ -88,8 +91,12 @@ def benchmark_backbone(
         calls = {
             setting: _call(work, model, inputs[setting.layout], dtype, device) for setting, model in models.items()
         }
-        seconds = time_in_turn(calls, device, rounds, warm_up)
-        memory = {setting: added_memory(call, device) for setting, call in calls.items()}
+        # A function that is compiled too often would else run eager, and be timed as compiled.
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+            with torch.set_grad_enabled(work != 'forward'):
+                check_settings(models, inputs, dtype, device)
+            seconds = time_in_turn(calls, device, rounds, warm_up)
+            memory = {setting: added_memory(call, device) for setting, call in calls.items()}
         results.append(
             dict(
                 work=work,
@@ -100,7 +107,7 @@ def benchmark_backbone(
                 **_compare(seconds),
             )
         )
-        results[-1]['limit'] = _limit(work, flops, results[-1], arch, shape, dtype, device)
+        results[-1]['limit'] = _limit(flops, results[-1], fewest_bytes(work, arch, shape, dtype, v2), dtype, device)
     return results
 
 
@@ -131,7 +138,7 @@ def format_works(works: Sequence[dict]) -> str:
             ]
             for each in sorted(work['settings'], key=lambda each: each['median'])
         ]
-        parts.append(format_table([work['work'], 'ms', 'p10 - p90', 'of fastest', 'MiB'], rows))
+        parts.append(format_table([work['work'], 'ms', 'p10 - p90', 'of fastest', 'added MiB'], rows))
         for kind, ratio in work['ratios'].items():
             parts.append(f'ours : best {kind} peer ({ratio["peer"]}) = {ratio["ratio"]:.3f}')
         limit = work['limit']
@@ -147,7 +154,6 @@ def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Set
     """Return each contender in each of its settings, on the device."""
     # What was compiled for other shapes would count against the number of compilations that a function may have.
     torch.compiler.reset()
-    torch._dynamo.config.fail_on_recompile_limit_hit = True
     models = {}
     for (library, model), (layout, memory_format) in product(contenders.items(), LAYOUTS.items()):
         placed = copy.deepcopy(model).to(device, memory_format=memory_format)
@@ -156,9 +162,36 @@ def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Set
     return models
 
 
+def check_settings(
+    models: dict[Setting, nn.Module], inputs: dict[str, Tensor], dtype: torch.dtype, device: torch.device
+) -> None:
+    """Raise RuntimeError unless each library gives the same maps in all its settings.
+
+    Args:
+        models: The backbones.
+        inputs: The images by layout.
+        dtype: As in `benchmark_backbone`.
+        device: Where they run.
+    """
+    firsts: dict[str, list[Tensor]] = {}
+    for setting, model in models.items():
+        with _precision(dtype, device):
+            maps = [each.detach().float() for each in model(inputs[setting.layout])]
+        for own, first in zip(maps, firsts.setdefault(setting.library, maps), strict=True):
+            difference = (own - first).abs().max() / first.abs().max()
+            if not difference < TOLERANCES[dtype]:
+                raise RuntimeError(
+                    f'{setting} gives other maps than the first setting: {difference:.2g} of the maximum.'
+                )
+
+
+def _precision(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
 def _call(work: str, model: nn.Module, images: Tensor, dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
     """Return what is timed: a pass of the model over the images."""
-    precision = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+    precision = _precision(dtype, device)
     gradients = None
 
     def forward() -> None:
@@ -197,12 +230,10 @@ def _compare(seconds: dict[Setting, list[float]]) -> dict:
     )
 
 
-def _limit(
-    work: str, flops: int, figures: dict, arch: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device
-) -> dict:
+def _limit(flops: int, figures: dict, work_bytes: int, dtype: torch.dtype, device: torch.device) -> dict:
     """Return how near our best setting is to the measured rates of the hardware."""
     ours = min(each['median'] for each in figures['settings'] if each['library'] == OURS)
-    work_flops, work_bytes = PASSES[work] * flops, fewest_bytes(work, arch, shape, dtype)
+    work_flops = PASSES[figures['work']] * flops
     rate, bandwidth = measure_matmul_rate(dtype, device), measure_bandwidth(device)
     return dict(
         flops=work_flops,

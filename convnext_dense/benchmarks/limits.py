@@ -46,7 +46,7 @@ def measure_bandwidth(device: torch.device) -> float:
     return 2 * source.numel() / summarize(seconds)['median']
 
 
-def fewest_bytes(work: str, arch: str, shape: Sequence[int], dtype: torch.dtype) -> int:
+def fewest_bytes(work: str, arch: str, shape: Sequence[int], dtype: torch.dtype, v2: bool = False) -> int:
     """Return the fewest bytes that a ConvNeXt, run block by block, can move through memory.
 
     Each block, downsampling layer and output norm reads its input and writes its output once, and keeps all in between
@@ -58,6 +58,7 @@ def fewest_bytes(work: str, arch: str, shape: Sequence[int], dtype: torch.dtype)
         arch: A key of `ConvNeXt.arch_settings`.
         shape: Of the images, (N, 3, H, W).
         dtype: Of the activations; weights are float32.
+        v2: Whether it is ConvNeXt V2.
 
     Example:
         >>> fewest_bytes('forward', 'tiny', (1, 3, 224, 224), torch.float32) / 1e6  # doctest: +ELLIPSIS
@@ -74,6 +75,9 @@ def fewest_bytes(work: str, arch: str, shape: Sequence[int], dtype: torch.dtype)
         activations += (size + map_size) / 2 + (depth + 1) * map_size
         size = map_size
     with without_allocating():
-        weights = sum(parameter.numel() for parameter in ConvNeXt(arch).parameters())
+        weights = sum(
+            parameter.numel()
+            for parameter in ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1e-6).parameters()
+        )
     moved = ACTIVATION_PASSES[work] * activations * dtype.itemsize + WEIGHT_PASSES[work] * weights * WEIGHT_BYTES
     return int(moved)
