@@ -84,8 +84,11 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def one_process(tmp_path):
+def one_process(tmp_path, monkeypatch):
     """A process group of this process alone."""
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        # mmengine would set them for all that follows.
+        monkeypatch.setenv(name, os.environ.get(name, '2'))
     torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
@@ -165,14 +168,14 @@ class TestTheTraining:
         assert off.losses.total == pytest.approx(on.losses.total, rel=1e-4)
 
     @pytest.mark.parametrize('switches', [EXACT, ['channels_last', 'fused_adamw', 'ddp']])
+    # What DDP warns of when it has to copy gradients into its buckets.
+    @pytest.mark.filterwarnings('error:Grad strides do not match')
     def test_in_processes_of_its_own_is_that_without(self, train, one_process, switches):
         off = train('segmenter', [], 4).losses.total
         on = train('segmenter', switches, 4, launcher='pytorch')
         assert type(on.model).__name__ == 'CPUDistributedDataParallel'
         assert on.model.gradient_as_bucket_view
         assert on.model.static_graph
-        for param in on.model.parameters():
-            assert param.grad is None or param.grad.stride() == param.stride()
         assert on.losses.total == pytest.approx(off, rel=1e-4)
 
 
