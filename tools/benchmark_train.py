@@ -1,7 +1,8 @@
 """Time whole training steps of a config against the same model as OpenMMLab runs it.
 
 OpenMMLab's way is mmpretrain's ConvNeXt in fp16 mixed precision (float32 on a CPU), contiguous memory, PyTorch's
-default AdamW, and mmdet's or mmseg's constructor for learning-rate decay. Both start from the same weights, which the
+default AdamW, mmdet's or mmseg's constructor for learning-rate decay, and each one's own default of cuDNN's autotuning
+(mmseg's is on, mmdet's off). Both start from the same weights, which the
 loss of the first batch shows, and take their steps in turn on the same batches.
 
 The batches are made up before anything is timed: pictures of COCO's or ADE20K's sizes go through the config's own

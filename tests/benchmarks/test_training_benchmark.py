@@ -4,9 +4,12 @@ import importlib.util
 import time
 from pathlib import Path
 
+import mmdet
+import mmseg
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 import convnext_dense.benchmarks.training as training
@@ -135,7 +138,7 @@ class TestTheContenders:
         assert ours['fused'] and ours['channels_last'] and ours['cudnn']['benchmark']
         assert {'ChannelsLastHook', 'CudnnAutotuneHook', 'FusedOptimizerHook', 'PrefetchHook'} < set(ours['hooks'])
         assert theirs['precision'] == 'float32'
-        assert not theirs['fused'] and not theirs['channels_last'] and not theirs['cudnn']['benchmark']
+        assert not theirs['fused'] and not theirs['channels_last']
         assert not [name for name in theirs['hooks'] if name in ours['hooks'] and name.startswith(('Ch', 'Cu', 'Fu'))]
 
     def test_leave_the_processes_settings_as_they_were(self, switched):
@@ -189,6 +192,19 @@ class TestOpenMMLabsConfig:
         assert [hook['type'] for hook in theirs.custom_hooks] == ['EMAHook']
         assert 'convnext_dense' not in str(theirs.optim_wrapper)
         assert cfg.model.backbone.type == 'convnext_dense.ConvNeXt'
+
+    @pytest.mark.parametrize(('config', 'package'), [(DETECTOR, mmdet), (SEGMENTER, mmseg)])
+    def test_autotunes_cudnn_as_their_own_configs_do(self, config, package):
+        runtime = Config.fromfile(Path(package.__file__).parent / '.mim/configs/_base_/default_runtime.py')
+        cfg = load_config(str(config))
+        enable_speed(cfg, ['autotune'])
+        assert openmmlab_config(cfg).env_cfg.cudnn_benchmark == runtime.env_cfg.cudnn_benchmark
+
+    @pytest.mark.parametrize('imports', ['convnext_dense', ['convnext_dense']])
+    def test_imports_mmpretrain_beside_what_it_imported(self, imports):
+        cfg = load_config(str(DETECTOR))
+        cfg.custom_imports = dict(imports=imports)
+        assert openmmlab_config(cfg).custom_imports.imports == ['convnext_dense', 'mmpretrain.models']
 
     def test_decays_learning_rates_by_their_own_constructor(self):
         theirs = openmmlab_config(load_config(str(CASCADE))).optim_wrapper
