@@ -2,7 +2,9 @@
 
 import copy
 import importlib.util
+from pathlib import Path
 
+import mmcv
 import torch
 from mmengine.config import Config, ConfigDict
 from torch import nn
@@ -10,6 +12,7 @@ from torch import nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.conversion import from_official
 from convnext_dense.checkpoints.layouts import MMPRETRAIN
+from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
 from convnext_dense.engine.imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
@@ -90,6 +93,19 @@ def _use_their_optimizer(cfg: Config, layers: int | None) -> None:
         return
     wrapper.constructor = f'{cfg.default_scope}.LearningRateDecayOptimizerConstructor'
     wrapper.paramwise_cfg = ConfigDict({**settings, 'num_layers': settings.get('num_layers') or layers})
+
+
+def mmcv_ops() -> str:
+    """Return by what the operators of `mmcv.ops` run, which both ways of a model have in common.
+
+    Example:
+        >>> mmcv_ops()
+        'by ...'
+    """
+    extension = importlib.import_module(EXT_NAME)
+    if Path(extension.__file__) == EXT_FILE:
+        return f'by {SCOPE}.compat'
+    return f'by compiled mmcv {mmcv.__version__}'
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
