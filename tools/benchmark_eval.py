@@ -3,7 +3,8 @@
 import argparse
 
 import convnext_dense.engine as engine
-from convnext_dense.benchmarks.evaluation import evaluation_table, measure_evaluation
+from convnext_dense.benchmarks.evaluation import measure_evaluation
+from convnext_dense.benchmarks.evaluation_table import evaluation_table
 from convnext_dense.benchmarks.measurement import write_json
 from convnext_dense.engine.arguments import add_speed_argument, config_parser
 from convnext_dense.engine.speed import IN_TESTING
