@@ -3,9 +3,11 @@
 import argparse
 
 import convnext_dense.engine as engine
-from convnext_dense.benchmarks.evaluation import evaluation_table, measure_evaluation
+from convnext_dense.benchmarks.evaluation import measure_evaluation
+from convnext_dense.benchmarks.evaluation_table import evaluation_table
 from convnext_dense.benchmarks.measurement import write_json
-from convnext_dense.engine.arguments import config_parser
+from convnext_dense.engine.arguments import add_speed_argument, config_parser
+from convnext_dense.engine.speed import IN_TESTING
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -14,6 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint file or address; by default random weights')
     parser.add_argument('--images', type=int, metavar='N', help='test the first N images; by default all')
     parser.add_argument('--against-mmdet', action='store_true', help="also time mmdet's CocoMetric, in turn with ours")
+    add_speed_argument(parser, IN_TESTING)
     parser.add_argument('--out', metavar='FILE', help='write the figures to a JSON file')
     return parser.parse_args()
 
@@ -22,10 +25,13 @@ def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
         cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
+        switches = [] if args.speed is None else args.speed or list(IN_TESTING)
+        if switches:
+            engine.enable_speed_in_testing(cfg, switches)
         times = measure_evaluation(cfg, args.checkpoint, args.images, args.against_mmdet)
         print(evaluation_table(times))
         if args.out:
-            write_json(args.out, {'config': args.config, **times.to_dict()})
+            write_json(args.out, {'config': args.config, 'switches': switches, **times.to_dict()})
 
 
 if __name__ == '__main__':

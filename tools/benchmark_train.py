@@ -1,13 +1,17 @@
 """Time whole training steps of a config against the same model as OpenMMLab runs it.
 
 OpenMMLab's way is mmpretrain's ConvNeXt in fp16 mixed precision (float32 on a CPU), contiguous memory, PyTorch's
-default AdamW, and mmdet's or mmseg's constructor for learning-rate decay. Both start from the same weights, which the
+default AdamW, mmdet's or mmseg's constructor for learning-rate decay, and each one's own default of cuDNN's autotuning
+(mmseg's is on, mmdet's off). Both start from the same weights, which the
 loss of the first batch shows, and take their steps in turn on the same batches.
 
 The batches are made up before anything is timed: pictures of COCO's or ADE20K's sizes go through the config's own
 training pipeline and samplers, so that crops, scales and padding are the recipe's. Warming up takes five batches that
 are not timed. A shape that they did not have is timed when it is first seen, with all that a run does only once for a
 shape; the table says how many there were, and p99 shows what they cost.
+
+Peak memory is what each holds between two steps (weights, the optimizer's state, a model that EMA keeps, a prefetched
+batch) and the most that a timed step adds to it; on a CPU, what a step of the largest batch adds.
 """
 
 import argparse
@@ -15,7 +19,7 @@ import sys
 
 import convnext_dense.engine as engine
 from convnext_dense.benchmarks.measurement import write_json
-from convnext_dense.benchmarks.training import benchmark_training, training_table
+from convnext_dense.benchmarks.training import ROUNDS_ON_CPU, ROUNDS_ON_GPU, benchmark_training, training_table
 from convnext_dense.engine.arguments import add_speed_argument, config_parser
 from convnext_dense.engine.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
@@ -27,7 +31,12 @@ def parse_args() -> argparse.Namespace:
     add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
     parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
-    parser.add_argument('--rounds', type=int, default=50, help='timed steps of each; p99 wants a hundred or more')
+    parser.add_argument(
+        '--rounds',
+        type=int,
+        help=f'timed steps of each; by default {ROUNDS_ON_GPU} on a GPU, and {ROUNDS_ON_CPU} on a CPU, where p99 '
+        'is then hardly more than the slowest step',
+    )
     parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
     parser.add_argument('--out', metavar='FILE.json', help='save the figures')
     return parser.parse_args()

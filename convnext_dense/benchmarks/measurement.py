@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +16,10 @@ from torch.profiler import ProfilerActivity, profile
 
 PACKAGES = ('torch', 'torchvision', 'triton', 'timm', 'mmengine', 'mmcv-lite', 'mmcv', 'mmdet', 'mmsegmentation')
 
+CPU_FILE, DRIVER_FILE = Path('/proc/cpuinfo'), Path('/proc/driver/nvidia/version')
+# Above all levels of the profiler's own messages.
+SILENT = '99'
+
 
 def default_device() -> torch.device:
     """Return the GPU if there is one, else the CPU."""
@@ -21,7 +27,10 @@ def default_device() -> torch.device:
 
 
 def describe_machine(device: torch.device, *packages: str) -> dict:
-    """Return what a figure must be read with: the device, its threads or driver, and the versions.
+    """Return what a figure must be read with: the device, and the versions.
+
+    A CPU has its name, instructions and number of threads; of a GPU, the driver is among the versions where Linux
+    tells it.
 
     Args:
         device: What was measured.
@@ -38,10 +47,27 @@ def describe_machine(device: torch.device, *packages: str) -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     if device.type == 'cuda':
-        versions |= {'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version()}
+        versions |= {'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version(), **_driver()}
         return dict(device=torch.cuda.get_device_name(device), versions=versions)
     instructions = torch.backends.cpu.get_cpu_capability()
-    return dict(device='cpu', instructions=instructions, threads=torch.get_num_threads(), versions=versions)
+    return dict(
+        device='cpu',
+        processor=_processor(),
+        instructions=instructions,
+        threads=torch.get_num_threads(),
+        versions=versions,
+    )
+
+
+def _processor() -> str:
+    # Python's `platform.processor` knows no more than the architecture on Linux.
+    found = re.search(r'^model name\s*:\s*(.+)$', CPU_FILE.read_text(), re.M) if CPU_FILE.is_file() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _driver() -> dict[str, str]:
+    found = re.search(r'\b\d{3,}\.\d+(\.\d+)?\b', DRIVER_FILE.read_text()) if DRIVER_FILE.is_file() else None
+    return {'driver': found[0]} if found else {}
 
 
 def synchronize(device: torch.device) -> None:
@@ -135,6 +161,27 @@ def ratio_in_turn(seconds: Sequence[float], others: Sequence[float]) -> float:
     return statistics.median(other / own for own, other in zip(seconds, others, strict=True))
 
 
+def profiler(device: torch.device, memory: bool = False) -> profile:
+    """Return PyTorch's profiler of a device, without its lines on the error stream.
+
+    Args:
+        device: What is profiled, beside the host.
+        memory: Whether allocations are recorded.
+
+    Example:
+        >>> with profiler(torch.device('cpu')) as record:
+        ...     _ = torch.zeros(2) + 1
+        >>> [event.key for event in record.key_averages() if event.key == 'aten::add']
+        ['aten::add']
+    """
+    # It is read when the first profile of the process begins.
+    os.environ.setdefault('KINETO_LOG_LEVEL', SILENT)
+    activities = [ProfilerActivity.CPU]
+    if device.type == 'cuda':
+        activities.append(ProfilerActivity.CUDA)
+    return profile(activities=activities, profile_memory=memory)
+
+
 def added_memory(call: Callable[[], object], device: torch.device) -> int:
     """Return how many bytes of PyTorch's memory `call` adds at its peak to what was allocated before.
 
@@ -151,7 +198,7 @@ def added_memory(call: Callable[[], object], device: torch.device) -> int:
         call()
         synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+    with profiler(device, memory=True) as record:
         call()
     # The raw record: `record.events()` sums allocations up by operator.
     changes = [event for event in record.profiler.kineto_results.events() if event.name() == '[memory]']

@@ -2,7 +2,9 @@
 
 import copy
 import importlib.util
+from pathlib import Path
 
+import mmcv
 import torch
 from mmengine.config import Config, ConfigDict
 from torch import nn
@@ -10,6 +12,8 @@ from torch import nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.checkpoints.conversion import from_official
 from convnext_dense.checkpoints.layouts import MMPRETRAIN
+from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
+from convnext_dense.engine.imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
 
@@ -18,6 +22,8 @@ THEIRS = 'mmpretrain.ConvNeXt'
 LAYER_DECAY = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
 # What mmdet's and mmseg's constructors for learning-rate decay read.
 DECAY_KEYS = ('decay_rate', 'decay_type', 'num_layers')
+# Whether cuDNN times its kernels at each new shape, by each library's default_runtime.py.
+CUDNN_BENCHMARK = dict(mmdet=False, mmseg=True)
 # What our ConvNeXt has another default of than mmpretrain's.
 DEFAULTS = dict(out_indices=[0, 1, 2, 3], gap_before_final_norm=False)
 
@@ -26,7 +32,8 @@ def openmmlab_config(cfg: Config) -> Config:
     """Return the config as OpenMMLab would write it for the same model and recipe.
 
     That is mmpretrain's ConvNeXt, mixed precision in fp16 with a dynamic loss scale, contiguous memory, PyTorch's
-    default AdamW, and mmdet's or mmseg's own constructor for learning-rate decay. A backbone of OpenMMLab's stays.
+    default AdamW, and mmdet's or mmseg's own constructor for learning-rate decay and default of cuDNN's autotuning. A
+    backbone of OpenMMLab's stays.
 
     Args:
         cfg: A config with a model and an optim_wrapper; it stays as it is.
@@ -52,13 +59,12 @@ def openmmlab_config(cfg: Config) -> Config:
             raise UsageError("OpenMMLab's ConvNeXt is in mmpretrain, which is not installed: pip install mmpretrain.")
         given = {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}
         cfg.model.backbone = ConfigDict({**DEFAULTS, **given, 'type': THEIRS})
-        imports = cfg.setdefault('custom_imports', ConfigDict(imports=[], allow_failed_imports=False))
-        imports.imports = [*imports.imports, 'mmpretrain.models']
+        import_package(cfg, 'mmpretrain.models')
     _use_their_optimizer(cfg, _layers(backbone) if backbone.type == OURS else None)
     cfg.custom_hooks = [each for each in cfg.get('custom_hooks') or [] if not str(each['type']).startswith(SCOPE)]
     cfg.pop('compile', None)
     cfg.pop('model_wrapper_cfg', None)
-    cfg.setdefault('env_cfg', ConfigDict()).cudnn_benchmark = False
+    cfg.setdefault('env_cfg', ConfigDict()).cudnn_benchmark = CUDNN_BENCHMARK.get(cfg.get('default_scope'), False)
     cfg.load_from = None
     return cfg
 
@@ -87,6 +93,19 @@ def _use_their_optimizer(cfg: Config, layers: int | None) -> None:
         return
     wrapper.constructor = f'{cfg.default_scope}.LearningRateDecayOptimizerConstructor'
     wrapper.paramwise_cfg = ConfigDict({**settings, 'num_layers': settings.get('num_layers') or layers})
+
+
+def mmcv_ops() -> str:
+    """Return by what the operators of `mmcv.ops` run, which both ways of a model have in common.
+
+    Example:
+        >>> mmcv_ops()
+        'by ...'
+    """
+    extension = importlib.import_module(EXT_NAME)
+    if Path(extension.__file__) == EXT_FILE:
+        return f'by {SCOPE}.compat'
+    return f'by compiled mmcv {mmcv.__version__}'
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:

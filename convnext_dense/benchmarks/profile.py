@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.profiler import record_function
 
 from convnext_dense.benchmarks.batches import padded_shape, take_batches, use_made_up_data
 from convnext_dense.benchmarks.measurement import (
     describe_machine,
     format_table,
     percentile,
+    profiler,
     synchronize,
     time_call,
     write_json,
@@ -108,10 +109,7 @@ def _profile(trainer: Trainer, steps: int, trace: Path) -> tuple[Timeline, float
     for _ in range(max(steps, WARM_UP)):
         trainer.step()
     unprofiled = percentile([time_call(trainer.step, device) for _ in range(steps)], 50)
-    activities = [ProfilerActivity.CPU]
-    if device.type == 'cuda':
-        activities.append(ProfilerActivity.CUDA)
-    with marked_parts(trainer), profile(activities=activities) as record:
+    with marked_parts(trainer), profiler(device) as record:
         # The profiler's own start falls into this one.
         trainer.step()
         synchronize(device)

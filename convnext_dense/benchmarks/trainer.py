@@ -2,17 +2,20 @@
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from convnext_dense.engine.backbone_swap import without_weights
 from convnext_dense.engine.config import fit_to_device
+from convnext_dense.engine.prefetching import PrefetchingIterator
 
 # mmengine adds these hooks where a config lacks them. They write files and print, which is no part of a step.
 SILENT = dict(checkpoint=None, logger=None)
@@ -60,7 +63,8 @@ def _set_cudnn_flags(flags: dict) -> None:
 class Trainer:
     """A config's model, losses, optimizer and hooks, set up by mmengine's own runner, a step at a call.
 
-    Nothing is written but the runner's log, nothing validated, and no weights are downloaded.
+    Nothing is written but the runner's log, nothing validated, and no weights are read or downloaded: the model's are
+    random.
 
     Args:
         cfg: The config; it stays as it is. Without a GPU it is fitted to the CPU.
@@ -87,7 +91,8 @@ class Trainer:
         cfg.default_hooks.pop('visualization', None)
         cfg.work_dir = work_dir
         cfg.experiment_name = f'{name}_{id(cfg)}'
-        _without_downloads(cfg.model)
+        cfg.model = without_weights(cfg.model)
+        cfg.load_from = None
         fit_to_device(cfg)
         self.cfg = cfg
         self._outputs = _KeepOutputs()
@@ -97,7 +102,6 @@ class Trainer:
             with suppress(_FirstIteration):
                 self.runner.train()
             self.runner.register_hook(self._outputs, priority='VERY_LOW')
-        self._source: Iterator[dict] = iter(())
 
     @property
     def model(self) -> nn.Module:
@@ -129,7 +133,7 @@ class Trainer:
             self.runner.call_hook('before_train')
             self.runner.call_hook('before_train_epoch')
             self.model.train()
-        self._source = _endless(loop)
+            self._source = _Source(loop)
 
     def _pinned(self, batches: list[dict]) -> list[dict]:
         """Return the batches as the dataloader would give them: in pinned memory where the config says so."""
@@ -178,12 +182,25 @@ class Trainer:
             module.train()
         return float(loss)
 
-    def static_bytes(self) -> int:
-        """Return how many bytes of its device the parameters, buffers and the optimizer's state take."""
+    def held_bytes(self) -> int:
+        """Return how many bytes of its device it holds between two steps.
+
+        They are those of parameters, gradients and buffers, the optimizer's state, models that hooks keep, such as the
+        averaged one of EMA, and a batch that was prefetched.
+        """
         optimizer = self.runner.optim_wrapper.optimizer
-        state = (each for values in optimizer.state.values() for each in values.values() if isinstance(each, Tensor))
+        kept = (each for hook in self.runner.hooks for each in vars(hook).values() if isinstance(each, nn.Module))
+        models = [self.model, *kept]
+        parameters = [parameter for model in models for parameter in model.parameters()]
+        held = [
+            *parameters,
+            *(parameter.grad for parameter in parameters),
+            *(buffer for model in models for buffer in model.buffers()),
+            *(list(state.values()) for state in optimizer.state.values()),
+            *(self._source.batches.moved if isinstance(self._source.batches, PrefetchingIterator) else ()),
+        ]
         sizes = {}
-        for tensor in itertools.chain(self.model.parameters(), self.model.buffers(), state):
+        for tensor in _tensors(held):
             if tensor.device == self.device:
                 storage = tensor.untyped_storage()
                 sizes[storage.data_ptr()] = storage.nbytes()
@@ -234,29 +251,34 @@ def _as_it_is(batch: dict) -> dict:
     return batch
 
 
-def _endless(loop: object) -> Iterator[dict]:
-    if hasattr(loop, 'dataloader_iterator'):
-        while True:
-            yield next(loop.dataloader_iterator)
-    while True:
-        yield from loop.dataloader
+class _Source:
+    """Hands out a loop's batches, the dataloader's over and over."""
+
+    def __init__(self, loop: object) -> None:
+        self.batches: Iterator[dict] = getattr(loop, 'dataloader_iterator', None) or iter(loop.dataloader)
+        self._loader = loop.dataloader
+
+    def __next__(self) -> dict:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            self.batches = iter(self._loader)
+            return next(self.batches)
+
+
+def _tensors(held: object) -> Iterator[Tensor]:
+    if isinstance(held, Tensor):
+        yield held
+    elif isinstance(held, BaseDataElement | Mapping):
+        for each in held.values():
+            yield from _tensors(each)
+    elif isinstance(held, list | tuple):
+        for each in held:
+            yield from _tensors(each)
+    elif isinstance(getattr(held, 'tensor', None), Tensor):
+        # mmdet's boxes.
+        yield held.tensor
 
 
 def _is_chance(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == STOCHASTIC_DEPTH
-
-
-def _without_downloads(cfg: object) -> None:
-    """Take published weights out of a model's config: none are needed to time it."""
-    if isinstance(cfg, list):
-        for each in cfg:
-            _without_downloads(each)
-    elif isinstance(cfg, dict):
-        if (cfg.get('init_cfg') or {}) and _is_pretrained(cfg['init_cfg']):
-            cfg.pop('init_cfg')
-        for value in list(cfg.values()):
-            _without_downloads(value)
-
-
-def _is_pretrained(init_cfg: object) -> bool:
-    return isinstance(init_cfg, dict) and str(init_cfg.get('type')).split('.')[-1] == 'Pretrained'

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from convnext_dense.benchmarks.batches import padded_shape, scale_pictures, take_batches, use_made_up_data
 from convnext_dense.benchmarks.measurement import (
     added_memory,
+    default_device,
     describe_machine,
     format_table,
     percentile,
@@ -19,7 +20,7 @@ from convnext_dense.benchmarks.measurement import (
     time_call,
     time_in_turn,
 )
-from convnext_dense.benchmarks.openmmlab import copy_weights, openmmlab_config
+from convnext_dense.benchmarks.openmmlab import copy_weights, mmcv_ops, openmmlab_config
 from convnext_dense.benchmarks.trainer import Trainer
 from convnext_dense.engine.config import check_data
 from convnext_dense.engine.speed import enable_speed
@@ -30,6 +31,8 @@ OURS, THEIRS = 'ours', 'OpenMMLab'
 WARM_UP = 5
 # With the real dataloader, each takes so many steps before the other's turn.
 BLOCK = 20
+# Steps of each by default: with fewer, p99 is little but the slowest one. A CPU would take hours.
+ROUNDS_ON_GPU, ROUNDS_ON_CPU = 200, 50
 # How far the first losses may differ in float32, and in half precision.
 AGREES, AGREES_IN_HALF = 1e-3, 3e-2
 
@@ -74,7 +77,7 @@ def benchmark_training(
     switches: Sequence[str] = (),
     batch_size: int | None = None,
     scale: float | None = None,
-    rounds: int = 50,
+    rounds: int | None = None,
     with_data: bool = False,
 ) -> dict:
     """Time training steps of a config and of the same model as OpenMMLab runs it, in turn.
@@ -84,7 +87,7 @@ def benchmark_training(
         switches: Names of `convnext_dense.engine.speed.SWITCHES` to train ours with.
         batch_size: Pictures a step. Defaults to the config's.
         scale: By how much pictures are shrunk or enlarged, for a machine that is small.
-        rounds: How many steps of each are timed.
+        rounds: How many steps of each are timed. Defaults to 200 on a GPU, and 50 on a CPU.
         with_data: Whether the config's data is read, and waited for.
 
     Returns:
@@ -93,6 +96,8 @@ def benchmark_training(
     Raises:
         UsageError: If the config cannot be compared, or its data is not there.
     """
+    if rounds is None:
+        rounds = ROUNDS_ON_GPU if default_device().type == 'cuda' else ROUNDS_ON_CPU
     if rounds < 1:
         raise UsageError(f'--rounds must be at least 1; got {rounds}.')
     cfg = prepare_config(cfg, batch_size=batch_size, scale=scale)
@@ -134,6 +139,7 @@ def _compare(trainers: dict[str, Trainer], cfg: Config, switches: list[str], rou
         rounds=rounds,
         with_data=with_data,
         machine=describe_machine(device, 'mmpretrain'),
+        mmcv_ops=mmcv_ops(),
         shapes=None if with_data else _shapes(batches, cfg),
         first_losses=dict(losses, agree=_agree(losses, [each.settings() for each in trainers.values()])),
         contenders={
@@ -156,14 +162,16 @@ def _compare(trainers: dict[str, Trainer], cfg: Config, switches: list[str], rou
 
 
 class _Meter:
-    """Steps a trainer, and keeps the most memory that a step has added to what lay there before."""
+    """Steps a trainer, and keeps the most memory that a step after warming up has added to what lay there before."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.added = 0
+        self.steps = 0
 
     def step(self) -> None:
         device = self.trainer.device
+        self.steps += 1
         if device.type != 'cuda':
             self.trainer.step()
             return
@@ -171,16 +179,18 @@ class _Meter:
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         self.trainer.step()
-        self.added = max(self.added, torch.cuda.max_memory_allocated(device) - before)
+        if self.steps > WARM_UP:
+            # What the first steps add to stay, such as the optimizer's state, is counted as held.
+            self.added = max(self.added, torch.cuda.max_memory_allocated(device) - before)
 
     def peak(self, batch: dict) -> int:
-        """Return the bytes of the trainer's own tensors, and at the peak of its steps.
+        """Return the bytes that the trainer holds between its steps, and what a step adds at its peak.
 
         A CPU's allocations are recorded in one step more, of `batch`.
         """
         if not self.added:
             self.added = added_memory(lambda: self.trainer.train_on(batch), self.trainer.device)
-        return self.trainer.static_bytes() + self.added
+        return self.trainer.held_bytes() + self.added
 
 
 def _time_in_blocks(
@@ -251,6 +261,7 @@ def training_table(result: dict) -> str:
             f'shapes of batches: {shapes["warm_up"]} in warming up, {shapes["timed"]} timed, of which '
             f'{shapes["first_seen_when_timed"]} were first seen then'
         )
+    lines.append(f'mmcv.ops of both: {result["mmcv_ops"]}')
     lines.append(
         f'loss of the first batch: {losses[OURS]:.5f} and {losses[THEIRS]:.5f}, '
         + ('which agree' if losses['agree'] else 'WHICH DIFFER: these are not the same model')

@@ -20,6 +20,8 @@ from convnext_dense.registry import SCOPE
 PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
 # A recipe's settings of a backbone, which the new one is given too where it has them.
 KEPT = ('drop_path_rate', 'with_cp')
+# What a config calls mmengine's start from a checkpoint.
+PRETRAINED = ('Pretrained', 'PretrainedInit')
 LAYER_DECAY = ('LearningRateDecayOptimizerConstructor', 'LayerDecayOptimWrapperConstructor')
 
 
@@ -56,7 +58,7 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
             f'--backbone: model.roi_head.shared_head ({model.roi_head.shared_head.type}) is a stage of the old '
             'backbone; take a config with a neck, such as FPN.'
         )
-    old = _without_weights(model.backbone)
+    old = without_weights(model.backbone)
     sizes = [IMAGE, _pair((model.get('data_preprocessor') or {}).get('size'))]
     try:
         old_maps = _maps(old, scope, sizes)
@@ -91,12 +93,37 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
     _report(cfg, name, old)
 
 
-def _without_weights(backbone: ConfigDict) -> ConfigDict:
-    """Return the backbone's config as one that downloads nothing when it is built."""
-    nothing = {
-        key: False if isinstance(backbone[key], bool) else None for key in ('init_cfg', 'pretrained') if key in backbone
-    }
-    return ConfigDict({**backbone, **nothing})
+def without_weights(cfg: ConfigDict) -> ConfigDict:
+    """Return the config of a model, or of a part of one, without the weights that it would start from.
+
+    Args:
+        cfg: The config; it stays as it is.
+
+    Example:
+        >>> without_weights(ConfigDict(type='ResNet', depth=50, init_cfg=dict(type='Pretrained', checkpoint='a.pth')))
+        {'type': 'ResNet', 'depth': 50, 'init_cfg': None}
+        >>> without_weights(ConfigDict(backbone=dict(type='TIMMBackbone', pretrained=True))).backbone.pretrained
+        False
+    """
+    changed = ConfigDict()
+    for key, value in cfg.items():
+        if key == 'pretrained':
+            changed[key] = False if isinstance(value, bool) else None
+        elif _is_pretrained(value):
+            changed[key] = None
+        elif isinstance(value, dict):
+            changed[key] = without_weights(value)
+        elif isinstance(value, list | tuple):
+            given = (each for each in value if not _is_pretrained(each))
+            changed[key] = type(value)(without_weights(each) if isinstance(each, dict) else each for each in given)
+        else:
+            changed[key] = value
+    return changed
+
+
+def _is_pretrained(value: object) -> bool:
+    kind = value.get('type') if isinstance(value, dict) else None
+    return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).split('.')[-1] in PRETRAINED
 
 
 def _maps(backbone: ConfigDict, scope: str, sizes: Sequence[tuple[int, int] | None]) -> list[FeatureMap]:

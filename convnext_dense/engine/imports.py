@@ -1,12 +1,16 @@
-"""Makes a config run in tools that do not import this package by themselves."""
+"""Makes a config run in tools that do not import by themselves what it needs, such as this package."""
 
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.registry import SCOPE
 
 
-def import_package(cfg: Config) -> None:
-    """Have whatever loads the config import this package, by its `custom_imports`.
+def import_package(cfg: Config, package: str = SCOPE) -> None:
+    """Have whatever loads the config import a package, by its `custom_imports`.
+
+    Args:
+        cfg: The config, which is changed.
+        package: The package or module. Defaults to this package.
 
     Example:
         >>> cfg = Config(dict(custom_imports=dict(imports='mmpretrain.models')))
@@ -16,5 +20,5 @@ def import_package(cfg: Config) -> None:
     """
     imports = cfg.setdefault('custom_imports', ConfigDict(imports=[], allow_failed_imports=False))
     imports.imports = [*([imports.imports] if isinstance(imports.imports, str) else imports.imports)]
-    if SCOPE not in imports.imports:
-        imports.imports.append(SCOPE)
+    if package not in imports.imports:
+        imports.imports.append(package)

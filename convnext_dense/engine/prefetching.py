@@ -55,6 +55,11 @@ class PrefetchingIterator:
         self._started = False
         self._moved: list[object] = []
 
+    @property
+    def moved(self) -> list[object]:
+        """The batches that lie ready: the next one, or none after the last."""
+        return list(self._moved)
+
     def __iter__(self) -> 'PrefetchingIterator':
         return self
 

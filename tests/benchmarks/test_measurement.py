@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import platform
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from convnext_dense.benchmarks.measurement import (
     describe_machine,
     format_table,
     percentile,
+    profiler,
     ratio_in_turn,
     summarize,
     time_in_turn,
@@ -38,8 +40,8 @@ def test_the_time_is_the_calls_own(monkeypatch):
 
 
 def test_the_ratio_is_taken_round_by_round():
-    # The machine was half as fast in the second round: a ratio of medians of unpaired rounds would not be 2.
-    assert ratio_in_turn([1.0, 2.0, 1.0], [2.0, 4.0, 2.0]) == 2
+    # The machine slowed down and recovered in between; the ratio of the medians is 1.
+    assert ratio_in_turn([1.0, 4.0, 3.0], [2.0, 8.0, 3.0]) == 2
 
 
 def test_the_summary_has_the_tail():
@@ -65,6 +67,41 @@ def test_the_machine_is_described_with_versions():
     assert {'numpy', 'python', 'mmdet'} <= machine['versions'].keys()
     assert 'no-such-package' not in machine['versions']
     assert machine['threads'] == torch.get_num_threads()
+    assert machine['processor']
+
+
+def test_the_processor_has_its_own_name(monkeypatch, tmp_path):
+    file = tmp_path / 'cpuinfo'
+    file.write_text('processor\t: 0\nvendor_id\t: X\nmodel name\t: Some CPU @ 2.00GHz\n\nmodel name\t: Other\n')
+    monkeypatch.setattr(measurement, 'CPU_FILE', file)
+    assert describe_machine(CPU)['processor'] == 'Some CPU @ 2.00GHz'
+    # As on ARM; then as where there is no such file.
+    file.write_text('processor\t: 0\n')
+    assert describe_machine(CPU)['processor'] == (platform.processor() or platform.machine())
+    file.unlink()
+    assert describe_machine(CPU)['processor'] == (platform.processor() or platform.machine())
+
+
+@pytest.mark.parametrize(
+    ('content', 'version'),
+    [
+        ('NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82  Sat Nov  2 00:00:00 UTC 2024\n', '470.82'),
+        ('NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build\n', '550.54.15'),
+    ],
+)
+def test_the_driver_of_a_gpu_is_a_version(monkeypatch, tmp_path, content, version):
+    file = tmp_path / 'version'
+    file.write_text(content + 'GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1)\n')
+    monkeypatch.setattr(measurement, 'DRIVER_FILE', file)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Some GPU')
+    machine = describe_machine(torch.device('cuda'))
+    assert (machine['device'], machine['versions']['driver']) == ('Some GPU', version)
+
+
+def test_the_profiler_prints_nothing(capfd):
+    with profiler(CPU):
+        torch.ones(2)
+    assert capfd.readouterr() == ('', '')
 
 
 def test_a_table_is_aligned():

@@ -1,20 +1,30 @@
 """Training steps against OpenMMLab's: the same model, the same batches, and figures that show what differs."""
 
+import copy
 import importlib.util
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import mmcv
+import mmdet
+import mmseg
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.runner.checkpoint import CheckpointLoader
 
 import convnext_dense.benchmarks.training as training
 from convnext_dense.benchmarks.batches import take_batches, use_made_up_data
-from convnext_dense.benchmarks.openmmlab import copy_weights, openmmlab_config
+from convnext_dense.benchmarks.openmmlab import copy_weights, mmcv_ops, openmmlab_config
 from convnext_dense.benchmarks.trainer import Trainer
 from convnext_dense.benchmarks.training import benchmark_training, prepare_config, training_table
+from convnext_dense.compat.mmcv_ext import EXT_FILE
 from convnext_dense.engine import load_config
+from convnext_dense.engine.prefetching import PrefetchHook, PrefetchingIterator
 from convnext_dense.engine.speed import SWITCHES, enable_speed
 from convnext_dense.errors import UsageError
 from convnext_dense.meta import build_on_meta
@@ -44,6 +54,24 @@ class HandicapHook(Hook):
         torch.empty(self.memory, dtype=torch.uint8)
         if runner.iter in self.stalls:
             time.sleep(SLEEP)
+
+
+@HOOKS.register_module()
+class PrefetchOnCPUHook(PrefetchHook):
+    """Copies each next batch as on a GPU, but for the stream."""
+
+    def before_train(self, runner):
+        self._install(runner.train_loop, lambda batches: PrefetchingIterator(batches, copy.deepcopy, wait=lambda: None))
+
+
+def small_trainer(folder, hooks, config=DETECTOR):
+    cfg = prepare_config(load_config(str(config)), batch_size=1, scale=0.2)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.custom_hooks = [dict(type=hook) for hook in hooks]
+    use_made_up_data(cfg, folder / 'data', count=2)
+    trainer = Trainer(cfg, str(folder / 'work_dir'), folder.name)
+    trainer.start(take_batches(trainer.loader, 2))
+    return trainer
 
 
 def benchmarked(config, rounds=3, scale=0.3, hook=None, **options):
@@ -90,6 +118,7 @@ class TestTheFigures:
         assert f'{detectors["ratio"]["images_per_second"]:.3f} in images/s' in table
         assert f'{ours["p99"] * 1e3:.1f}' in table
         assert 'which agree' in table
+        assert f'mmcv.ops of both: {detectors["mmcv_ops"]}' in table
 
     def test_hold_more_than_the_weights_and_the_optimizers_state(self, detectors):
         cfg = load_config(str(DETECTOR))
@@ -98,6 +127,21 @@ class TestTheFigures:
             # Weights, two averages of AdamW, and gradients beside activations.
             assert each['peak_memory'] > 4 * weights
             assert each['peak_memory'] < GIBIBYTE
+
+    def test_hold_a_model_that_ema_keeps(self, detectors, tmp_path):
+        trainers = [small_trainer(tmp_path / name, hooks) for name, hooks in dict(plain=[], ema=['EMAHook']).items()]
+        plain, averaged = (each.held_bytes() for each in trainers)
+        weights = 4 * sum(parameter.numel() for parameter in trainers[0].model.parameters())
+        # And a counter of the steps, beside mmengine's buffers.
+        assert weights <= averaged - plain < 1.01 * weights
+
+    @pytest.mark.parametrize('config', [DETECTOR, SEGMENTER])
+    def test_hold_a_batch_that_was_prefetched(self, config, tmp_path):
+        trainer = small_trainer(tmp_path, ['convnext_dense.PrefetchOnCPUHook'], config)
+        before = trainer.held_bytes()
+        batch = trainer.next_batch()
+        after = trainer.held_bytes()
+        assert after - before >= sum(each.nbytes for each in batch['inputs'])
 
     def test_show_a_stall_in_the_tail_and_in_the_images_per_second(self):
         # Of the timed steps the second: five go before.
@@ -135,7 +179,7 @@ class TestTheContenders:
         assert ours['fused'] and ours['channels_last'] and ours['cudnn']['benchmark']
         assert {'ChannelsLastHook', 'CudnnAutotuneHook', 'FusedOptimizerHook', 'PrefetchHook'} < set(ours['hooks'])
         assert theirs['precision'] == 'float32'
-        assert not theirs['fused'] and not theirs['channels_last'] and not theirs['cudnn']['benchmark']
+        assert not theirs['fused'] and not theirs['channels_last']
         assert not [name for name in theirs['hooks'] if name in ours['hooks'] and name.startswith(('Ch', 'Cu', 'Fu'))]
 
     def test_leave_the_processes_settings_as_they_were(self, switched):
@@ -190,6 +234,19 @@ class TestOpenMMLabsConfig:
         assert 'convnext_dense' not in str(theirs.optim_wrapper)
         assert cfg.model.backbone.type == 'convnext_dense.ConvNeXt'
 
+    @pytest.mark.parametrize(('config', 'package'), [(DETECTOR, mmdet), (SEGMENTER, mmseg)])
+    def test_autotunes_cudnn_as_their_own_configs_do(self, config, package):
+        runtime = Config.fromfile(Path(package.__file__).parent / '.mim/configs/_base_/default_runtime.py')
+        cfg = load_config(str(config))
+        enable_speed(cfg, ['autotune'])
+        assert openmmlab_config(cfg).env_cfg.cudnn_benchmark == runtime.env_cfg.cudnn_benchmark
+
+    @pytest.mark.parametrize('imports', ['convnext_dense', ['convnext_dense']])
+    def test_imports_mmpretrain_beside_what_it_imported(self, imports):
+        cfg = load_config(str(DETECTOR))
+        cfg.custom_imports = dict(imports=imports)
+        assert openmmlab_config(cfg).custom_imports.imports == ['convnext_dense', 'mmpretrain.models']
+
     def test_decays_learning_rates_by_their_own_constructor(self):
         theirs = openmmlab_config(load_config(str(CASCADE))).optim_wrapper
         assert theirs.constructor == 'mmdet.LearningRateDecayOptimizerConstructor'
@@ -213,6 +270,41 @@ class TestOpenMMLabsConfig:
         cfg = load_config(str(DETECTOR))
         with pytest.raises(UsageError, match='pip install mmpretrain'):
             openmmlab_config(cfg)
+
+
+def test_operators_of_mmcv_are_told_from_stand_ins(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', SimpleNamespace(__file__=str(EXT_FILE)))
+    assert mmcv_ops() == 'by convnext_dense.compat'
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', SimpleNamespace(__file__='/site-packages/mmcv/_ext.so'))
+    assert mmcv_ops() == f'by compiled mmcv {mmcv.__version__}'
+
+
+def test_no_weights_are_read_or_downloaded(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError('weights are read')
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', refuse)
+    cfg = prepare_config(load_config(str(SEGMENTER)), batch_size=1, scale=0.2)
+    use_made_up_data(cfg, tmp_path / 'data', count=2)
+    cfg.load_from = 'https://nowhere.invalid/model.pth'
+    cfg.model.pretrained = 'open-mmlab://resnet18_v1c'
+    cfg.model.backbone = dict(
+        type='mmseg.ResNetV1c', depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    )
+    for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+        head.in_channels = [64, 128, 256, 512] if isinstance(head.in_channels, list) else 256
+    model = Trainer(cfg, str(tmp_path / 'work_dir'), 'offline').model
+    assert model.backbone.layer4[0].conv1.weight.std() > 0
+
+
+def test_the_default_number_of_steps_is_enough_for_a_tail_on_a_gpu(monkeypatch):
+    timed = []
+    monkeypatch.setattr(training, '_compare', lambda trainers, cfg, switches, rounds, with_data: timed.append(rounds))
+    monkeypatch.setattr(training, 'Trainer', lambda cfg, work_dir, name: None)
+    for device in ('cuda', 'cpu'):
+        monkeypatch.setattr(training, 'default_device', lambda device=device: torch.device(device))
+        benchmark_training(load_config(str(SEGMENTER)), batch_size=1)
+    assert timed == [200, 50]
 
 
 def test_the_configs_own_data_is_read_on_demand(demo_data, monkeypatch):
@@ -277,12 +369,7 @@ class PassingHook(Hook):
 
 @pytest.mark.parametrize('config', [DETECTOR, SEGMENTER])
 def test_batches_in_memory_pass_the_hooks_that_stand_before_the_loop(config, tmp_path):
-    cfg = prepare_config(load_config(str(config)), batch_size=1, scale=0.2)
-    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
-    cfg.custom_hooks = [dict(type='convnext_dense.PassingHook')]
-    use_made_up_data(cfg, tmp_path / 'data', count=2)
-    trainer = Trainer(cfg, str(tmp_path / 'work_dir'), 'passing')
-    trainer.start(take_batches(trainer.loader, 2))
+    trainer = small_trainer(tmp_path, ['convnext_dense.PassingHook'], config)
     for _ in range(3):
         trainer.next_batch()
     hook = next(each for each in trainer.runner.hooks if isinstance(each, PassingHook))

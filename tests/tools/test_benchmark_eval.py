@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER
+from mmseg.models.segmentors import EncoderDecoder
 
 TOOL = ROOT / 'tools' / 'benchmark_eval.py'
 
@@ -39,11 +40,28 @@ def test_prints_the_split_and_writes_it(run, tmp_path):
     assert figures['machine']['versions']['pycocotools']
 
 
+def test_times_what_the_switches_make_of_it(run, tmp_path, monkeypatch):
+    contiguous = []
+    predict = EncoderDecoder.predict
+
+    def watched(model, *arguments):
+        contiguous.append(model.decode_head.fpn_bottleneck.conv.weight.is_contiguous())
+        return predict(model, *arguments)
+
+    monkeypatch.setattr(EncoderDecoder, 'predict', watched)
+    out = tmp_path / 'eval.json'
+    for speed in ([], ['--speed', 'channels_last']):
+        run(SEGMENTER, '--images', 1, *speed, '--out', out, '--cfg-options', *FEW_WORKERS)
+        assert json.loads(out.read_text())['switches'] == speed[1:]
+    assert contiguous == [True, False]
+
+
 @pytest.mark.parametrize(
     ('arguments', 'says'),
     [
         (['no.py'], 'config: there is no file no.py'),
         ([SEGMENTER, '--images', '-1'], '--images must be positive; got -1'),
+        ([SEGMENTER, '--speed', 'bf16'], '--speed bf16: it acts in training alone'),
         ([SEGMENTER, '--checkpoint', 'no.pth'], '--checkpoint: there is no file no.pth'),
         ([SEGMENTER, '--cfg-options', 'test_dataloader.dataset.data_root=/nowhere'], 'there is no /nowhere'),
     ],
