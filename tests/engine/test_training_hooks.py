@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmcv.ops import MultiScaleDeformableAttention, multi_scale_deform_attn
+from mmdet.models.losses import FocalLoss, focal_loss
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
@@ -158,6 +160,69 @@ class TestBFloat16:
         assert maps.grad.dtype == torch.bfloat16
         # Of the column at which the box lies: 1011 / 4.
         assert 248 < int(maps.grad.float().abs().sum((0, 1, 2)).argmax()) < 256
+
+    @pytest.fixture
+    def wrapper(self):
+        return BFloat16OptimWrapper(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1))
+
+    def test_deformable_attention_is_sampled_in_float32(self, wrapper, monkeypatch):
+        operator = multi_scale_deform_attn.multi_scale_deformable_attn_pytorch
+        seen = []
+
+        def record(value, shapes, locations, weights):
+            seen.append((value.dtype, locations, weights.dtype))
+            return operator(value, shapes, locations, weights)
+
+        monkeypatch.setattr(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', record)
+        attention = MultiScaleDeformableAttention(16, num_heads=2, num_levels=1, num_points=1, batch_first=True).eval()
+        # 1001 / 1024 is no number of bf16's.
+        points = torch.full((1, 3, 1, 2), 1001 / 1024)
+        inputs = dict(value=torch.rand(1, 16, 16), reference_points=points, spatial_shapes=torch.tensor([[4, 4]]))
+        queries = torch.rand(1, 3, 16)
+        expected = attention(queries, **inputs)
+        for _ in range(2):
+            with wrapper.optim_context(attention):
+                out = attention(queries, **inputs)
+        assert attention.output_proj.weight.dtype == torch.float32
+        torch.testing.assert_close(out, expected, rtol=2e-2, atol=2e-2)
+        for value, locations, weights in seen:
+            assert value == locations.dtype == weights == torch.float32
+            torch.testing.assert_close(locations, seen[0][1])
+        out.sum().backward()
+        assert attention.value_proj.weight.grad.dtype == torch.float32
+
+    @pytest.mark.parametrize('by_name', [False, True])
+    def test_focal_loss_is_computed_in_float32(self, wrapper, monkeypatch, by_name):
+        formula = focal_loss.py_sigmoid_focal_loss
+        seen = []
+
+        def record(pred, target, weight, **kwargs):
+            seen.append((pred.dtype, target.dtype, weight.dtype))
+            return formula(pred, target, weight, **kwargs)
+
+        monkeypatch.setattr(focal_loss, 'py_sigmoid_focal_loss', record)
+        model = nn.ModuleDict(dict(head=nn.Linear(4, 3), loss=FocalLoss()))
+        labels, weights = torch.tensor([0, 3, 2, 1]), torch.ones(4)
+        with wrapper.optim_context(model):
+            scores = model.head(torch.rand(4, 4))
+            assert scores.dtype == torch.bfloat16
+            loss = (
+                model.loss(pred=scores, target=labels, weight=weights)
+                if by_name
+                else model.loss(scores, labels, weights)
+            )
+        assert seen == [(torch.float32, torch.int64, torch.float32)]
+        torch.testing.assert_close(loss, FocalLoss()(scores.float(), labels, weights))
+        loss.backward()
+        assert model.head.weight.grad.abs().sum() > 0
+
+    def test_an_older_gpu_is_refused_in_one_sentence(self, wrapper, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: including_emulation)
+        monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'Tesla V100')
+        model = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device('cuda'))]))
+        with pytest.raises(UsageError, match='Tesla V100 does not compute in bfloat16'):  # noqa: SIM117
+            with wrapper.optim_context(model):
+                pass
 
 
 class Preprocessor(nn.Module):
