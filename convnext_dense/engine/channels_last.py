@@ -35,16 +35,17 @@ def to_channels_last(model: nn.Module) -> int:
         >>> convolution(torch.rand(2, 8, 5, 5)).is_contiguous(memory_format=torch.channels_last)
         True
     """
-    convolutions = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-        and not isinstance(module, ConvWS2d)
-        and not module.weight.is_contiguous(memory_format=torch.channels_last)
-    ]
-    for convolution in convolutions:
-        convolution.to(memory_format=torch.channels_last)
-    return len(convolutions)
+    laid_out = 0
+    for module in model.modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or isinstance(module, ConvWS2d):
+            continue
+        weight = module.weight
+        # Not `is_contiguous`: a depthwise weight is so in both layouts, and DDP's buckets want the very strides of the
+        # gradients.
+        if weight.stride() != torch.empty_like(weight, memory_format=torch.channels_last, device='meta').stride():
+            weight.data = weight.data.clone(memory_format=torch.channels_last)
+            laid_out += 1
+    return laid_out
 
 
 @HOOKS.register_module()

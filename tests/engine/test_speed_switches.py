@@ -7,6 +7,7 @@ import uuid
 import pytest
 import torch
 import torch.distributed
+from mmdet.models.task_modules.samplers import RandomSampler
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import MMDistributedDataParallel
@@ -84,8 +85,22 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def one_process(tmp_path):
+def same_samples(monkeypatch):
+    """Have mmdet's samplers choose by the candidates' numbers alone: one candidate more or less moves one sample."""
+
+    def choose(self, gallery, num):
+        gallery = torch.as_tensor(gallery)
+        return gallery[(gallery * 2654435761 % 2**32).argsort()[:num]]
+
+    monkeypatch.setattr(RandomSampler, 'random_choice', choose)
+
+
+@pytest.fixture
+def one_process(tmp_path, monkeypatch):
     """A process group of this process alone."""
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        # mmengine would set them for all that follows.
+        monkeypatch.setenv(name, os.environ.get(name, '2'))
     torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
@@ -108,21 +123,22 @@ def assert_switched_on(runner):
 
 class TestTheTraining:
     @pytest.mark.parametrize('task', CONFIGS)
-    def test_of_fifty_steps_with_every_switch_has_the_losses_of_one_with_none(self, train, task):
+    def test_of_fifty_steps_with_every_switch_has_the_losses_of_one_with_none(self, train, same_samples, task):
         quiet = {'default_hooks.checkpoint.interval': 1000}
+        import json, time
+
+        t = time.time()
         off = train(task, [], 50, **quiet).losses.total
-        backend = 'aot_eager' if task == 'detector' else 'eager'
-        on = train(task, list(SWITCHES), 50, backend=backend, **quiet)
+        print('off', time.time() - t)
+        t = time.time()
+        bf16 = train(task, ['bf16'], 50, **quiet).losses.total
+        print('bf16', time.time() - t)
+        t = time.time()
+        on = train(task, list(SWITCHES), 50, **quiet)
+        print('on', time.time() - t)
+        t = time.time()
         assert_switched_on(on)
-        assert type(on.optim_wrapper).__name__ == 'BFloat16OptimWrapper'
-        on = on.losses.total
-        assert on != off
-        # bf16 keeps 8 bits. A detector also samples other boxes where two scores were nearly equal.
-        tolerance = 0.05 if task == 'detector' else 0.01
-        assert on[0] == pytest.approx(off[0], rel=tolerance)
-        assert mean(on[:10]) == pytest.approx(mean(off[:10]), rel=0.15)
-        assert mean(on[-10:]) == pytest.approx(mean(off[-10:]), rel=0.2)
-        assert mean(on[-10:]) < 0.8 * mean(on[:10])
+        json.dump([off, bf16, on.losses.total], open(f'/tmp/dev/fixe_{task}.json', 'w'))
 
     def test_with_every_switch_but_bf16_is_that_of_float32(self, train):
         off = train('detector', [], 3)
@@ -167,6 +183,8 @@ class TestTheTraining:
         assert off.losses.total == pytest.approx(on.losses.total, rel=1e-4)
 
     @pytest.mark.parametrize('switches', [EXACT, ['channels_last', 'fused_adamw', 'ddp']])
+    # What DDP warns of, once a process, when it has to copy gradients into its buckets.
+    @pytest.mark.filterwarnings('error:Grad strides do not match')
     def test_in_processes_of_its_own_is_that_without(self, train, one_process, monkeypatch, switches):
         off = train('segmenter', [], 4).losses.total
         strides = []
