@@ -113,7 +113,8 @@ class FasterCocoMetric(coco_metric.CocoMetric):
 
     Detections are matched and accumulated by the package ``faster-coco-eval`` where it is installed, and by pycocotools
     where it is not. Predictions pass to it in memory, unless ``outfile_prefix`` asks for them as files. With
-    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it chooses mmdet's other summary, whose AP counts the last of ``proposal_nums`` detections in place of 100.
+    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it chooses mmdet's other summary, whose AP counts the
+    last of ``proposal_nums`` detections in place of 100.
 
     Args:
         *args: The arguments of `CocoMetric`.
