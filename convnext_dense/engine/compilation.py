@@ -13,8 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
+from torch._dynamo import config as dynamo_config
 from torch.fx.experimental import _config as shapes_config
-from torch.nn.parallel import DistributedDataParallel
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
@@ -53,8 +53,9 @@ class CompiledForward:
         """Run the forward, compiled when there is no code for such arguments yet."""
         if self._compiled is None:
             self._compiled = torch.compile(MethodType(type(self.module).forward, self.module), **self.options)
-        # Else two sizes that happen to be equal are taken to be so always, and each coincidence compiles anew.
-        with shapes_config.patch(use_duck_shape=False):
+        # Else two sizes that happen to be equal are taken to be so always, and each coincidence compiles anew; and
+        # graphs are split at DDP's buckets, which fails on sizes that vary and on blocks that are recomputed.
+        with shapes_config.patch(use_duck_shape=False), dynamo_config.patch(optimize_ddp=False):
             return self._compiled(*args, **kwargs)
 
     def __getstate__(self) -> dict:
@@ -116,10 +117,6 @@ class CompileHook(Hook):
             targets[name].forward = CompiledForward(targets[name], self.options)
         if new:
             print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
-        if isinstance(model, DistributedDataParallel):
-            # PyTorch would split each graph at DDP's buckets, which fails on sizes that vary, on a static graph, and
-            # on blocks that are recomputed.
-            torch._dynamo.config.optimize_ddp = False
 
     def _targets(self, model: nn.Module) -> dict[str, nn.Module]:
         targets = {}

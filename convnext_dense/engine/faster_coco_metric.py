@@ -112,9 +112,15 @@ class FasterCocoMetric(coco_metric.CocoMetric):
     """mmdet's `CocoMetric`, with the same arguments and the same numbers, sooner.
 
     Detections are matched and accumulated by the package ``faster-coco-eval`` where it is installed, and by pycocotools
-    where it is not. Predictions pass to it in memory, unless ``outfile_prefix`` asks for them as files, and masks are
-    encoded on the device that they are on. With ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it
-    chooses mmdet's other summary, whose AP counts the last of ``proposal_nums`` detections in place of 100.
+    where it is not. Predictions pass to it in memory, unless ``outfile_prefix`` asks for them as files. With
+    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it chooses mmdet's other summary, whose AP counts the
+    last of ``proposal_nums`` detections in place of 100.
+
+    Args:
+        *args: The arguments of `CocoMetric`.
+        encode_on_device: Whether masks on a GPU are encoded there, by tensor operations, and not copied from it to be
+            encoded by pycocotools. Which is faster is not measured.
+        **kwargs: The named arguments of `CocoMetric`.
 
     Example:
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
@@ -124,9 +130,15 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         coco_metric.CocoMetric.compute_metrics, dict(COCOeval=_COCOeval, COCOevalMP=_COCOevalMP, load=_load)
     )
 
+    def __init__(self, *args: object, encode_on_device: bool = False, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.encode_on_device = encode_on_device
+
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep a batch's predictions, the masks encoded."""
-        super().process(data_batch, [_encoded(sample) for sample in data_samples])
+        if self.encode_on_device:
+            data_samples = [_encoded(sample) for sample in data_samples]
+        super().process(data_batch, data_samples)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Compute the metrics of all that was kept."""

@@ -17,7 +17,7 @@ class FusedOptimizerHook(Hook):
     """Has a run with ``optimizer=dict(fused=True)`` and one without go on from each other's checkpoints.
 
     A resumed PyTorch optimizer takes its settings from the checkpoint, ``fused`` among them: the config's would be
-    lost. Here the config's stands, the state is fitted to it, and checkpoints are saved without one.
+    lost. Here the config's stands, the state is fitted to it, and checkpoints are saved with PyTorch's default, None.
 
     Raises:
         UsageError: If the optimizer is not fused.
@@ -49,3 +49,6 @@ class FusedOptimizerHook(Hook):
         for saved in saved_optimizers(checkpoint):
             for group in saved['param_groups']:
                 group['fused'] = None
+            # mmengine's record of the settings that parameters without a group would have.
+            if 'base_param_settings' in saved:
+                saved['base_param_settings'] = {**saved['base_param_settings'], 'fused': None}

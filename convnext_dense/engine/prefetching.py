@@ -1,8 +1,9 @@
 """Copies the next batch to the GPU while a step runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from mmdet.structures.bbox import BaseBoxes
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -13,30 +14,37 @@ from torch.utils.data import DataLoader
 from convnext_dense.registry import HOOKS
 
 
-def to_device(batch: object, device: torch.device) -> object:
-    """Return a batch as mmengine's data preprocessors move it, without waiting for the copies.
+def map_tensors(batch: object, change: Callable[[Tensor], Tensor]) -> object:
+    """Return a batch with its tensors changed; the batch itself stays.
 
     Args:
-        batch: Nested dicts and sequences of tensors, data samples, and anything else, which stays.
-        device: Where the tensors go.
+        batch: Nested dicts, sequences, data samples and boxes of tensors. Anything else stays as it is.
+        change: What becomes of a tensor.
 
     Example:
-        >>> to_device(dict(inputs=[torch.zeros(1)], name='a'), torch.device('meta'))
-        {'inputs': [tensor(..., device='meta', size=(1,))], 'name': 'a'}
+        >>> map_tensors(dict(inputs=[torch.zeros(1)], name='a'), lambda tensor: tensor + 1)
+        {'inputs': [tensor([1.])], 'name': 'a'}
     """
-    if isinstance(batch, Tensor | BaseDataElement):
-        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, BaseBoxes):
+        return type(batch)(change(batch.tensor), clone=False)
+    if isinstance(batch, BaseDataElement):
+        changed = batch.new()
+        for name, value in batch.items():
+            changed.set_data({name: map_tensors(value, change)})
+        return changed
     if isinstance(batch, Mapping):
-        return {key: to_device(value, device) for key, value in batch.items()}
+        return {key: map_tensors(value, change) for key, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, '_fields'):
-        return type(batch)(*(to_device(value, device) for value in batch))
-    if isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
-        return type(batch)(to_device(value, device) for value in batch)
+        return type(batch)(*(map_tensors(value, change) for value in batch))
+    if isinstance(batch, list | tuple):
+        return type(batch)(map_tensors(value, change) for value in batch)
     return batch
 
 
 class PrefetchingIterator:
-    """Hands out what `move` makes of each batch; the next one is begun before the last is handed out.
+    """Hands out batches; what was begun in time is handed out as `move` made it.
 
     Args:
         batches: What is handed out.
@@ -44,16 +52,18 @@ class PrefetchingIterator:
         wait: Called before a moved batch is handed out.
 
     Example:
-        >>> list(PrefetchingIterator(iter([1, 2, 3]), move=lambda batch: batch * 10, wait=lambda: None))
-        [10, 20, 30]
+        >>> iterator = PrefetchingIterator(iter([1, 2]), move=lambda batch: batch * 10, wait=lambda: None)
+        >>> first = next(iterator)
+        >>> iterator.begin()
+        >>> first, next(iterator)
+        (1, 20)
     """
 
     def __init__(self, batches: Iterator, move: Callable[[object], object], wait: Callable[[], None]) -> None:
         self.batches = batches
         self.move = move
         self.wait = wait
-        self._started = False
-        self._moved: list[object] = []
+        self._begun: list[object] = []
 
     @property
     def moved(self) -> list[object]:
@@ -69,19 +79,17 @@ class PrefetchingIterator:
         Raises:
             StopIteration: After the last.
         """
-        if not self._started:
-            self._started = True
-            self._fetch()
-        if not self._moved:
-            raise StopIteration
+        if not self._begun:
+            return next(self.batches)
         self.wait()
-        batch = self._moved.pop()
-        self._fetch()
-        return batch
+        return self._begun.pop()
 
-    def _fetch(self) -> None:
+    def begin(self) -> None:
+        """Begin the next batch's move, unless there is none or it has begun."""
+        if self._begun:
+            return
         for batch in self.batches:
-            self._moved.append(self.move(batch))
+            self._begun.append(self.move(batch))
             return
 
 
@@ -117,15 +125,24 @@ class PrefetchingLoader:
 
 @HOOKS.register_module()
 class PrefetchHook(Hook):
-    """Copies each next training batch to the GPU on a stream of its own, while the step before it runs.
+    """Copies each next training batch to the GPU on a stream of its own, once a step's work has been given to the GPU.
 
-    Give the loader ``pin_memory=True``: other memory is copied while the host waits. Without a GPU there is nothing
-    to copy, and a line in the log says so.
+    The first batch, and those that a resumed run skips, go the usual way. Give the loader ``pin_memory=True``: the
+    images are then in memory that a GPU copies from by itself; of data samples, which PyTorch's loader leaves as they
+    are, this hook makes such copies. Without a GPU there is nothing to copy, and a line in the log says so.
+
+    The log's ``time`` of a step holds the wait for the next batch, which is ``data_time``'s otherwise.
 
     Example:
         >>> train_dataloader = dict(pin_memory=True)
         >>> custom_hooks = [dict(type='convnext_dense.PrefetchHook')]
     """
+
+    # Before RuntimeInfoHook, which waits for the GPU to tell the loss.
+    priority = 'HIGHEST'
+
+    def __init__(self) -> None:
+        self._iterator: PrefetchingIterator | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Have the loop take its batches from the prefetcher."""
@@ -133,32 +150,59 @@ class PrefetchHook(Hook):
         if device.type != 'cuda':
             print_log('Prefetching does nothing here: the model is on no GPU.', logger='current')
             return
-        self._install(runner.train_loop, _on_a_stream(device))
+        self._install(runner.train_loop, *_on_a_stream(device))
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Begin the next batch, unless this was the last step's."""
+        if self._iterator is not None and runner.iter + 1 < runner.max_iters:
+            self._iterator.begin()
 
     def after_train(self, runner: Runner) -> None:
         """Give the loop its own back."""
         loop = runner.train_loop
         if isinstance(loop.dataloader, PrefetchingLoader):
             loop.dataloader = loop.dataloader.loader
+        if isinstance(getattr(loop, 'dataloader_iterator', None), PrefetchingIterator):
+            loop.dataloader_iterator = loop.dataloader_iterator.batches
+        self._iterator = None
 
-    def _install(self, loop: object, prefetch: Callable[[Iterator], Iterator]) -> None:
-        loop.dataloader = PrefetchingLoader(loop.dataloader, prefetch)
+    def _install(self, loop: object, move: Callable[[object], object], wait: Callable[[], None]) -> None:
+        def prefetch(batches: Iterator) -> PrefetchingIterator:
+            self._iterator = PrefetchingIterator(batches, move, wait)
+            return self._iterator
+
         if hasattr(loop, 'dataloader_iterator'):
             loop.dataloader_iterator = prefetch(loop.dataloader_iterator)
+        else:
+            loop.dataloader = PrefetchingLoader(loop.dataloader, prefetch)
 
 
-def _on_a_stream(device: torch.device) -> Callable[[Iterator], Iterator]:
+def _on_a_stream(device: torch.device) -> tuple[Callable[[object], object], Callable[[], None]]:
     stream = torch.cuda.Stream(device)
 
     def move(batch: object) -> object:
-        # The stream's memory goes back to it as soon as a batch is dropped, with kernels that read it perhaps still
-        # in the queue. Waiting for all that was launched so far takes the place of `record_stream` for every tensor,
-        # those included that lie hidden in structures of other packages.
-        stream.wait_stream(torch.cuda.current_stream(device))
+        reader = torch.cuda.current_stream(device)
+
+        def copy(tensor: Tensor) -> Tensor:
+            copied = _pinned(tensor).to(device, non_blocking=True)
+            # Else the memory is free as soon as the batch is dropped, with kernels that read it still in the queue.
+            copied.record_stream(reader)
+            return copied
+
         with torch.cuda.stream(stream):
-            return to_device(batch, device)
+            return map_tensors(batch, lambda tensor: copy(tensor) if tensor.device.type == 'cpu' else tensor)
 
     def wait() -> None:
         torch.cuda.current_stream(device).wait_stream(stream)
 
-    return lambda batches: PrefetchingIterator(batches, move, wait)
+    return move, wait
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_pinned() else tensor.pin_memory()

@@ -42,6 +42,10 @@ def enable_speed(cfg: Config, switches: Sequence[str]) -> None:
 def enable_speed_in_testing(cfg: Config, switches: Sequence[str]) -> None:
     """Do as `enable_speed`, for switches that act in testing.
 
+    Args:
+        cfg: The config, which is changed.
+        switches: Names of `IN_TESTING`, in any order.
+
     Raises:
         UsageError: If a switch is none of `IN_TESTING`.
 
@@ -87,11 +91,13 @@ def _autotune(cfg: Config) -> None:
 
 def _fused_adamw(cfg: Config) -> None:
     optimizer = _optim_wrapper(cfg, 'fused_adamw').get('optimizer') or {}
-    kind = OPTIMIZERS.get(optimizer['type']) if 'type' in optimizer else None
+    named = optimizer.get('type')
+    # Configs in pure Python name the class itself.
+    kind = OPTIMIZERS.get(named) if isinstance(named, str) else named
     if kind is None or 'fused' not in inspect.signature(kind).parameters:
         raise UsageError(
             f'--speed fused_adamw: optim_wrapper.optimizer.type must be an optimizer that can be fused, such as AdamW; '
-            f'got {optimizer.get("type")}.'
+            f'got {_bare(named) if named else None}.'
         )
     optimizer.pop('foreach', None)
     optimizer.fused = True
@@ -102,17 +108,13 @@ def _ddp(cfg: Config) -> None:
     wrapper = cfg.setdefault('model_wrapper_cfg', ConfigDict())
     if wrapper.get('type') and _bare(wrapper.type) not in DDP_TYPES:
         raise UsageError(
-            f'--speed ddp: model_wrapper_cfg.type must be MMDistributedDataParallel, or left out; got {wrapper.type}.'
+            f'--speed ddp: model_wrapper_cfg.type must be MMDistributedDataParallel, or left out; '
+            f'got {_bare(wrapper.type)}.'
         )
     # What mmengine gives a config without a wrapper.
     wrapper.setdefault('broadcast_buffers', False)
     wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
     wrapper.gradient_as_bucket_view = True
-    # A graph that leaves parameters out may leave out others in the next step; and accumulated steps do not begin with
-    # a synchronised one, in which DDP learns the graph.
-    accumulates = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1) > 1
-    if not (wrapper.find_unused_parameters or accumulates):
-        wrapper.static_graph = True
 
 
 def _prefetch(cfg: Config) -> None:

@@ -254,6 +254,17 @@ def test_other_metrics_of_the_same_predictions_still_get_masks(ann_file, samples
     assert masks == metrics[0].results[0][1]['masks']
 
 
+@pytest.mark.parametrize('on_device', [False, True])
+def test_masks_are_encoded_on_their_device_only_if_told_to(ann_file, samples, monkeypatch, on_device):
+    encoded = []
+    encode_masks = module.encode_masks
+    monkeypatch.setattr(module, 'encode_masks', lambda masks: encoded.append(masks) or encode_masks(masks))
+    metric = FasterCocoMetric(ann_file=ann_file, metric=['bbox', 'segm'], encode_on_device=on_device)
+    expected = evaluate(CocoMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples)
+    assert_same(evaluate(metric, samples), expected)
+    assert len(encoded) == (len(samples) if on_device else 0)
+
+
 def test_mmdets_own_metric_stays_as_it_was():
     names = CocoMetric.compute_metrics.__globals__
     assert names['COCOeval'] is module.COCOeval

@@ -60,6 +60,17 @@ def test_many_masks_are_encoded_in_chunks(monkeypatch):
     assert encode_on_device(masks) == pycocotools(masks)
 
 
+def test_noise_is_left_to_pycocotools(monkeypatch):
+    monkeypatch.setattr(mask_encoding, 'CHUNK', 2 * 20 * 30)
+    monkeypatch.setattr(mask_encoding, 'RUNS', 300)
+    masks = torch.cat([torch.rand(2, 20, 30) < 0.5, torch.ones(2, 20, 30, dtype=torch.bool)])
+    runs, by_operations = [], mask_encoding._run_lengths
+    monkeypatch.setattr(mask_encoding, '_run_lengths', lambda ends: runs.append(int(ends.sum())) or by_operations(ends))
+    assert encode_on_device(masks) == pycocotools(masks)
+    # An empty run of zeros, and one of ones.
+    assert runs == [4]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_masks_on_a_gpu_are_encoded_there():
     masks = torch.rand(20, 300, 400) < 0.3

@@ -3,13 +3,20 @@
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from mmcv.ops import MultiScaleDeformableAttention, multi_scale_deform_attn
+from mmdet.models.losses import FocalLoss, focal_loss
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.structures import DetDataSample
-from mmengine.hooks import Hook
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.structures import InstanceData
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -24,7 +31,7 @@ from convnext_dense.engine import (
 from convnext_dense.engine import prefetching as prefetching_module
 from convnext_dense.engine.channels_last import to_channels_last
 from convnext_dense.engine.optimizer_state import lay_out_like_parameters
-from convnext_dense.engine.prefetching import PrefetchingIterator, PrefetchingLoader, to_device
+from convnext_dense.engine.prefetching import PrefetchingIterator, PrefetchingLoader, map_tensors
 from convnext_dense.errors import UsageError
 
 
@@ -159,6 +166,69 @@ class TestBFloat16:
         # Of the column at which the box lies: 1011 / 4.
         assert 248 < int(maps.grad.float().abs().sum((0, 1, 2)).argmax()) < 256
 
+    @pytest.fixture
+    def wrapper(self):
+        return BFloat16OptimWrapper(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1))
+
+    def test_deformable_attention_is_sampled_in_float32(self, wrapper, monkeypatch):
+        operator = multi_scale_deform_attn.multi_scale_deformable_attn_pytorch
+        seen = []
+
+        def record(value, shapes, locations, weights):
+            seen.append((value.dtype, locations))
+            return operator(value, shapes, locations, weights)
+
+        monkeypatch.setattr(multi_scale_deform_attn, 'multi_scale_deformable_attn_pytorch', record)
+        attention = MultiScaleDeformableAttention(16, num_heads=2, num_levels=1, num_points=1, batch_first=True).eval()
+        # 1001 / 1024 is no number of bf16's.
+        points = torch.full((1, 3, 1, 2), 1001 / 1024)
+        inputs = dict(value=torch.rand(1, 16, 16), reference_points=points, spatial_shapes=torch.tensor([[4, 4]]))
+        queries = torch.rand(1, 3, 16)
+        expected = attention(queries, **inputs)
+        for _ in range(2):
+            with wrapper.optim_context(attention):
+                out = attention(queries, **inputs)
+        assert attention.output_proj.weight.dtype == torch.float32
+        torch.testing.assert_close(out, expected, rtol=2e-2, atol=2e-2)
+        for value, locations in seen:
+            assert value == locations.dtype == torch.float32
+            torch.testing.assert_close(locations, seen[0][1])
+        out.sum().backward()
+        assert attention.value_proj.weight.grad.dtype == torch.float32
+
+    @pytest.mark.parametrize('by_name', [False, True])
+    def test_focal_loss_is_computed_in_float32(self, wrapper, monkeypatch, by_name):
+        formula = focal_loss.py_sigmoid_focal_loss
+        seen = []
+
+        def record(pred, target, weight, **kwargs):
+            seen.append((pred.dtype, target.dtype, weight.dtype))
+            return formula(pred, target, weight, **kwargs)
+
+        monkeypatch.setattr(focal_loss, 'py_sigmoid_focal_loss', record)
+        model = nn.ModuleDict(dict(head=nn.Linear(4, 3), loss=FocalLoss()))
+        labels, weights = torch.tensor([0, 3, 2, 1]), torch.ones(4)
+        with wrapper.optim_context(model):
+            scores = model.head(torch.rand(4, 4))
+            assert scores.dtype == torch.bfloat16
+            loss = (
+                model.loss(pred=scores, target=labels, weight=weights)
+                if by_name
+                else model.loss(scores, labels, weights)
+            )
+        assert seen == [(torch.float32, torch.int64, torch.float32)]
+        torch.testing.assert_close(loss, FocalLoss()(scores.float(), labels, weights))
+        loss.backward()
+        assert model.head.weight.grad.abs().sum() > 0
+
+    def test_an_older_gpu_is_refused_in_one_sentence(self, wrapper, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: including_emulation)
+        monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'Tesla V100')
+        model = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device('cuda'))]))
+        with pytest.raises(UsageError, match='Tesla V100 does not compute in bfloat16'):  # noqa: SIM117
+            with wrapper.optim_context(model):
+                pass
+
 
 class Preprocessor(nn.Module):
     def forward(self, batch, training=False):
@@ -239,37 +309,106 @@ class TestAutotuning:
 
 
 class TestPrefetching:
-    def test_begins_the_next_batch_before_it_hands_out_the_last(self):
+    def test_hands_out_a_batch_before_it_begins_the_next(self):
         events = []
+
+        def load():
+            for batch in (1, 2):
+                events.append(f'load {batch}')
+                yield batch
 
         def move(batch):
             events.append(f'move {batch}')
             return batch * 10
 
-        iterator = PrefetchingIterator(iter([1, 2]), move, wait=lambda: events.append('wait'))
-        assert next(iterator) == 10
-        assert events == ['move 1', 'wait', 'move 2']
+        iterator = PrefetchingIterator(load(), move, wait=lambda: events.append('wait'))
+        assert next(iterator) == 1
+        assert events == ['load 1']
+        for _ in range(2):
+            iterator.begin()
+            assert events == ['load 1', 'load 2', 'move 2']
         assert next(iterator) == 20
         assert events[3:] == ['wait']
+        iterator.begin()
         for _ in range(2):
             with pytest.raises(StopIteration):
                 next(iterator)
 
-    def test_both_of_mmengines_loops_get_all_batches_in_order(self):
-        def prefetch(batches):
-            return PrefetchingIterator(batches, move=lambda batch: batch * 10, wait=lambda: None)
+    @staticmethod
+    def install(hook, loop):
+        hook._install(loop, move=lambda batch: batch * 10, wait=lambda: None)
 
+    @staticmethod
+    def step(hook, iteration, max_iters):
+        hook.after_train_iter(SimpleNamespace(iter=iteration, max_iters=max_iters), iteration)
+
+    def test_every_epoch_has_all_batches_in_order(self):
         loader = DataLoader(torch.arange(5), batch_size=None)
-        by_epoch = SimpleNamespace(dataloader=loader)
-        by_iteration = SimpleNamespace(dataloader=loader, dataloader_iterator=iter(loader))
-        hook = PrefetchHook()
-        for loop in (by_epoch, by_iteration):
-            hook._install(loop, prefetch)
+        hook, loop = PrefetchHook(), SimpleNamespace(dataloader=loader)
+        self.install(hook, loop)
+        iteration = 0
         for _ in range(2):
-            assert [int(batch) for batch in by_epoch.dataloader] == [0, 10, 20, 30, 40]
-        assert [int(next(by_iteration.dataloader_iterator)) for _ in range(5)] == [0, 10, 20, 30, 40]
-        hook.after_train(SimpleNamespace(train_loop=by_epoch))
-        assert by_epoch.dataloader is loader
+            batches = []
+            for batch in loop.dataloader:
+                batches.append(int(batch))
+                self.step(hook, iteration, 10)
+                iteration += 1
+            assert batches == [0, 10, 20, 30, 40]
+        hook.after_train(SimpleNamespace(train_loop=loop))
+        assert loop.dataloader is loader
+
+    def test_steps_that_are_skipped_on_resuming_are_not_moved_nor_one_behind_the_last(self):
+        loader = DataLoader(torch.arange(1, 8), batch_size=None)
+        own = iter(loader)
+        hook, loop = PrefetchHook(), SimpleNamespace(dataloader=loader, dataloader_iterator=own)
+        self.install(hook, loop)
+        assert [int(next(loop.dataloader_iterator)) for _ in range(2)] == [1, 2]
+        batches = []
+        for iteration in range(2, 5):
+            batches.append(int(next(loop.dataloader_iterator)))
+            self.step(hook, iteration, 5)
+        assert batches == [3, 40, 50]
+        hook.after_train(SimpleNamespace(train_loop=loop))
+        assert loop.dataloader_iterator is own
+        assert int(next(own)) == 6
+
+    def test_a_runner_of_mmengines_trains_on_the_same_batches(self, tmp_path, monkeypatch):
+        seen = []
+
+        class Model(BaseModel):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.ones(1))
+
+            def forward(self, number, mode):
+                seen.append(int(number))
+                return dict(loss=self.weight.sum())
+
+        moved = []
+        monkeypatch.setattr(
+            prefetching_module, '_on_a_stream', lambda device: (lambda batch: moved.append(batch) or batch, list)
+        )
+        monkeypatch.setattr(
+            PrefetchHook,
+            'before_train',
+            lambda self, runner: self._install(runner.train_loop, *prefetching_module._on_a_stream(None)),
+        )
+        for by_epoch in (True, False):
+            seen.clear()
+            moved.clear()
+            runner = Runner(
+                Model(),
+                str(tmp_path / str(by_epoch)),
+                train_dataloader=DataLoader([dict(number=i) for i in range(3)]),
+                train_cfg=dict(by_epoch=by_epoch, **(dict(max_epochs=2) if by_epoch else dict(max_iters=6))),
+                optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+                custom_hooks=[dict(type='convnext_dense.PrefetchHook')],
+                experiment_name=f'prefetching {by_epoch} {tmp_path}',
+            )
+            runner.train()
+            assert seen == [0, 1, 2, 0, 1, 2]
+            # Each epoch begins a new iterator, whose first batch goes the usual way.
+            assert [int(batch['number']) for batch in moved] == ([1, 2, 1, 2] if by_epoch else [1, 2, 0, 1, 2])
 
     def test_hooks_that_reach_into_the_loader_find_it(self):
         loader = DataLoader([1, 2, 3], num_workers=1, persistent_workers=True)
@@ -284,16 +423,31 @@ class TestPrefetching:
         with pytest.raises(AttributeError):
             _ = wrapped.nothing
 
-    def test_moves_what_mmdets_and_mmsegs_batches_hold(self):
+    def test_reaches_every_tensor_of_mmdets_and_mmsegs_batches(self, monkeypatch):
         sample = DetDataSample(metainfo=dict(img_id=7))
-        sample.gt_instances = InstanceData(bboxes=torch.ones(2, 4), labels=torch.ones(2))
-        batch = dict(inputs=[torch.ones(3, 4, 4)], data_samples=[sample], branch=('a', torch.ones(1)), none=None)
-        moved = to_device(batch, torch.device('meta'))
-        assert moved['inputs'][0].device.type == 'meta'
-        assert moved['data_samples'][0].gt_instances.bboxes.device.type == 'meta'
+        masks = BitmapMasks(np.zeros((2, 4, 4), np.uint8), 4, 4)
+        sample.gt_instances = InstanceData(bboxes=HorizontalBoxes(torch.ones(2, 4)), labels=torch.ones(2), masks=masks)
+        pixels = SegDataSample()
+        pixels.gt_sem_seg = PixelData(data=torch.ones(1, 4, 4))
+        samples = [sample, pixels]
+        batch = dict(inputs=[torch.ones(3, 4, 4)], data_samples=samples, branch=('a', torch.ones(1)), none=None)
+        moved = map_tensors(batch, lambda tensor: tensor * 2)
+        assert moved['inputs'][0].unique() == 2
+        instances = moved['data_samples'][0].gt_instances
+        assert isinstance(instances.bboxes, HorizontalBoxes)
+        assert instances.bboxes.tensor.unique() == instances.labels.unique() == 2
+        assert instances.masks is masks
         assert moved['data_samples'][0].img_id == 7
-        assert (moved['branch'][0], moved['branch'][1].device.type, moved['none']) == ('a', 'meta', None)
-        assert sample.gt_instances.bboxes.device.type == 'cpu'
+        assert moved['data_samples'][1].gt_sem_seg.data.unique() == 2
+        assert (moved['branch'][0], float(moved['branch'][1]), moved['none']) == ('a', 2.0, None)
+        assert sample.gt_instances.bboxes.tensor.unique() == pixels.gt_sem_seg.data.unique() == 1
+
+    def test_copies_from_pinned_memory(self, monkeypatch):
+        pinned = torch.ones(1)
+        monkeypatch.setattr(torch.Tensor, 'is_pinned', lambda self: self is pinned)
+        monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: self + 5)
+        assert prefetching_module._pinned(pinned) is pinned
+        assert prefetching_module._pinned(torch.ones(1)) == 6
 
     def test_without_a_gpu_says_that_it_does_nothing(self, log):
         loader = DataLoader([1])
@@ -308,13 +462,16 @@ class TestPrefetching:
     def test_batches_arrive_whole_on_a_gpu(self):
         device = torch.device('cuda', torch.cuda.current_device())
         batches = (dict(inputs=[torch.full((2**20,), float(i)).pin_memory()]) for i in range(50))
-        for i, batch in enumerate(prefetching_module._on_a_stream(device)(batches)):
-            # Kernels that are still in the queue when the batch is dropped.
-            sums = [batch['inputs'][0].sin().cos().sum() for _ in range(20)]
-            expected = torch.full((2**20,), float(i)).sin().cos().sum()
-            torch.testing.assert_close(sums[-1].cpu(), expected, rtol=1e-3, atol=1.0)
-
-
-def test_every_hook_is_one_of_mmengines():
-    for hook in (ChannelsLastHook(), CudnnAutotuneHook(), FusedOptimizerHook(), PrefetchHook()):
-        assert isinstance(hook, Hook)
+        iterator = PrefetchingIterator(batches, *prefetching_module._on_a_stream(device))
+        means = []
+        for i, batch in enumerate(iterator):
+            data = batch['inputs'][0].to(device)
+            assert i == 0 or batch['inputs'][0].is_cuda
+            # Kernels that are still in the queue when the batch is dropped and the next one written.
+            for _ in range(20):
+                mean = data.sin().asin().mean()
+            means.append(mean + data.mean())
+            del data, batch
+            iterator.begin()
+        expected = torch.arange(50.0)
+        torch.testing.assert_close(torch.stack(means).cpu(), expected.sin().asin() + expected, rtol=1e-3, atol=1e-3)
