@@ -132,7 +132,6 @@ def test_a_slow_backbone_is_the_bottleneck():
     result = profiled(SEGMENTER, slow='backbone', steps=1)
     assert result['bottleneck']['part'] == 'backbone'
     assert result['parts']['backbone']['forward'] > SLEEP * 0.9
-    assert result['parts']['backbone']['forward'] > result['parts']['backbone']['backward']
     assert result['bottleneck']['kernel'] == 'aten::mm'
 
 
@@ -140,7 +139,6 @@ def test_a_slow_backward_pass_is_its_parts():
     result = profiled(DETECTOR, slow='backward of the neck', steps=1)
     assert result['bottleneck']['part'] == 'neck'
     assert result['parts']['neck']['backward'] > SLEEP * 0.9
-    assert result['parts']['neck']['backward'] > result['parts']['neck']['forward']
 
 
 def test_the_backward_pass_of_what_is_compiled_is_its_parts():
