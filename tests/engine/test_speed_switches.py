@@ -7,7 +7,6 @@ import uuid
 import pytest
 import torch
 import torch.distributed
-from mmdet.models.task_modules.samplers import RandomSampler
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import MMDistributedDataParallel
@@ -85,17 +84,6 @@ def train(pytestconfig, demo_data, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def same_samples(monkeypatch):
-    """Have mmdet's samplers choose by the candidates' numbers alone: one candidate more or less moves one sample."""
-
-    def choose(self, gallery, num):
-        gallery = torch.as_tensor(gallery)
-        return gallery[(gallery * 2654435761 % 2**32).argsort()[:num]]
-
-    monkeypatch.setattr(RandomSampler, 'random_choice', choose)
-
-
-@pytest.fixture
 def one_process(tmp_path, monkeypatch):
     """A process group of this process alone."""
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -123,22 +111,23 @@ def assert_switched_on(runner):
 
 class TestTheTraining:
     @pytest.mark.parametrize('task', CONFIGS)
-    def test_of_fifty_steps_with_every_switch_has_the_losses_of_one_with_none(self, train, same_samples, task):
+    def test_of_fifty_steps_with_every_switch_has_the_losses_of_one_with_none(self, train, task):
+        # On a CPU, channels_last, bf16, compile (its graphs, without generated code) and fused_adamw act. autotune and
+        # prefetch need a GPU, and ddp a launcher.
         quiet = {'default_hooks.checkpoint.interval': 1000}
-        import json, time
-
-        t = time.time()
         off = train(task, [], 50, **quiet).losses.total
-        print('off', time.time() - t)
-        t = time.time()
-        bf16 = train(task, ['bf16'], 50, **quiet).losses.total
-        print('bf16', time.time() - t)
-        t = time.time()
-        on = train(task, list(SWITCHES), 50, **quiet)
-        print('on', time.time() - t)
-        t = time.time()
+        backend = 'aot_eager' if task == 'detector' else 'eager'
+        on = train(task, list(SWITCHES), 50, backend=backend, **quiet)
         assert_switched_on(on)
-        json.dump([off, bf16, on.losses.total], open(f'/tmp/dev/fixe_{task}.json', 'w'))
+        assert type(on.optim_wrapper).__name__ == 'BFloat16OptimWrapper'
+        on = on.losses.total
+        assert on != off
+        # bf16 keeps 8 bits. A detector also samples other boxes where two scores were nearly equal.
+        tolerance = 0.05 if task == 'detector' else 0.01
+        assert on[0] == pytest.approx(off[0], rel=tolerance)
+        assert mean(on[:10]) == pytest.approx(mean(off[:10]), rel=0.15)
+        assert mean(on[-10:]) == pytest.approx(mean(off[-10:]), rel=0.2)
+        assert mean(on[-10:]) < 0.8 * mean(on[:10])
 
     def test_with_every_switch_but_bf16_is_that_of_float32(self, train):
         off = train('detector', [], 3)
