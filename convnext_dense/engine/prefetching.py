@@ -67,8 +67,8 @@ class PrefetchingIterator:
 
     @property
     def moved(self) -> list[object]:
-        """The batches that lie ready: the next one, or none after the last."""
-        return list(self._moved)
+        """What was begun and is not yet handed out: a batch, or none."""
+        return list(self._begun)
 
     def __iter__(self) -> 'PrefetchingIterator':
         return self

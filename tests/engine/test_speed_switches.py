@@ -203,6 +203,7 @@ class TestTheTraining:
             return step(optimizer, *args)
 
         monkeypatch.setattr(torch.optim.AdamW, 'step', record)
+        counters.clear()
         on = train('segmenter', switches, 4, launcher='pytorch')
         assert type(on.model).__name__ == 'CPUDistributedDataParallel'
         assert on.model.gradient_as_bucket_view
