@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from mmcv.ops import MultiScaleDeformableAttention
-from mmdet.models.losses import FocalLoss
-from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -61,6 +58,11 @@ def _check_gpu() -> None:
 
 
 def _keep_in_float32(model: nn.Module) -> None:
+    # Here, so that importing this package loads none of mmcv's operators.
+    from mmcv.ops import MultiScaleDeformableAttention
+    from mmdet.models.losses import FocalLoss
+    from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
+
     for module in model.modules():
         if isinstance(module, BaseRoIExtractor):
             module.register_forward_pre_hook(_float_maps)

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MethodType
 
 import torch
-from mmdet.models.dense_heads import DETRHead, MaskFormerHead
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -20,8 +19,6 @@ from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
 
 DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
-# Their work is on queries, which matching and losses in Python change at every step.
-QUERY_HEADS = (DETRHead, MaskFormerHead)
 # By the type of device: what generated code is compiled by, what else may do, and the variable that names it.
 COMPILERS = {'cpu': (('g++', 'clang++'), 'C++', 'CXX'), 'cuda': (('gcc', 'clang'), 'C', 'CC')}
 
@@ -119,6 +116,9 @@ class CompileHook(Hook):
             print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
 
     def _targets(self, model: nn.Module) -> dict[str, nn.Module]:
+        # Here, so that importing this package loads none of mmcv's operators.
+        from mmdet.models.dense_heads import DETRHead, MaskFormerHead
+
         targets = {}
         for name in self.modules or DENSE_MODULES:
             try:
@@ -134,7 +134,9 @@ class CompileHook(Hook):
                 targets |= {f'{name}.{i}': each for i, each in enumerate(module)}
             else:
                 targets[name] = module
-        return {name: module for name, module in targets.items() if not isinstance(module, QUERY_HEADS)}
+        # These work on queries, which matching and losses in Python change at every step.
+        query_heads = (DETRHead, MaskFormerHead)
+        return {name: module for name, module in targets.items() if not isinstance(module, query_heads)}
 
 
 def check_compiler(device: str) -> None:

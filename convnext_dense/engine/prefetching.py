@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
-from mmdet.structures.bbox import BaseBoxes
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -25,6 +24,9 @@ def map_tensors(batch: object, change: Callable[[Tensor], Tensor]) -> object:
         >>> map_tensors(dict(inputs=[torch.zeros(1)], name='a'), lambda tensor: tensor + 1)
         {'inputs': [tensor([1.])], 'name': 'a'}
     """
+    # Here, so that importing this package loads none of mmcv's operators.
+    from mmdet.structures.bbox import BaseBoxes
+
     if isinstance(batch, Tensor):
         return change(batch)
     if isinstance(batch, BaseBoxes):
