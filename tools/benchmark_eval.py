@@ -25,13 +25,12 @@ def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
         cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
-        switches = [] if args.speed is None else args.speed or list(IN_TESTING)
-        if switches:
-            engine.enable_speed_in_testing(cfg, switches)
+        if args.speed:
+            engine.enable_speed_in_testing(cfg, args.speed)
         times = measure_evaluation(cfg, args.checkpoint, args.images, args.against_mmdet)
         print(evaluation_table(times))
         if args.out:
-            write_json(args.out, {'config': args.config, 'switches': switches, **times.to_dict()})
+            write_json(args.out, {'config': args.config, 'switches': args.speed, **times.to_dict()})
 
 
 if __name__ == '__main__':

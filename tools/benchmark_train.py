@@ -20,7 +20,7 @@ import sys
 import convnext_dense.engine as engine
 from convnext_dense.benchmarks.measurement import write_json
 from convnext_dense.benchmarks.training import ROUNDS_ON_CPU, ROUNDS_ON_GPU, benchmark_training, training_table
-from convnext_dense.engine.arguments import add_speed_argument, config_parser
+from convnext_dense.engine.arguments import add_batch_arguments, add_speed_argument, config_parser
 from convnext_dense.engine.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
@@ -29,15 +29,13 @@ def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_speed_argument(parser, list(SWITCHES))
-    parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
-    parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
+    add_batch_arguments(parser)
     parser.add_argument(
         '--rounds',
         type=int,
         help=f'timed steps of each; by default {ROUNDS_ON_GPU} on a GPU, and {ROUNDS_ON_CPU} on a CPU, where p99 '
         'is then hardly more than the slowest step',
     )
-    parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
     parser.add_argument('--out', metavar='FILE.json', help='save the figures')
     return parser.parse_args()
 
@@ -45,9 +43,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        switches = [] if args.speed is None else args.speed or list(SWITCHES)
         cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
-        result = benchmark_training(cfg, switches, args.batch_size, args.scale, args.rounds, args.with_data)
+        result = benchmark_training(cfg, args.speed, args.batch_size, args.scale, args.rounds, args.with_data)
     print(training_table(result))
     if args.out:
         write_json(args.out, result)

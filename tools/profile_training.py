@@ -9,7 +9,7 @@ import argparse
 
 import convnext_dense.engine as engine
 from convnext_dense.benchmarks.profile import profile_table, profile_training
-from convnext_dense.engine.arguments import add_speed_argument, config_parser
+from convnext_dense.engine.arguments import add_batch_arguments, add_speed_argument, config_parser
 from convnext_dense.engine.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
@@ -18,10 +18,8 @@ def parse_args() -> argparse.Namespace:
     parser = config_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_speed_argument(parser, list(SWITCHES))
-    parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
-    parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
+    add_batch_arguments(parser)
     parser.add_argument('--steps', type=int, default=5, help='how many steps are profiled')
-    parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
     parser.add_argument('--out', metavar='DIR', help='save the figures, and the trace, which Chrome and Perfetto show')
     return parser.parse_args()
 
@@ -29,9 +27,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        switches = [] if args.speed is None else args.speed or list(SWITCHES)
         cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
-        result = profile_training(cfg, switches, args.batch_size, args.scale, args.steps, args.with_data, args.out)
+        result = profile_training(cfg, args.speed, args.batch_size, args.scale, args.steps, args.with_data, args.out)
     print(profile_table(result))
 
 

@@ -25,8 +25,8 @@ def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
-        if args.speed is not None:
-            engine.enable_speed_in_testing(cfg, args.speed or IN_TESTING)
+        if args.speed:
+            engine.enable_speed_in_testing(cfg, args.speed)
         test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
 
 

@@ -38,8 +38,8 @@ def main() -> None:
         cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher, args.backbone)
         if args.amp:
             engine.enable_amp(cfg)
-        if args.speed is not None:
-            engine.enable_speed(cfg, args.speed or list(SWITCHES))
+        if args.speed:
+            engine.enable_speed(cfg, args.speed)
         if args.auto_scale_lr:
             engine.enable_auto_scale_lr(cfg)
         if args.resume:

@@ -84,6 +84,7 @@ def benchmark_backbone(
     images = torch.randn(shape, device=device)
     inputs = {name: images.contiguous(memory_format=layout) for name, layout in LAYOUTS.items()}
     flops = count_flops(arch, shape, v2)
+    rates = dict(matmul_rate=measure_matmul_rate(dtype, device), bandwidth=measure_bandwidth(device))
     results = []
     for work in WORKS:
         for model in models.values():
@@ -107,7 +108,9 @@ def benchmark_backbone(
                 **_compare(seconds),
             )
         )
-        results[-1]['limit'] = _limit(flops, results[-1], fewest_bytes(work, arch, shape, dtype, v2), dtype, device)
+        results[-1]['limit'] = _limit(
+            results[-1], PASSES[work] * flops, fewest_bytes(work, arch, shape, dtype, v2), **rates
+        )
     return results
 
 
@@ -230,16 +233,14 @@ def _compare(seconds: dict[Setting, list[float]]) -> dict:
     )
 
 
-def _limit(flops: int, figures: dict, work_bytes: int, dtype: torch.dtype, device: torch.device) -> dict:
+def _limit(figures: dict, flops: int, moved: int, matmul_rate: float, bandwidth: float) -> dict:
     """Return how near our best setting is to the measured rates of the hardware."""
     ours = min(each['median'] for each in figures['settings'] if each['library'] == OURS)
-    work_flops = PASSES[figures['work']] * flops
-    rate, bandwidth = measure_matmul_rate(dtype, device), measure_bandwidth(device)
     return dict(
-        flops=work_flops,
-        bytes=work_bytes,
-        matmul_rate=rate,
+        flops=flops,
+        bytes=moved,
+        matmul_rate=matmul_rate,
         bandwidth=bandwidth,
-        of_matmul_rate=work_flops / rate / ours,
-        of_bandwidth=work_bytes / bandwidth / ours,
+        of_matmul_rate=flops / matmul_rate / ours,
+        of_bandwidth=moved / bandwidth / ours,
     )

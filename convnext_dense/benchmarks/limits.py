@@ -6,6 +6,7 @@ import torch
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.benchmarks.measurement import summarize, time_in_turn
+from convnext_dense.benchmarks.peers import build_ours
 from convnext_dense.meta import without_allocating
 
 # Large enough that a GPU, or a CPU, is at its full rate.
@@ -75,9 +76,6 @@ def fewest_bytes(work: str, arch: str, shape: Sequence[int], dtype: torch.dtype,
         activations += (size + map_size) / 2 + (depth + 1) * map_size
         size = map_size
     with without_allocating():
-        weights = sum(
-            parameter.numel()
-            for parameter in ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1e-6).parameters()
-        )
+        weights = sum(parameter.numel() for parameter in build_ours(arch, v2).parameters())
     moved = ACTIVATION_PASSES[work] * activations * dtype.itemsize + WEIGHT_PASSES[work] * weights * WEIGHT_BYTES
     return int(moved)

@@ -31,8 +31,21 @@ def config_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+class _NamesOrAll(argparse.Action):
+    """Stores the names that are given, or all that there are where none is."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values or list(self.const))
+
+
 def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str]) -> None:
-    """Add ``--speed``, the switches to turn on; given without a name, all of them.
+    """Add ``--speed``, the switches to turn on: none without it, and all of them where it is given without a name.
 
     Args:
         parser: The parser.
@@ -41,15 +54,25 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
     Example:
         >>> parser = config_parser('Train.')
         >>> add_speed_argument(parser, ['bf16', 'compile'])
-        >>> parser.parse_args(['a.py', '--speed']).speed or ['bf16', 'compile']
-        ['bf16', 'compile']
+        >>> [parser.parse_args(['a.py', *flags]).speed for flags in ([], ['--speed'], ['--speed', 'bf16'])]
+        [[], ['bf16', 'compile'], ['bf16']]
     """
     parser.add_argument(
         '--speed',
+        action=_NamesOrAll,
+        const=switches,
+        default=[],
         nargs='*',
         metavar='NAME',
         help=f'turn on what makes it faster: {", ".join(switches)}; without a name, all of them',
     )
+
+
+def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``, ``--scale`` and ``--with-data``: what training steps are measured on."""
+    parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
+    parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
+    parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
 
 
 def add_shape_argument(parser: argparse.ArgumentParser) -> None:
