@@ -1,0 +1,55 @@
+"""Whether the kernels can run: on which devices, and in which dtypes."""
+
+import importlib.util
+import os
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+# The first with all that the kernels are written in, tuples of tiles among it.
+OLDEST_TRITON = (3, 3)
+# Ampere's: the first with products in bfloat16.
+OLDEST_CAPABILITY = (8, 0)
+
+
+def runs_here(x: Tensor) -> bool:
+    """Return whether the kernels can compute with `x`: on a GPU, or in Triton's interpreter (TRITON_INTERPRET=1).
+
+    Example:
+        >>> runs_here(torch.zeros(2, dtype=torch.float64))
+        False
+    """
+    return x.dtype in DTYPES and _device_runs(x.device)
+
+
+def check_runs_here(name: str, x: Tensor) -> None:
+    """Raise ValueError if an operator cannot compute with `x`.
+
+    Args:
+        name: The operator's.
+        x: Its input.
+    """
+    if not runs_here(x):
+        raise ValueError(
+            f'{name}: Triton must be there in version {".".join(map(str, OLDEST_TRITON))} or later, and x on a CUDA '
+            f'device of compute capability 8.0 or later, in float32, float16 or bfloat16; got {x.dtype} on {x.device}.'
+        )
+
+
+@torch.compiler.assume_constant_result
+def _device_runs(device: torch.device) -> bool:
+    if not has_triton():
+        return False
+    if device.type == 'cuda':
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= OLDEST_CAPABILITY
+    return device.type == 'cpu' and os.environ.get('TRITON_INTERPRET') == '1'
+
+
+def has_triton() -> bool:
+    """Return whether there is a Triton that the kernels can be written in."""
+    if importlib.util.find_spec('triton') is None:
+        return False
+    import triton
+
+    return tuple(int(part) for part in triton.__version__.split('.')[:2]) >= OLDEST_TRITON

@@ -1,0 +1,30 @@
+"""What all launches of kernels have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+from convnext_dense.kernels.tuning import Tuner, measure_on_gpu
+
+Candidate = TypeVar('Candidate')
+Result = TypeVar('Result')
+
+# Triton's default is about to change, and a product with a sum is what these kernels are made of.
+OPTIONS = dict(enable_fp_fusion=True)
+
+_tuner = Tuner(measure_on_gpu)
+
+
+def tune(
+    kernel: str,
+    code: tuple,
+    x: Tensor,
+    candidates: Sequence[Candidate],
+    launch: Callable[[Candidate], Result],
+) -> Result:
+    """Launch a kernel by the candidate that suits `x`'s device and number of pixels; see `Tuner.run`."""
+    if not x.is_cuda:
+        # Triton's interpreter, whose times say nothing.
+        return launch(candidates[0])
+    return _tuner.run(kernel, (x.device, *code), x.numel() // x.shape[-1], candidates, launch)

@@ -1,0 +1,339 @@
+"""The kernels as PyTorch operators: differentiable, traceable, and opaque to what compiles or exports a model.
+
+Maps are (N, H, W, C), contiguous. Each operator has an implementation, which launches kernels; a fake one, which tells
+shapes; and a backward pass, which is an operator too.
+"""
+
+import torch
+from torch import Tensor
+
+from convnext_dense.kernels.availability import check_runs_here
+
+NAMESPACE = 'convnext_dense'
+
+
+@torch.library.custom_op(f'{NAMESPACE}::depthwise_conv', mutates_args=())
+def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convolve each channel by its own kernel, with stride 1 and as much padding as keeps the size.
+
+    Args:
+        x: Float32, float16 or bfloat16.
+        weight: (C, 1, K, K), K odd and at most 11.
+        bias: (C,).
+        dtype: Of the result; sums are float32.
+
+    Shape:
+        (N, H, W, C) to (N, H, W, C).
+
+    Raises:
+        ValueError: If Triton cannot run on `x`'s device or in its dtype, or a shape does not fit.
+
+    Example:
+        >>> import torch
+        >>> from convnext_dense.kernels.operators import depthwise_conv
+        >>> x, weight, bias = torch.rand(2, 56, 56, 96), torch.rand(96, 1, 7, 7), torch.rand(96)
+        >>> depthwise_conv(x.cuda(), weight.cuda(), bias.cuda(), torch.bfloat16).shape  # doctest: +SKIP
+        torch.Size([2, 56, 56, 96])
+    """
+    _check_convolution('depthwise_conv', x, weight, bias)
+    from convnext_dense.kernels.depthwise_conv import convolve
+
+    return convolve(x.contiguous(), weight, bias, dtype)
+
+
+@depthwise_conv.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op(f'{NAMESPACE}::depthwise_conv_backward', mutates_args=())
+def depthwise_conv_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of `depthwise_conv`'s input, weight and bias, the last two summed in two stages."""
+    from convnext_dense.kernels.depthwise_conv import convolve_backward
+
+    return convolve_backward(gradient.contiguous(), x.contiguous(), weight)
+
+
+@depthwise_conv_backward.register_fake
+def _(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _fake_convolution_gradients(x, weight)
+
+
+def _save_convolution(ctx: object, inputs: tuple, output: Tensor) -> None:
+    x, weight, _, _ = inputs
+    ctx.save_for_backward(x, weight)
+
+
+def _convolution_backward(ctx: object, gradient: Tensor) -> tuple:
+    return *depthwise_conv_backward(gradient, *ctx.saved_tensors), None
+
+
+depthwise_conv.register_autograd(_convolution_backward, setup_context=_save_convolution)
+
+
+@torch.library.custom_op(f'{NAMESPACE}::depthwise_conv_norm', mutates_args=())
+def depthwise_conv_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Convolve as `depthwise_conv`, and normalise over the channels, without a weight and a bias.
+
+    Args:
+        x: Float32, float16 or bfloat16.
+        weight: (C, 1, K, K), K odd and at most 11.
+        bias: (C,).
+        eps: Added to the variance.
+        dtype: Of the normalised map.
+
+    Returns:
+        The normalised map, and 1 / deviation of each pixel, (N, H, W) in float32, which has no gradient.
+
+    Shape:
+        (N, H, W, C) to (N, H, W, C).
+
+    Raises:
+        ValueError: As `depthwise_conv` does.
+
+    Example:
+        >>> import torch
+        >>> from convnext_dense.kernels.operators import depthwise_conv_norm
+        >>> x, weight, bias = torch.rand(2, 56, 56, 96), torch.rand(96, 1, 7, 7), torch.rand(96)
+        >>> normed, rstd = depthwise_conv_norm(
+        ...     x.cuda(), weight.cuda(), bias.cuda(), 1e-6, torch.bfloat16
+        ... )  # doctest: +SKIP
+    """
+    _check_convolution('depthwise_conv_norm', x, weight, bias)
+    from convnext_dense.kernels.depthwise_conv import convolve_and_normalize
+
+    return convolve_and_normalize(x.contiguous(), weight, bias, eps, dtype)
+
+
+@depthwise_conv_norm.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    normed = torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
+    return normed, x.new_empty(x.shape[:3], dtype=torch.float32)
+
+
+@torch.library.custom_op(f'{NAMESPACE}::depthwise_conv_norm_backward', mutates_args=())
+def depthwise_conv_norm_backward(
+    gradient: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of `depthwise_conv_norm`'s input, weight and bias."""
+    from convnext_dense.kernels.depthwise_conv import convolve_and_normalize_backward
+
+    return convolve_and_normalize_backward(gradient.contiguous(), normed, rstd, x.contiguous(), weight)
+
+
+@depthwise_conv_norm_backward.register_fake
+def _(gradient: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _fake_convolution_gradients(x, weight)
+
+
+def _save_convolution_and_norm(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    x, weight, *_ = inputs
+    ctx.save_for_backward(*output, x, weight)
+    ctx.set_materialize_grads(False)
+
+
+def _convolution_and_norm_backward(ctx: object, gradient: Tensor | None, _: Tensor | None) -> tuple:
+    if gradient is None:
+        return None, None, None, None, None
+    return *depthwise_conv_norm_backward(gradient, *ctx.saved_tensors), None, None
+
+
+depthwise_conv_norm.register_autograd(_convolution_and_norm_backward, setup_context=_save_convolution_and_norm)
+
+
+@torch.library.custom_op(f'{NAMESPACE}::pointwise_mlp', mutates_args=())
+def pointwise_mlp(
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    residual: Tensor,
+    scale: Tensor | None,
+    grn_weight: Tensor | None,
+    grn_eps: float,
+    dtype: torch.dtype,
+    keep_hidden: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Compute the pointwise half of a block, with the residual.
+
+    .. math:: y = r + s \, (W_2 \, \mathrm{GRN}(\mathrm{GELU}(W_1 x + b_1)) + b_2)
+
+    Args:
+        x: Float32, float16 or bfloat16.
+        weight1: (D, C), in `x`'s dtype.
+        bias1: (D,), float32.
+        weight2: (C, D), in `x`'s dtype.
+        bias2: (C,), float32.
+        residual: r, in any of those dtypes.
+        scale: s, (N,), float32: 0 for an image whose block is dropped. None is 1.
+        grn_weight: GRN's, (D,), float32; None leaves GRN out. Its bias is to be in `bias2`, times `weight2`.
+        grn_eps: Added to GRN's mean norm.
+        dtype: Of the result.
+        keep_hidden: Whether the hidden layer is kept for the backward pass, which else computes it anew.
+
+    Returns:
+        y; the hidden layer before GELU, or an empty tensor; and with GRN the sums of squares of each image and
+        channel, (N, D), else an empty tensor. The latter two have no gradient.
+
+    Shape:
+        (N, H, W, C) to (N, H, W, C).
+
+    Raises:
+        ValueError: If Triton cannot run on `x`'s device or in its dtype, or a shape does not fit.
+
+    Example:
+        >>> import torch
+        >>> from convnext_dense.kernels.operators import pointwise_mlp
+        >>> x, weight1, weight2 = torch.rand(2, 56, 56, 96), torch.rand(384, 96), torch.rand(96, 384)
+        >>> bias1, bias2 = torch.zeros(384), torch.zeros(96)
+        >>> y, hidden, _ = pointwise_mlp(
+        ...     x, weight1, bias1, weight2, bias2, x, None, None, 1e-6, torch.float32, True
+        ... )  # doctest: +SKIP
+    """
+    _check_mlp(x, weight1, weight2, residual)
+    from convnext_dense.kernels.pointwise_mlp import grn_response, hidden_layer, output_layer
+
+    grn = grn_weight is not None
+    hidden, activated, squares = hidden_layer(x.contiguous(), weight1.contiguous(), bias1, grn, keep_hidden)
+    response = grn_response(squares, grn_weight, grn_eps) if grn else None
+    out = output_layer(activated, response, weight2.contiguous(), bias2, residual.contiguous(), scale, dtype)
+    nothing = [x.new_empty(0) if each is None else each for each in (hidden, squares)]
+    return out, *nothing
+
+
+@pointwise_mlp.register_fake
+def _(
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    residual: Tensor,
+    scale: Tensor | None,
+    grn_weight: Tensor | None,
+    grn_eps: float,
+    dtype: torch.dtype,
+    keep_hidden: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    hidden_channels = weight1.shape[0]
+    hidden = x.new_empty((*x.shape[:3], hidden_channels) if keep_hidden else 0)
+    squares = x.new_empty(0) if grn_weight is None else x.new_empty((x.shape[0], hidden_channels), dtype=torch.float32)
+    return torch.empty_like(residual, dtype=dtype, memory_format=torch.contiguous_format), hidden, squares
+
+
+@torch.library.custom_op(f'{NAMESPACE}::pointwise_mlp_backward', mutates_args=())
+def pointwise_mlp_backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    scale: Tensor | None,
+    grn_weight: Tensor | None,
+    grn_eps: float,
+    hidden: Tensor,
+    squares: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of `pointwise_mlp`'s `x`, weights and biases in their order, and of GRN's weight."""
+    from convnext_dense.kernels import pointwise_mlp as kernels
+
+    gradient, x = gradient.contiguous(), x.contiguous()
+    grn = grn_weight is not None
+    if not hidden.numel():
+        hidden, _, _ = kernels.hidden_layer(x, weight1.contiguous(), bias1, grn, keep_hidden=True, activate=False)
+    response = kernels.grn_response(squares, grn_weight, grn_eps) if grn else None
+    weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response)
+    hidden_gradient, bias1_gradient, grn_gradient = kernels.hidden_gradient(
+        gradient, hidden, weight2.contiguous(), scale, squares if grn else None, grn_weight, grn_eps
+    )
+    rows = hidden_gradient.flatten(0, 2)
+    return (
+        (rows @ weight1).view_as(x),
+        rows.t() @ x.flatten(0, 2),
+        bias1_gradient,
+        weight2_gradient.to(weight2.dtype),
+        bias2_gradient,
+        x.new_empty(0, dtype=torch.float32) if grn_gradient is None else grn_gradient,
+    )
+
+
+@pointwise_mlp_backward.register_fake
+def _(
+    gradient: Tensor,
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    scale: Tensor | None,
+    grn_weight: Tensor | None,
+    grn_eps: float,
+    hidden: Tensor,
+    squares: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    hidden_channels, channels = weight1.shape
+    return (
+        torch.empty_like(x, memory_format=torch.contiguous_format),
+        x.new_empty((hidden_channels, channels)),
+        x.new_empty(hidden_channels, dtype=torch.float32),
+        x.new_empty((channels, hidden_channels)),
+        x.new_empty(channels, dtype=torch.float32),
+        x.new_empty(0 if grn_weight is None else hidden_channels, dtype=torch.float32),
+    )
+
+
+def _save_mlp(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, weight1, bias1, weight2, _, residual, scale, grn_weight, ctx.grn_eps, _, _ = inputs
+    _, hidden, squares = output
+    ctx.residual_dtype = residual.dtype
+    ctx.save_for_backward(x, weight1, bias1, weight2, scale, grn_weight, hidden, squares)
+    ctx.set_materialize_grads(False)
+
+
+def _mlp_backward(ctx: object, gradient: Tensor | None, *_: Tensor | None) -> tuple:
+    if gradient is None:
+        return (None,) * 11
+    *given, hidden, squares = ctx.saved_tensors
+    gradients = pointwise_mlp_backward(gradient, *given, ctx.grn_eps, hidden, squares)
+    grn_gradient = None if given[-1] is None else gradients[5]
+    return *gradients[:5], gradient.to(ctx.residual_dtype), None, grn_gradient, None, None, None
+
+
+pointwise_mlp.register_autograd(_mlp_backward, setup_context=_save_mlp)
+
+
+def _fake_convolution_gradients(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.empty_like(x, memory_format=torch.contiguous_format),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
+        weight.new_empty(weight.shape[0]),
+    )
+
+
+def _check_convolution(name: str, x: Tensor, weight: Tensor, bias: Tensor) -> None:
+    check_runs_here(name, x)
+    channels, kernel_size = x.shape[-1], weight.shape[-1]
+    if kernel_size % 2 == 0 or kernel_size > 11 or weight.shape != (channels, 1, kernel_size, kernel_size):
+        raise ValueError(
+            f'{name}: weight must be ({channels}, 1, K, K) for x of {channels} channels, K odd and at most 11; '
+            f'got {tuple(weight.shape)}.'
+        )
+    if bias.shape != (channels,):
+        raise ValueError(f'{name}: bias must be ({channels},); got {tuple(bias.shape)}.')
+
+
+def _check_mlp(x: Tensor, weight1: Tensor, weight2: Tensor, residual: Tensor) -> None:
+    check_runs_here('pointwise_mlp', x)
+    channels, hidden_channels = x.shape[-1], weight1.shape[0]
+    for name, tensor, shape in (
+        ('weight1', weight1, (hidden_channels, channels)),
+        ('weight2', weight2, (channels, hidden_channels)),
+        ('residual', residual, tuple(x.shape)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(f'pointwise_mlp: {name} must be {shape}; got {tuple(tensor.shape)}.')
+    for name, tensor in (('weight1', weight1), ('weight2', weight2)):
+        if tensor.dtype != x.dtype:
+            raise ValueError(f"pointwise_mlp: {name} must be of x's dtype, {x.dtype}; got {tensor.dtype}.")
