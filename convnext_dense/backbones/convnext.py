@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.backbones.stages import StagedBackbone, own_pretrained, resolve_out_indices
-from convnext_dense.layers import GRN, PointwiseLinear, build_norm
+from convnext_dense.layers import GRN, KERNEL_CHOICES, PointwiseLinear, build_norm, can_fuse, fused_block
 from convnext_dense.registry import MODELS
 
 
@@ -37,6 +37,8 @@ class ConvNeXtBlock(nn.Module):
         drop_path_rate: Probability that a sample skips the block in training.
         layer_scale_init_value: Initial LayerScale; 0 or less for none.
         with_cp: Whether training recomputes the block in the backward pass to save memory.
+        kernels: What computes the block, as in `ConvNeXt`.
+        recompute_hidden: As in `ConvNeXt`.
 
     Shape:
         (N, C, H, W) to (N, C, H, W).
@@ -54,6 +56,8 @@ class ConvNeXtBlock(nn.Module):
         drop_path_rate: float,
         layer_scale_init_value: float,
         with_cp: bool,
+        kernels: str,
+        recompute_hidden: bool,
     ) -> None:
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
@@ -67,6 +71,8 @@ class ConvNeXtBlock(nn.Module):
         )
         self.drop_path = DropPath(drop_path_rate)
         self.with_cp = with_cp
+        self.kernels = kernels
+        self.recompute_hidden = recompute_hidden
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block to `x`, (N, C, H, W)."""
@@ -75,6 +81,18 @@ class ConvNeXtBlock(nn.Module):
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
+        if can_fuse(x, self.norm, self.act, self.grn, self.kernels):
+            return fused_block(
+                x,
+                self.dwconv,
+                self.norm,
+                self.pwconv1,
+                self.grn,
+                self.pwconv2,
+                self.gamma,
+                self.drop_path,
+                self.recompute_hidden,
+            )
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         y = self.pwconv2(self.grn(self.act(self.pwconv1(y))))
         if self.gamma is not None:
@@ -104,6 +122,11 @@ class ConvNeXt(StagedBackbone):
         frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
         gap_before_final_norm: Must be False: pooling to a vector is for classifiers.
         with_cp: Whether training recomputes each block in the backward pass to save memory.
+        kernels: What computes the blocks: 'torch', PyTorch; 'triton', the fused kernels wherever they can run, which is
+            on a GPU since Ampere, with Triton, below float64, with LayerNorm and GELU; 'auto', the kernels where they
+            were measured to be faster, on the same GPU.
+        recompute_hidden: Whether the kernels compute each block's hidden layer anew in the backward pass, rather than
+            keep it: two thirds less memory for a sixth more products.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
             `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.
@@ -161,6 +184,8 @@ class ConvNeXt(StagedBackbone):
         frozen_stages: int = 0,
         gap_before_final_norm: bool = False,
         with_cp: bool = False,
+        kernels: str = 'auto',
+        recompute_hidden: bool = False,
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006 - never changed
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
         ),
@@ -175,6 +200,8 @@ class ConvNeXt(StagedBackbone):
         for name, value in (('in_channels', in_channels), ('stem_patch_size', stem_patch_size)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'{name} must be a positive integer; got {value!r}.')
+        if kernels not in KERNEL_CHOICES:
+            raise ValueError(f'kernels must be one of {", ".join(KERNEL_CHOICES)}; got {kernels!r}.')
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
         self.out_indices = resolve_out_indices(out_indices, len(self.depths))
         if frozen_stages not in range(-1, len(self.depths) + 1):
@@ -205,6 +232,8 @@ class ConvNeXt(StagedBackbone):
                     rate,
                     layer_scale_init_value,
                     with_cp,
+                    kernels,
+                    recompute_hidden,
                 )
                 for rate in islice(drop_path_rates, self.depths[i])
             )

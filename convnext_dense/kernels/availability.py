@@ -13,14 +13,18 @@ OLDEST_TRITON = (3, 3)
 OLDEST_CAPABILITY = (8, 0)
 
 
-def runs_here(x: Tensor) -> bool:
+def runs_here(x: Tensor, dtype: torch.dtype | None = None) -> bool:
     """Return whether the kernels can compute with `x`: on a GPU, or in Triton's interpreter (TRITON_INTERPRET=1).
+
+    Args:
+        x: A tensor.
+        dtype: In which they would compute; by default `x`'s own.
 
     Example:
         >>> runs_here(torch.zeros(2, dtype=torch.float64))
         False
     """
-    return x.dtype in DTYPES and _device_runs(x.device)
+    return x.dtype in DTYPES and (dtype or x.dtype) in DTYPES and _device_runs(x.device)
 
 
 def check_runs_here(name: str, x: Tensor) -> None:
@@ -32,8 +36,8 @@ def check_runs_here(name: str, x: Tensor) -> None:
     """
     if not runs_here(x):
         raise ValueError(
-            f'{name}: Triton must be there in version {".".join(map(str, OLDEST_TRITON))} or later, and x on a CUDA '
-            f'device of compute capability 8.0 or later, in float32, float16 or bfloat16; got {x.dtype} on {x.device}.'
+            f'{name}: x must be float32, float16 or bfloat16, on a CUDA device of compute capability 8.0 or later, with '
+            f'Triton {".".join(map(str, OLDEST_TRITON))} or later installed; got {x.dtype} on {x.device}.'
         )
 
 

@@ -10,32 +10,15 @@ import triton.language as tl
 
 
 @triton.jit
-def _replaced(values, index: tl.constexpr, value):
-    return values[:index] + (value,) + values[index + 1 :]
-
-
-@triton.jit
-def _inside(row, columns, height, width):
-    """Return which columns of a row are inside the map; a row outside has none."""
-    end = tl.where((row >= 0) & (row < height), width, 0)
-    return (columns >= 0) & (columns < end)
-
-
-@triton.jit
-def _load_pixels(
-    source_ptr, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, pixels, inside, channels, present, C: tl.constexpr
+def _through_norm(
+    gradient, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C: tl.constexpr
 ):
-    """Load pixels; with `normed_ptr`, of the gradient through a LayerNorm that `source_ptr` is the gradient of."""
-    offsets = pixels[:, None] * C + channels[None, :]
-    mask = inside[:, None] & present[None, :]
-    value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    if normed_ptr is not None:
-        normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-        rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
-        shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
-        slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
-        value = tl.where(present[None, :], rstd[:, None] * value - shift[:, None] - slope[:, None] * normed, 0.0)
-    return value
+    """Take pixels of a gradient back through LayerNorm, given what `normalize_gradient_kernel` writes of them."""
+    normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
+    shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
+    slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
+    return tl.where(present, rstd[:, None] * gradient - shift[:, None] - slope[:, None] * normed, 0.0)
 
 
 @triton.jit(do_not_specialize=['height', 'width', 'eps'])
@@ -59,14 +42,16 @@ def convolve_kernel(
     COLUMNS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Convolve `source`, (N, H, W, C), by `taps`, (KERNEL * KERNEL, C); see `_load_pixels` for `normed` and what is its.
+    """Convolve `source`, (N, H, W, C), by `taps`, (KERNEL * KERNEL, C).
+
+    With `normed`, `source` is the gradient of a LayerNorm's output `normed`, and taken back through it as it is read.
 
     The grid is (column tiles * channel blocks, row tiles, N). With NORMALIZE, which wants all channels in one block,
     `out` is normalised over the channels, without weight and bias, and `out_rstd` is 1 / deviation.
     """
     PADDING: tl.constexpr = KERNEL // 2
     blocks: tl.constexpr = (C + CHANNELS - 1) // CHANNELS
-    channels = (tl.program_id(0) % blocks) * CHANNELS + tl.arange(0, CHANNELS)
+    channels = ((tl.program_id(0) % blocks) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
     columns = (tl.program_id(0) // blocks) * COLUMNS + tl.arange(0, COLUMNS)
     first_row = tl.program_id(1) * ROWS
     image = tl.program_id(2).to(tl.int64)
@@ -74,7 +59,7 @@ def convolve_kernel(
 
     start = tl.zeros([COLUMNS, CHANNELS], tl.float32)
     if bias_ptr is not None:
-        start += tl.load(bias_ptr + channels, mask=present, other=0.0).to(tl.float32)[None, :]
+        start += tl.load(bias_ptr + channels, mask=present, other=0.0).to(tl.float32)
     sums = ()
     for _ in tl.static_range(ROWS):
         sums = sums + (start,)
@@ -82,33 +67,41 @@ def convolve_kernel(
         taps = ()
         for kernel_row in tl.static_range(KERNEL):
             tap = tl.load(taps_ptr + (kernel_row * KERNEL + kernel_column) * C + channels, mask=present, other=0.0)
-            taps = taps + (tap.to(tl.float32)[None, :],)
+            taps = taps + (tap.to(tl.float32),)
         source_columns = columns + kernel_column - PADDING
+        column_offsets = source_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            inside = _inside(row, source_columns, height, width)
-            pixels = (image * height + row) * width + source_columns
-            value = _load_pixels(
-                source_ptr, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, pixels, inside, channels, present, C
-            )
+            # A row outside of the map has no columns.
+            end = tl.where((row >= 0) & (row < height), width, 0)
+            inside = (source_columns >= 0) & (source_columns < end)
+            first_pixel = (image * height + row) * width
+            offsets = column_offsets + first_pixel * C
+            mask = inside[:, None] & present
+            value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+            if normed_ptr is not None:
+                pixels = first_pixel + source_columns
+                value = _through_norm(
+                    value, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
+                )
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
-                    sums = _replaced(sums, i, sums[i] + value * taps[offset - i])
+                    sums = sums[:i] + (sums[i] + value * taps[offset - i],) + sums[i + 1 :]
 
     for i in tl.static_range(ROWS):
         out = sums[i]
-        inside = _inside(first_row + i, columns, height, width)
+        inside = columns < tl.where(first_row + i < height, width, 0)
         pixels = (image * height + first_row + i) * width + columns
         if NORMALIZE:
             mean = tl.sum(out, 1) / C
-            centred = tl.where(present[None, :], out - mean[:, None], 0.0)
+            centred = tl.where(present, out - mean[:, None], 0.0)
             rstd = tl.rsqrt(tl.sum(centred * centred, 1) / C + eps)
             out = centred * rstd[:, None]
             tl.store(out_rstd_ptr + pixels, rstd, mask=inside)
         tl.store(
-            out_ptr + pixels[:, None] * C + channels[None, :],
+            out_ptr + pixels[:, None] * C + channels,
             out.to(out_ptr.dtype.element_ty),
-            mask=inside[:, None] & present[None, :],
+            mask=inside[:, None] & present,
         )
 
 
@@ -137,7 +130,7 @@ def weight_gradient_kernel(
     """
     PADDING: tl.constexpr = KERNEL // 2
     TAPS: tl.constexpr = KERNEL * KERNEL
-    channels = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    channels = (tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
     kernel_column = tl.program_id(1)
     part = tl.program_id(2)
     present = channels < C
@@ -153,31 +146,41 @@ def weight_gradient_kernel(
         columns = (tile % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
         first_row = (tile // column_tiles % row_tiles) * ROWS
         image = (tile // (column_tiles * row_tiles)).to(tl.int64)
+        column_offsets = columns[:, None] * C + channels
         gradients = ()
         for i in tl.static_range(ROWS):
-            inside = _inside(first_row + i, columns, height, width)
-            pixels = (image * height + first_row + i) * width + columns
-            gradient = _load_pixels(
-                source_ptr, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, pixels, inside, channels, present, C
-            )
+            inside = columns < tl.where(first_row + i < height, width, 0)
+            first_pixel = (image * height + first_row + i) * width
+            offsets = column_offsets + first_pixel * C
+            mask = inside[:, None] & present
+            gradient = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+            if normed_ptr is not None:
+                pixels = first_pixel + columns
+                gradient = _through_norm(
+                    gradient, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
+                )
             gradients = gradients + (gradient,)
             bias_sum += gradient
         input_columns = columns + kernel_column - PADDING
+        column_offsets = input_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            inside = _inside(row, input_columns, height, width)
-            pixels = (image * height + row) * width + input_columns
-            value = _load_pixels(input_ptr, None, None, None, None, pixels, inside, channels, present, C)
+            end = tl.where((row >= 0) & (row < height), width, 0)
+            inside = (input_columns >= 0) & (input_columns < end)
+            offsets = column_offsets + (image * height + row) * width * C
+            value = tl.load(input_ptr + offsets, mask=inside[:, None] & present, other=0.0).to(tl.float32)
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
-                    sums = _replaced(sums, offset - i, sums[offset - i] + value * gradients[i])
+                    sums = (
+                        sums[: offset - i] + (sums[offset - i] + value * gradients[i],) + sums[offset - i + 1 :]
+                    )
 
     row_of_part = part * (TAPS + 1)
     for kernel_row in tl.static_range(KERNEL):
         tap = row_of_part + kernel_row * KERNEL + kernel_column
-        tl.store(partial_ptr + tap * C + channels, tl.sum(sums[kernel_row], 0), mask=present)
+        tl.store(partial_ptr + tap * C + channels, tl.sum(sums[kernel_row], 0, keep_dims=True), mask=present)
     if kernel_column == 0:
-        tl.store(partial_ptr + (row_of_part + TAPS) * C + channels, tl.sum(bias_sum, 0), mask=present)
+        tl.store(partial_ptr + (row_of_part + TAPS) * C + channels, tl.sum(bias_sum, 0, keep_dims=True), mask=present)
 
 
 @triton.jit(do_not_specialize=['num_pixels', 'eps'])

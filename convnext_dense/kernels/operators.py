@@ -36,7 +36,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) 
         torch.Size([2, 56, 56, 96])
     """
     _check_convolution('depthwise_conv', x, weight, bias)
-    from convnext_dense.kernels.depthwise_conv import convolve
+    from convnext_dense.kernels.depthwise_conv_launch import convolve
 
     return convolve(x.contiguous(), weight, bias, dtype)
 
@@ -49,7 +49,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
 @torch.library.custom_op(f'{NAMESPACE}::depthwise_conv_backward', mutates_args=())
 def depthwise_conv_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `depthwise_conv`'s input, weight and bias, the last two summed in two stages."""
-    from convnext_dense.kernels.depthwise_conv import convolve_backward
+    from convnext_dense.kernels.depthwise_conv_launch import convolve_backward
 
     return convolve_backward(gradient.contiguous(), x.contiguous(), weight)
 
@@ -102,7 +102,7 @@ def depthwise_conv_norm(
         ... )  # doctest: +SKIP
     """
     _check_convolution('depthwise_conv_norm', x, weight, bias)
-    from convnext_dense.kernels.depthwise_conv import convolve_and_normalize
+    from convnext_dense.kernels.depthwise_conv_launch import convolve_and_normalize
 
     return convolve_and_normalize(x.contiguous(), weight, bias, eps, dtype)
 
@@ -118,7 +118,7 @@ def depthwise_conv_norm_backward(
     gradient: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `depthwise_conv_norm`'s input, weight and bias."""
-    from convnext_dense.kernels.depthwise_conv import convolve_and_normalize_backward
+    from convnext_dense.kernels.depthwise_conv_launch import convolve_and_normalize_backward
 
     return convolve_and_normalize_backward(gradient.contiguous(), normed, rstd, x.contiguous(), weight)
 
@@ -152,6 +152,7 @@ def pointwise_mlp(
     bias2: Tensor,
     residual: Tensor,
     scale: Tensor | None,
+    gain: Tensor | None,
     grn_weight: Tensor | None,
     grn_eps: float,
     dtype: torch.dtype,
@@ -159,7 +160,7 @@ def pointwise_mlp(
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Compute the pointwise half of a block, with the residual.
 
-    .. math:: y = r + s \, (W_2 \, \mathrm{GRN}(\mathrm{GELU}(W_1 x + b_1)) + b_2)
+    .. math:: y = r + s \, t \, (W_2 \, \mathrm{GRN}(\mathrm{GELU}(W_1 x + b_1)) + b_2)
 
     Args:
         x: Float32, float16 or bfloat16.
@@ -169,6 +170,8 @@ def pointwise_mlp(
         bias2: (C,), float32.
         residual: r, in any of those dtypes.
         scale: s, (N,), float32: 0 for an image whose block is dropped. None is 1.
+        gain: t, (1,), float32: what was taken out of `weight2` and `bias2` so that half precision can hold them. It has
+            no gradient. None is 1.
         grn_weight: GRN's, (D,), float32; None leaves GRN out. Its bias is to be in `bias2`, times `weight2`.
         grn_eps: Added to GRN's mean norm.
         dtype: Of the result.
@@ -190,16 +193,17 @@ def pointwise_mlp(
         >>> x, weight1, weight2 = torch.rand(2, 56, 56, 96), torch.rand(384, 96), torch.rand(96, 384)
         >>> bias1, bias2 = torch.zeros(384), torch.zeros(96)
         >>> y, hidden, _ = pointwise_mlp(
-        ...     x, weight1, bias1, weight2, bias2, x, None, None, 1e-6, torch.float32, True
+        ...     x, weight1, bias1, weight2, bias2, x, None, None, None, 1e-6, torch.float32, True
         ... )  # doctest: +SKIP
     """
     _check_mlp(x, weight1, weight2, residual)
-    from convnext_dense.kernels.pointwise_mlp import grn_response, hidden_layer, output_layer
+    from convnext_dense.kernels.pointwise_mlp_launch import grn_response, hidden_layer, output_layer
 
     grn = grn_weight is not None
     hidden, activated, squares = hidden_layer(x.contiguous(), weight1.contiguous(), bias1, grn, keep_hidden)
     response = grn_response(squares, grn_weight, grn_eps) if grn else None
-    out = output_layer(activated, response, weight2.contiguous(), bias2, residual.contiguous(), scale, dtype)
+    factor = _factor(scale, gain, len(x))
+    out = output_layer(activated, response, weight2.contiguous(), bias2, residual.contiguous(), factor, dtype)
     nothing = [x.new_empty(0) if each is None else each for each in (hidden, squares)]
     return out, *nothing
 
@@ -213,6 +217,7 @@ def _(
     bias2: Tensor,
     residual: Tensor,
     scale: Tensor | None,
+    gain: Tensor | None,
     grn_weight: Tensor | None,
     grn_eps: float,
     dtype: torch.dtype,
@@ -232,13 +237,14 @@ def pointwise_mlp_backward(
     bias1: Tensor,
     weight2: Tensor,
     scale: Tensor | None,
+    gain: Tensor | None,
     grn_weight: Tensor | None,
     grn_eps: float,
     hidden: Tensor,
     squares: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of `pointwise_mlp`'s `x`, weights and biases in their order, and of GRN's weight."""
-    from convnext_dense.kernels import pointwise_mlp as kernels
+    from convnext_dense.kernels import pointwise_mlp_launch as kernels
 
     gradient, x = gradient.contiguous(), x.contiguous()
     grn = grn_weight is not None
@@ -246,8 +252,11 @@ def pointwise_mlp_backward(
         hidden, _, _ = kernels.hidden_layer(x, weight1.contiguous(), bias1, grn, keep_hidden=True, activate=False)
     response = kernels.grn_response(squares, grn_weight, grn_eps) if grn else None
     weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response)
+    if gain is not None:
+        weight2_gradient, bias2_gradient = weight2_gradient * gain, bias2_gradient * gain
+    factor = _factor(scale, gain, len(x))
     hidden_gradient, bias1_gradient, grn_gradient = kernels.hidden_gradient(
-        gradient, hidden, weight2.contiguous(), scale, squares if grn else None, grn_weight, grn_eps
+        gradient, hidden, weight2.contiguous(), factor, squares if grn else None, grn_weight, grn_eps
     )
     rows = hidden_gradient.flatten(0, 2)
     return (
@@ -268,6 +277,7 @@ def _(
     bias1: Tensor,
     weight2: Tensor,
     scale: Tensor | None,
+    gain: Tensor | None,
     grn_weight: Tensor | None,
     grn_eps: float,
     hidden: Tensor,
@@ -285,23 +295,30 @@ def _(
 
 
 def _save_mlp(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
-    x, weight1, bias1, weight2, _, residual, scale, grn_weight, ctx.grn_eps, _, _ = inputs
+    x, weight1, bias1, weight2, _, residual, scale, gain, grn_weight, ctx.grn_eps, _, _ = inputs
     _, hidden, squares = output
     ctx.residual_dtype = residual.dtype
-    ctx.save_for_backward(x, weight1, bias1, weight2, scale, grn_weight, hidden, squares)
+    ctx.save_for_backward(x, weight1, bias1, weight2, scale, gain, grn_weight, hidden, squares)
     ctx.set_materialize_grads(False)
 
 
 def _mlp_backward(ctx: object, gradient: Tensor | None, *_: Tensor | None) -> tuple:
     if gradient is None:
-        return (None,) * 11
+        return (None,) * 12
     *given, hidden, squares = ctx.saved_tensors
     gradients = pointwise_mlp_backward(gradient, *given, ctx.grn_eps, hidden, squares)
     grn_gradient = None if given[-1] is None else gradients[5]
-    return *gradients[:5], gradient.to(ctx.residual_dtype), None, grn_gradient, None, None, None
+    return *gradients[:5], gradient.to(ctx.residual_dtype), None, None, grn_gradient, None, None, None
 
 
 pointwise_mlp.register_autograd(_mlp_backward, setup_context=_save_mlp)
+
+
+def _factor(scale: Tensor | None, gain: Tensor | None, images: int) -> Tensor | None:
+    """Return what each image's branch is multiplied by."""
+    if scale is None:
+        return None if gain is None else gain.expand(images).contiguous()
+    return scale if gain is None else scale * gain
 
 
 def _fake_convolution_gradients(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

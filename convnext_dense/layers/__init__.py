@@ -1,9 +1,20 @@
-"""The layers that the backbones are made of, in plain PyTorch."""
+"""The layers that the backbones are made of, in plain PyTorch, and the block by the fused kernels."""
 
+from convnext_dense.kernels import CHOICES as KERNEL_CHOICES
+from convnext_dense.layers.fused_block import can_fuse, fused_block
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.norm import build_norm
 from convnext_dense.layers.pointwise import PointwiseLinear
 from convnext_dense.layers.simple_feature_pyramid import SimpleFeaturePyramid
 
-__all__ = ['GRN', 'LayerNorm2d', 'PointwiseLinear', 'SimpleFeaturePyramid', 'build_norm']
+__all__ = [
+    'GRN',
+    'KERNEL_CHOICES',
+    'LayerNorm2d',
+    'PointwiseLinear',
+    'SimpleFeaturePyramid',
+    'build_norm',
+    'can_fuse',
+    'fused_block',
+]

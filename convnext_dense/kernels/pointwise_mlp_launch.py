@@ -27,6 +27,10 @@ class ProductTile(NamedTuple):
     stages: int
 
 
+# Of the pass through GRN's gradient, which has no product.
+GRN_TILE = ProductTile(rows=64, columns=64, step=0, warps=4, stages=1)
+
+
 class Grouping(NamedTuple):
     """How rows lie: the rows of a group, and the pixels of an image."""
 
@@ -189,6 +193,8 @@ def hidden_gradient(
             return out, sums.sum(0), None
         response_gradient = sums.view(grouping.num_groups, -1, hidden_channels).sum(1)
         weight_gradient, slope = grn_response_backward(response_gradient, squares, grn_weight, eps)
+        grid, row_tiles = _grid(GRN_TILE, grouping, hidden_channels)
+        sums = sums.new_empty((row_tiles, hidden_channels))
         kernels.grn_gradient_kernel[grid](
             out,
             hidden,
@@ -197,9 +203,9 @@ def hidden_gradient(
             sums,
             grouping.group_size,
             D=hidden_channels,
-            ROWS=tile.rows,
-            COLUMNS=tile.columns,
-            num_warps=tile.warps,
+            ROWS=GRN_TILE.rows,
+            COLUMNS=GRN_TILE.columns,
+            num_warps=GRN_TILE.warps,
             **OPTIONS,
         )
         return out, sums.sum(0), weight_gradient

@@ -1,0 +1,105 @@
+"""Compile the kernels for a GPU that need not be there, by their own launches, and print what each takes as JSON.
+
+Usage: python compile_for_gpu.py CAPABILITY CHANNELS... [--all-candidates]
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from convnext_dense.kernels import depthwise_conv_launch, launching, pointwise_mlp_launch
+
+CUOBJDUMP = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin' / 'cuobjdump'
+
+
+class Recorder:
+    """Stands in for a GPU's driver, and compiles what would be launched."""
+
+    def __init__(self, capability: int) -> None:
+        self.rows: list[dict] = []
+        target = GPUTarget('cuda', capability, 32)
+        driver.set_active(
+            SimpleNamespace(
+                get_current_target=lambda: target,
+                get_current_device=lambda: 0,
+                get_current_stream=lambda _: 0,
+            )
+        )
+        self.run = JITFunction.run
+        JITFunction.run = lambda function, *args, **kwargs: self.compile(function, *args, **kwargs)
+
+    def compile(self, function: JITFunction, *args: object, **kwargs: object) -> None:
+        compiled = self.run(function, *args, **{**kwargs, 'warmup': True})
+        with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
+            Path(file.name).write_bytes(compiled.asm['cubin'])
+            usage = subprocess.run([CUOBJDUMP, '--dump-resource-usage', file.name], capture_output=True, text=True)
+        found = dict(re.findall(r'\b(REG|STACK|LOCAL):(\d+)', usage.stdout + usage.stderr))
+        self.rows.append(
+            dict(
+                kernel=function.fn.__name__,
+                registers=int(found['REG']),
+                stack=int(found['STACK']) + int(found['LOCAL']),
+                shared=compiled.metadata.shared,
+                warps=compiled.metadata.num_warps,
+                tile={key: kwargs[key] for key in kwargs if key.isupper()},
+            )
+        )
+
+
+def launch_all(channels: int) -> None:
+    """Launch each kernel as a block of `channels` under autocast does, in training, with and without GRN."""
+    dtype = torch.bfloat16
+
+    def make(*shape: int, like: torch.dtype = dtype) -> Tensor:
+        return torch.zeros(shape, dtype=like)
+
+    x, weight, bias = make(2, 16, 16, channels), make(channels, 1, 7, 7, like=torch.float32), make(channels)
+    rstd = make(2, 16, 16, like=torch.float32)
+    depthwise_conv_launch.convolve_and_normalize(x, weight, bias, 1e-6, dtype)
+    depthwise_conv_launch.convolve_and_normalize_backward(x, x, rstd, x, weight)
+    hidden, scale = make(2, 16, 16, 4 * channels), make(2, like=torch.float32)
+    weight1, weight2 = make(4 * channels, channels), make(channels, 4 * channels)
+    bias1, bias2 = make(4 * channels, like=torch.float32), make(channels, like=torch.float32)
+    response = make(2, 4 * channels, like=torch.float32)
+    for grn in (False, True):
+        pointwise_mlp_launch.hidden_layer(x, weight1, bias1, grn, keep_hidden=True)
+        pointwise_mlp_launch.output_layer(hidden, response if grn else None, weight2, bias2, x, scale, dtype)
+        pointwise_mlp_launch.hidden_gradient(
+            x, hidden, weight2, scale, response if grn else None, bias1 if grn else None, 1e-6
+        )
+        pointwise_mlp_launch.output_weight_gradient(x, hidden, scale, response if grn else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('capability', type=int)
+    parser.add_argument('channels', type=int, nargs='+')
+    parser.add_argument('--all-candidates', action='store_true')
+    args = parser.parse_args()
+    recorder = Recorder(args.capability)
+    if args.all_candidates:
+
+        def tune(kernel, code, x, candidates, launch):
+            return [launch(candidate) for candidate in candidates][0]
+
+        for module in (depthwise_conv_launch, pointwise_mlp_launch):
+            assert module.tune is launching.tune
+            module.tune = tune
+    for channels in args.channels:
+        launch_all(channels)
+    print(json.dumps(recorder.rows))
+
+
+if __name__ == '__main__':
+    main()
