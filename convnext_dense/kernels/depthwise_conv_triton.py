@@ -8,6 +8,8 @@ taps are tuples of tiles, which unrolled loops index: Triton keeps them in regis
 import triton
 import triton.language as tl
 
+from convnext_dense.kernels.numerics_triton import rounded
+
 
 @triton.jit
 def _through_norm(
@@ -100,7 +102,7 @@ def convolve_kernel(
             tl.store(out_rstd_ptr + pixels, rstd, mask=inside)
         tl.store(
             out_ptr + pixels[:, None] * C + channels,
-            out.to(out_ptr.dtype.element_ty),
+            rounded(out, out_ptr.dtype.element_ty),
             mask=inside[:, None] & present,
         )
 
@@ -171,9 +173,7 @@ def weight_gradient_kernel(
             value = tl.load(input_ptr + offsets, mask=inside[:, None] & present, other=0.0).to(tl.float32)
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
-                    sums = (
-                        sums[: offset - i] + (sums[offset - i] + value * gradients[i],) + sums[offset - i + 1 :]
-                    )
+                    sums = sums[: offset - i] + (sums[offset - i] + value * gradients[i],) + sums[offset - i + 1 :]
 
     row_of_part = part * (TAPS + 1)
     for kernel_row in tl.static_range(KERNEL):
@@ -198,7 +198,7 @@ def normalize_kernel(
     mean = tl.sum(value, 1) / C
     centred = tl.where(present[None, :], value - mean[:, None], 0.0)
     rstd = tl.rsqrt(tl.sum(centred * centred, 1) / C + eps)
-    tl.store(out_ptr + offsets, (centred * rstd[:, None]).to(out_ptr.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + offsets, rounded(centred * rstd[:, None], out_ptr.dtype.element_ty), mask=mask)
     tl.store(rstd_ptr + pixels, rstd, mask=inside)
 
 
@@ -236,4 +236,4 @@ def normalize_gradient_kernel(
         tl.store(slope_ptr + pixels, slope, mask=inside)
     else:
         out = rstd[:, None] * gradient - shift[:, None] - slope[:, None] * normed
-        tl.store(out_ptr + offsets, out.to(out_ptr.dtype.element_ty), mask=mask)
+        tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)

@@ -145,9 +145,7 @@ def grn_response(squares: Tensor, grn_weight: Tensor, eps: float) -> Tensor:
     return 1 + grn_weight * norm / (norm.mean(-1, keepdim=True) + eps)
 
 
-def grn_response_backward(
-    gradient: Tensor, squares: Tensor, grn_weight: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
+def grn_response_backward(gradient: Tensor, squares: Tensor, grn_weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the gradient of GRN's weight, and what an activation times it is its gradient through the norm."""
     norm = squares.sqrt()
     mean = norm.mean(-1, keepdim=True) + eps

@@ -8,6 +8,8 @@ layer.
 import triton
 import triton.language as tl
 
+from convnext_dense.kernels.numerics_triton import multiply_add, rounded
+
 
 @triton.jit
 def _gelu(x):
@@ -60,7 +62,7 @@ def _product(
             mask=there[:, None] & column_mask[None, :],
             other=0.0,
         )
-        total = tl.dot(left.to(weight_ptr.dtype.element_ty), right, total, input_precision=PRECISION)
+        total = multiply_add(rounded(left, weight_ptr.dtype.element_ty), right, total, PRECISION)
     return total
 
 
@@ -97,10 +99,10 @@ def hidden_kernel(
     offsets = rows[:, None] * D + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
     if hidden_ptr is not None:
-        tl.store(hidden_ptr + offsets, hidden.to(hidden_ptr.dtype.element_ty), mask=mask)
+        tl.store(hidden_ptr + offsets, rounded(hidden, hidden_ptr.dtype.element_ty), mask=mask)
     if activated_ptr is not None:
         activated = _gelu(hidden)
-        tl.store(activated_ptr + offsets, activated.to(activated_ptr.dtype.element_ty), mask=mask)
+        tl.store(activated_ptr + offsets, rounded(activated, activated_ptr.dtype.element_ty), mask=mask)
         if squares_ptr is not None:
             squares = tl.sum(tl.where(mask, activated * activated, 0.0), 0)
             tl.store(squares_ptr + tile * D + columns, squares, mask=column_mask)
@@ -158,7 +160,7 @@ def output_kernel(
     offsets = rows[:, None] * C + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
     out += tl.load(residual_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    tl.store(out_ptr + offsets, out.to(out_ptr.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)
 
 
 @triton.jit(do_not_specialize=['group_size', 'pixels'])
@@ -202,7 +204,7 @@ def hidden_gradient_kernel(
     else:
         out *= _gelu_gradient(hidden)
         sums = tl.sum(out, 0)
-    tl.store(out_ptr + offsets, out.to(out_ptr.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)
     tl.store(sums_ptr + tile * D + columns, sums, mask=column_mask)
 
 
@@ -235,7 +237,7 @@ def grn_gradient_kernel(
     response = tl.load(response_ptr + group * D + columns, mask=column_mask, other=0.0)
     slope = tl.load(slope_ptr + group * D + columns, mask=column_mask, other=0.0)
     out = (gradient * response[None, :] + _gelu(hidden) * slope[None, :]) * _gelu_gradient(hidden)
-    tl.store(gradient_ptr + offsets, out.to(gradient_ptr.dtype.element_ty), mask=mask)
+    tl.store(gradient_ptr + offsets, rounded(out, gradient_ptr.dtype.element_ty), mask=mask)
     tl.store(sums_ptr + tile * D + columns, tl.sum(out, 0), mask=column_mask)
 
 
@@ -286,9 +288,8 @@ def output_weight_gradient_kernel(
         activated = _gelu(hidden.to(tl.float32))
         if response_ptr is not None:
             activated *= tl.load(response_ptr + (rows // pixels)[:, None] * D + columns[None, :], mask=mask, other=0.0)
-        weight_sum = tl.dot(
-            tl.trans(gradient.to(hidden.dtype)), activated.to(hidden.dtype), weight_sum, input_precision=PRECISION
-        )
+        left = tl.trans(rounded(gradient, hidden_ptr.dtype.element_ty))
+        weight_sum = multiply_add(left, rounded(activated, hidden_ptr.dtype.element_ty), weight_sum, PRECISION)
         bias_sum += tl.sum(gradient, 0)
     tl.store(
         weight_partial_ptr + (part * C + outs)[:, None] * D + columns[None, :],
