@@ -36,8 +36,8 @@ def check_runs_here(name: str, x: Tensor) -> None:
     """
     if not runs_here(x):
         raise ValueError(
-            f'{name}: x must be float32, float16 or bfloat16, on a CUDA device of compute capability 8.0 or later, with '
-            f'Triton {".".join(map(str, OLDEST_TRITON))} or later installed; got {x.dtype} on {x.device}.'
+            f'{name}: x must be float32, float16 or bfloat16, on a CUDA device of compute capability 8.0 or later, '
+            f'with Triton {".".join(map(str, OLDEST_TRITON))} or later installed; got {x.dtype} on {x.device}.'
         )
 
 
