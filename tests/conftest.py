@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+# Before Triton is imported: without a GPU, its kernels run in its interpreter, on the CPU.
+if not torch.cuda.is_available():
+    os.environ['TRITON_INTERPRET'] = '1'
+
 import convnext_dense  # noqa: F401 - registers everything, and provides mmcv.ops
 from convnext_dense.datasets import DemoSpec, make_demo_data
 
@@ -74,7 +78,7 @@ def run_tool(demo_data: Path):
         return subprocess.run(
             [sys.executable, '-W', 'ignore', *map(str, arguments)],
             cwd=demo_data,
-            env={**os.environ, 'OMP_NUM_THREADS': str(THREADS), **environment},
+            env={**os.environ, 'OMP_NUM_THREADS': str(THREADS), 'TRITON_INTERPRET': '0', **environment},
             capture_output=True,
             text=True,
             timeout=600,

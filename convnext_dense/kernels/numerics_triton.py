@@ -9,13 +9,13 @@ INTERPRETED = tl.constexpr(os.environ.get('TRITON_INTERPRET') == '1')
 
 
 @triton.jit
-def rounded(x, DTYPE: tl.constexpr):
-    """Convert to `DTYPE`, to the nearest value, and of two to the even one."""
-    if INTERPRETED and DTYPE == tl.bfloat16 and x.dtype == tl.float32:
+def rounded(x, dtype: tl.constexpr):
+    """Convert to `dtype`, to the nearest value, and of two to the even one."""
+    if INTERPRETED and dtype == tl.bfloat16 and x.dtype == tl.float32:
         # The interpreter cuts digits off.
         bits = x.to(tl.int32, bitcast=True)
         x = (bits + 0x7FFF + ((bits >> 16) & 1)).to(tl.float32, bitcast=True)
-    return x.to(DTYPE)
+    return x.to(dtype)
 
 
 @triton.jit

@@ -42,7 +42,7 @@ class Grouping(NamedTuple):
 def _product_tiles(inner: int, dtype: torch.dtype) -> list[ProductTile]:
     """Return the tiles worth trying; with the first, no GPU since Ampere has too little shared memory."""
     step = 32 if inner % 64 or dtype == torch.float32 else 64
-    return [ProductTile(128, 128, step, 8, 3), ProductTile(128, 64, step, 4, 3), ProductTile(64, 128, step, 4, 4)]
+    return [ProductTile(128, 128, step, 8, 3), ProductTile(128, 64, step, 8, 3), ProductTile(64, 128, step, 8, 4)]
 
 
 def _grouping(x: Tensor, grn: bool) -> Grouping:

@@ -1,6 +1,6 @@
 """Compile the kernels for a GPU that need not be there, by their own launches, and print what each takes as JSON.
 
-Usage: python compile_for_gpu.py CAPABILITY CHANNELS... [--all-candidates]
+Usage: python compile_for_gpu.py CAPABILITY CHANNELS... [--dtype float32] [--all-candidates]
 """
 
 import argparse
@@ -57,9 +57,8 @@ class Recorder:
         )
 
 
-def launch_all(channels: int) -> None:
-    """Launch each kernel as a block of `channels` under autocast does, in training, with and without GRN."""
-    dtype = torch.bfloat16
+def launch_all(channels: int, dtype: torch.dtype) -> None:
+    """Launch each kernel as a block of `channels` does in training, with and without GRN."""
 
     def make(*shape: int, like: torch.dtype = dtype) -> Tensor:
         return torch.zeros(shape, dtype=like)
@@ -85,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('capability', type=int)
     parser.add_argument('channels', type=int, nargs='+')
+    parser.add_argument('--dtype', default='bfloat16')
     parser.add_argument('--all-candidates', action='store_true')
     args = parser.parse_args()
     recorder = Recorder(args.capability)
@@ -98,7 +98,7 @@ def main() -> None:
             assert module.tune is launching.tune
             module.tune = tune
     for channels in args.channels:
-        launch_all(channels)
+        launch_all(channels, getattr(torch, args.dtype))
     print(json.dumps(recorder.rows))
 
 
