@@ -29,6 +29,9 @@ class ProductTile(NamedTuple):
 
 # Of the pass through GRN's gradient, which has no product.
 GRN_TILE = ProductTile(rows=64, columns=64, step=0, warps=4, stages=1)
+FLOAT32_TILES = [ProductTile(64, 64, 32, 4, 2), ProductTile(64, 64, 32, 8, 2)]
+# Of the sum over rows, where a step along the sum is so many rows.
+GRADIENT_TILES = [ProductTile(64, 128, 32, 4, 3), ProductTile(128, 128, 32, 8, 3), ProductTile(64, 64, 64, 4, 3)]
 
 
 class Grouping(NamedTuple):
@@ -40,8 +43,10 @@ class Grouping(NamedTuple):
 
 
 def _product_tiles(inner: int, dtype: torch.dtype) -> list[ProductTile]:
-    """Return the tiles worth trying; with the first, no GPU since Ampere has too little shared memory."""
-    step = 32 if inner % 64 or dtype == torch.float32 else 64
+    """Return the tiles worth trying; for the first, no GPU since Ampere has too little shared memory or registers."""
+    if dtype == torch.float32:
+        return FLOAT32_TILES
+    step = 32 if inner % 64 else 64
     return [ProductTile(128, 128, step, 8, 3), ProductTile(128, 64, step, 8, 3), ProductTile(64, 128, step, 8, 4)]
 
 
@@ -244,5 +249,5 @@ def output_weight_gradient(
         return weight_partial.sum(0), bias_partial.sum(0)
 
     code = (hidden.dtype, gradient.dtype, channels, scale is not None, response is not None)
-    candidates = [ProductTile(64, 128, 32, 4, 3), ProductTile(128, 128, 32, 8, 3), ProductTile(64, 64, 64, 4, 3)]
+    candidates = FLOAT32_TILES if hidden.dtype == torch.float32 else GRADIENT_TILES
     return tune('output_weight_gradient', code, hidden, candidates, launch)

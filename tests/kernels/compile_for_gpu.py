@@ -1,4 +1,6 @@
-"""Compile the kernels for a GPU that need not be there, by their own launches, and print what each takes as JSON.
+"""Compile the kernels for a GPU that need not be there, by their own launches.
+
+Printed as JSON are what the code for one image size takes, and what other sizes had compiled anew.
 
 Usage: python compile_for_gpu.py CAPABILITY CHANNELS... [--dtype float32] [--all-candidates]
 """
@@ -15,6 +17,7 @@ import torch
 import triton
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
+from triton.compiler import CompiledKernel
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
@@ -22,12 +25,15 @@ from convnext_dense.kernels import depthwise_conv_launch, launching, pointwise_m
 
 CUOBJDUMP = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin' / 'cuobjdump'
 
+# Images, height and width of the maps: the first compiles, and the others are to find compiled what they need.
+SIZES = [(2, 16, 16), (1, 1, 1), (3, 17, 5), (1, 64, 48)]
+
 
 class Recorder:
     """Stands in for a GPU's driver, and compiles what would be launched."""
 
     def __init__(self, capability: int) -> None:
-        self.rows: list[dict] = []
+        self.codes: dict[int, dict] = {}
         target = GPUTarget('cuda', capability, 32)
         driver.set_active(
             SimpleNamespace(
@@ -41,36 +47,38 @@ class Recorder:
 
     def compile(self, function: JITFunction, *args: object, **kwargs: object) -> None:
         compiled = self.run(function, *args, **{**kwargs, 'warmup': True})
+        if id(compiled) not in self.codes:
+            self.codes[id(compiled)] = self.describe(function, compiled, kwargs)
+
+    def describe(self, function: JITFunction, compiled: CompiledKernel, arguments: dict) -> dict:
+        """Return what a program takes: registers of a thread, bytes of stack and of shared memory."""
         with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
             Path(file.name).write_bytes(compiled.asm['cubin'])
             usage = subprocess.run([CUOBJDUMP, '--dump-resource-usage', file.name], capture_output=True, text=True)
         found = dict(re.findall(r'\b(REG|STACK|LOCAL):(\d+)', usage.stdout + usage.stderr))
-        self.rows.append(
-            dict(
-                kernel=function.fn.__name__,
-                registers=int(found['REG']),
-                stack=int(found['STACK']) + int(found['LOCAL']),
-                shared=compiled.metadata.shared,
-                warps=compiled.metadata.num_warps,
-                tile={key: kwargs[key] for key in kwargs if key.isupper()},
-            )
+        return dict(
+            kernel=function.fn.__name__,
+            registers=int(found['REG']),
+            stack=int(found['STACK']) + int(found['LOCAL']),
+            shared=compiled.metadata.shared,
+            tile={key: value for key, value in arguments.items() if key.isupper()},
         )
 
 
-def launch_all(channels: int, dtype: torch.dtype) -> None:
+def launch_all(channels: int, dtype: torch.dtype, images: int, height: int, width: int) -> None:
     """Launch each kernel as a block of `channels` does in training, with and without GRN."""
 
     def make(*shape: int, like: torch.dtype = dtype) -> Tensor:
         return torch.zeros(shape, dtype=like)
 
-    x, weight, bias = make(2, 16, 16, channels), make(channels, 1, 7, 7, like=torch.float32), make(channels)
-    rstd = make(2, 16, 16, like=torch.float32)
+    x, weight, bias = make(images, height, width, channels), make(channels, 1, 7, 7, like=torch.float32), make(channels)
+    rstd = make(images, height, width, like=torch.float32)
     depthwise_conv_launch.convolve_and_normalize(x, weight, bias, 1e-6, dtype)
     depthwise_conv_launch.convolve_and_normalize_backward(x, x, rstd, x, weight)
-    hidden, scale = make(2, 16, 16, 4 * channels), make(2, like=torch.float32)
+    hidden, scale = make(images, height, width, 4 * channels), make(images, like=torch.float32)
     weight1, weight2 = make(4 * channels, channels), make(channels, 4 * channels)
     bias1, bias2 = make(4 * channels, like=torch.float32), make(channels, like=torch.float32)
-    response = make(2, 4 * channels, like=torch.float32)
+    response = make(images, 4 * channels, like=torch.float32)
     for grn in (False, True):
         pointwise_mlp_launch.hidden_layer(x, weight1, bias1, grn, keep_hidden=True)
         pointwise_mlp_launch.output_layer(hidden, response if grn else None, weight2, bias2, x, scale, dtype)
@@ -97,9 +105,12 @@ def main() -> None:
         for module in (depthwise_conv_launch, pointwise_mlp_launch):
             assert module.tune is launching.tune
             module.tune = tune
-    for channels in args.channels:
-        launch_all(channels, getattr(torch, args.dtype))
-    print(json.dumps(recorder.rows))
+    codes = []
+    for size in SIZES:
+        for channels in args.channels:
+            launch_all(channels, getattr(torch, args.dtype), *size)
+        codes.append(list(recorder.codes.values()))
+    print(json.dumps(dict(codes=codes[0], anew=codes[-1][len(codes[0]) :])))
 
 
 if __name__ == '__main__':

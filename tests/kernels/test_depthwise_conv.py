@@ -112,5 +112,5 @@ class TestBadInput:
             fused(x, weight, bias[1:])
 
     def test_float64_is_refused(self, inputs):
-        with pytest.raises(ValueError, match='float32, float16 or bfloat16.* got torch.float64'):
+        with pytest.raises(ValueError, match=r'float32, float16 or bfloat16.* got torch.float64'):
             fused(*(each.double() for each in inputs(1, 4, 4, 24, 3)))

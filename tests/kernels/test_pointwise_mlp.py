@@ -144,5 +144,5 @@ class TestBadInput:
     def test_weights_of_another_dtype_are_named(self, inputs):
         given = inputs(1, 3, 4, 24, 96)
         given[1] = given[1].half()
-        with pytest.raises(ValueError, match="weight1 must be of x's dtype, torch.float32; got torch.float16"):
+        with pytest.raises(ValueError, match=r"weight1 must be of x's dtype, torch.float32; got torch.float16"):
             fused()(*given)
