@@ -198,7 +198,7 @@ def _weight_gradient(
         **OPTIONS,
     )
     taps, bias = partial[:, :-1].sum(0), partial[:, -1].sum(0)
-    return taps.t().reshape(weight.shape).to(weight.dtype), bias.to(weight.dtype)
+    return taps.t().contiguous().view(weight.shape).to(weight.dtype), bias.to(weight.dtype)
 
 
 def _normalize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:

@@ -64,41 +64,41 @@ def fused_block(
     """
     dtype = _compute_dtype(x)
     has_grn = isinstance(grn, GRN)
-    with torch.autocast(x.device.type, enabled=False):
-        weight1 = pwconv1.weight.float()
-        bias1 = pwconv1.bias.float() + weight1 @ norm.bias.float()
-        weight1 = (weight1 * norm.weight.float()).to(dtype)
-        weight2, bias2 = pwconv2.weight.float(), pwconv2.bias.float()
-        if has_grn:
-            bias2 = bias2 + weight2 @ grn.beta.flatten().float()
-        gain = None
-        if gamma is not None:
-            factor = gamma.float()
-            if dtype == torch.float16:
-                # Of a LayerScale of 1e-6, float16 could not hold the weights.
-                gain = factor.detach().abs().amax().clamp_min(torch.finfo(torch.float32).tiny).reshape(1)
-                factor = factor / gain
-            weight2, bias2 = weight2 * factor[:, None], bias2 * factor
-        scale = None
-        if drop_path.training and drop_path.drop_prob:
-            scale = drop_path(x.new_ones((x.shape[0], 1, 1, 1), dtype=torch.float32)).flatten()
+    # Elementwise products and sums, which autocast leaves in float32.
+    weight1 = pwconv1.weight.float()
+    bias1 = pwconv1.bias.float() + (weight1 * norm.bias.float()).sum(1)
+    weight1 = (weight1 * norm.weight.float()).to(dtype)
+    weight2, bias2 = pwconv2.weight.float(), pwconv2.bias.float()
+    if has_grn:
+        bias2 = bias2 + (weight2 * grn.beta.flatten().float()).sum(1)
+    gain = None
+    if gamma is not None:
+        factor = gamma.float()
+        if dtype == torch.float16:
+            # Of a LayerScale of 1e-6, float16 could not hold the weights.
+            gain = factor.detach().abs().amax().clamp_min(torch.finfo(torch.float32).tiny).reshape(1)
+            factor = factor / gain
+        weight2, bias2 = weight2 * factor[:, None], bias2 * factor
+    scale = None
+    if drop_path.training and drop_path.drop_prob:
+        scale = drop_path(x.new_ones((x.shape[0], 1, 1, 1), dtype=torch.float32)).flatten()
 
-        x = x.permute(0, 2, 3, 1)
-        normed, _ = kernels.depthwise_conv_norm(x, dwconv.weight, dwconv.bias, norm.eps, dtype)
-        out, _, _ = kernels.pointwise_mlp(
-            normed,
-            weight1,
-            bias1,
-            weight2.to(dtype),
-            bias2,
-            x,
-            scale,
-            gain,
-            grn.gamma.flatten().float() if has_grn else None,
-            grn.eps if has_grn else 0.0,
-            _result_dtype(x.dtype, dtype, gamma),
-            not recompute_hidden,
-        )
+    x = x.permute(0, 2, 3, 1)
+    normed, _ = kernels.depthwise_conv_norm(x, dwconv.weight, dwconv.bias, norm.eps, dtype)
+    out, _, _ = kernels.pointwise_mlp(
+        normed,
+        weight1,
+        bias1,
+        weight2.to(dtype),
+        bias2,
+        x,
+        scale,
+        gain,
+        grn.gamma.flatten().float() if has_grn else None,
+        grn.eps if has_grn else 0.0,
+        _result_dtype(x.dtype, dtype, gamma),
+        not recompute_hidden,
+    )
     return out.permute(0, 3, 1, 2)
 
 
