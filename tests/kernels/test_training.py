@@ -4,19 +4,26 @@ import pytest
 import torch
 
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.kernels import depthwise_conv_launch
 
-STEPS = 100
+
+@pytest.fixture(autouse=True)
+def _smallest_tiles(monkeypatch):
+    """Have Triton's interpreter do no more than such small maps need."""
+    monkeypatch.setattr(
+        depthwise_conv_launch, 'tune', lambda kernel, code, x, candidates, launch: launch(candidates[-1])
+    )
 
 
-@pytest.mark.parametrize('v2', [False, True], ids=['v1', 'v2'])
-def test_the_losses_of_a_hundred_steps_are_pytorchs(device, v2):
-    images = torch.randn(2, 3, 8, 12, device=device)
-    targets = torch.randn(2, 40, 2, 3, device=device)
+@pytest.mark.parametrize(('v2', 'steps'), [(False, 100), (True, 20)], ids=['v1', 'v2'])
+def test_the_losses_of_many_steps_are_pytorchs(device, v2, steps):
+    images = torch.randn(1, 3, 8, 12, device=device)
+    targets = torch.randn(1, 32, 2, 3, device=device)
 
     def losses(kernels):
         torch.manual_seed(0)
         model = ConvNeXt(
-            dict(depths=[1], channels=[40]),
+            dict(depths=[1], channels=[32]),
             out_indices=0,
             use_grn=v2,
             layer_scale_init_value=0.0 if v2 else 1.0,
@@ -25,7 +32,7 @@ def test_the_losses_of_a_hundred_steps_are_pytorchs(device, v2):
         model.init_weights()
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
         values = []
-        for _ in range(STEPS):
+        for _ in range(steps):
             (features,) = model(images)
             loss = (features - targets).square().mean()
             optimizer.zero_grad()
@@ -35,5 +42,5 @@ def test_the_losses_of_a_hundred_steps_are_pytorchs(device, v2):
         return torch.tensor(values)
 
     own, pytorchs = losses('triton'), losses('torch')
-    assert pytorchs[-1] < 0.5 * pytorchs[0]
+    assert pytorchs[-1] < 0.7 * pytorchs[0]
     torch.testing.assert_close(own, pytorchs, rtol=1e-3, atol=0)
