@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.benchmarks.backbone import TOLERANCES, WORKS, autocast_to
+from convnext_dense.benchmarks.backbone import WORKS, autocast_to
 from convnext_dense.benchmarks.measurement import added_memory, format_table, ratio_in_turn, summarize, time_in_turn
 from convnext_dense.benchmarks.peers import randomize
+
+# How far outputs and gradients may differ, of their maximum: a norm's weight sums roundings up over all pixels, in
+# bfloat16 to 0.15 in PyTorch itself on a CPU.
+TOLERANCES = {torch.float32: 0.05, torch.bfloat16: 0.25, torch.float16: 0.05}
 
 
 class Form(NamedTuple):
