@@ -20,6 +20,7 @@ from convnext_dense.benchmarks.measurement import (
     time_in_turn,
 )
 from convnext_dense.benchmarks.peers import OURS, build_contenders, build_ours
+from convnext_dense.kernels import launching
 from convnext_dense.meta import without_allocating
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
@@ -165,6 +166,8 @@ def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Set
     """Return each contender in each of its settings, on the device."""
     # What was compiled for other shapes would count against the number of compilations that a function may have.
     torch.compiler.reset()
+    # And of the kernels, later shapes are tuned within a budget.
+    launching.forget()
     models = {}
     for (library, model), (layout, memory_format) in product(contenders.items(), LAYOUTS.items()):
         placed = copy.deepcopy(model).to(device, memory_format=memory_format)

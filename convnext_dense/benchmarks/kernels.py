@@ -8,6 +8,7 @@ from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.benchmarks.measurement import format_table, summarize, time_in_turn
+from convnext_dense.kernels import launching
 
 EPS = 1e-6
 KERNEL_SIZE = 7
@@ -170,8 +171,6 @@ def benchmark_kernels(
         >>> figures[0]['of_bandwidth']  # doctest: +SKIP
         0.61
     """
-    from convnext_dense.kernels import launching
-
     # A process's later shapes are tuned within a budget.
     launching.forget()
     kernels = block_kernels(x, dtype, v2)
