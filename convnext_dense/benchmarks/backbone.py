@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from convnext_dense.benchmarks.arguments import check_kernels_run
 from convnext_dense.benchmarks.limits import fewest_bytes, measure_bandwidth, measure_matmul_rate
 from convnext_dense.benchmarks.measurement import (
     added_memory,
@@ -19,6 +20,7 @@ from convnext_dense.benchmarks.measurement import (
     time_in_turn,
 )
 from convnext_dense.benchmarks.peers import OURS, build_contenders, build_ours
+from convnext_dense.kernels import launching
 from convnext_dense.meta import without_allocating
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
@@ -50,6 +52,7 @@ def benchmark_backbone(
     libraries: list[str] | None = None,
     rounds: int = 20,
     warm_up: int = 3,
+    kernels: str = 'auto',
 ) -> list[dict]:
     """Time one size of ConvNeXt by every library at one shape: the forward pass, and forward and backward.
 
@@ -65,14 +68,15 @@ def benchmark_backbone(
         libraries: As in `build_contenders`.
         rounds: How many times each setting is timed.
         warm_up: How many rounds go before, untimed; the first compiles.
+        kernels: What ours runs by, as in `ConvNeXt`.
 
     Returns:
         One dict for the forward pass and one for both: ``work``, ``settings`` (library, layout, mode, the times of
-        `summarize` in seconds, ``memory`` in bytes), ``best`` of each library, ``ratios`` of the best peer's time to
-        ours (``any``, ``eager``, ``compiled``), and ``limit``.
+        `summarize` in seconds, ``memory`` in bytes), ``best`` of each library, ``ratios`` to the best peer (``any``,
+        ``eager``, ``compiled``): of its time to ours, and in ``memory`` of our memory to its; and ``limit``.
 
     Raises:
-        UsageError: As `build_contenders` does.
+        UsageError: As `build_contenders` does, or if `kernels` is 'triton' where the kernels cannot run.
         RuntimeError: If a library's maps are not the same in all its settings.
 
     Example:
@@ -80,7 +84,9 @@ def benchmark_backbone(
         >>> works[0]['ratios']['any']  # doctest: +SKIP
         1.07
     """
-    models = _prepare(build_contenders(arch, v2, libraries), device)
+    if kernels == 'triton':
+        check_kernels_run('--kernels triton', dtype, device)
+    models = _prepare(build_contenders(arch, v2, libraries, kernels), device)
     images = torch.randn(shape, device=device)
     inputs = {name: images.contiguous(memory_format=layout) for name, layout in LAYOUTS.items()}
     flops = count_flops(arch, shape, v2)
@@ -105,7 +111,7 @@ def benchmark_backbone(
                     dict(**setting._asdict(), **summarize(seconds[setting]), memory=memory[setting])
                     for setting in calls
                 ],
-                **_compare(seconds),
+                **_compare(seconds, memory),
             )
         )
         results[-1]['limit'] = _limit(
@@ -143,7 +149,10 @@ def format_works(works: Sequence[dict]) -> str:
         ]
         parts.append(format_table([work['work'], 'ms', 'p10 - p90', 'of fastest', 'added MiB'], rows))
         for kind, ratio in work['ratios'].items():
-            parts.append(f'ours : best {kind} peer ({ratio["peer"]}) = {ratio["ratio"]:.3f}')
+            parts.append(
+                f'ours : best {kind} peer ({ratio["peer"]}) = {ratio["ratio"]:.3f}, with {ratio["memory"]:.2f} times '
+                'the added memory'
+            )
         limit = work['limit']
         parts.append(
             f'ours is at {limit["of_matmul_rate"]:.0%} of the measured matmul rate ({limit["matmul_rate"] / 1e12:.2f} '
@@ -157,6 +166,8 @@ def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Set
     """Return each contender in each of its settings, on the device."""
     # What was compiled for other shapes would count against the number of compilations that a function may have.
     torch.compiler.reset()
+    # And of the kernels, later shapes are tuned within a budget.
+    launching.forget()
     models = {}
     for (library, model), (layout, memory_format) in product(contenders.items(), LAYOUTS.items()):
         placed = copy.deepcopy(model).to(device, memory_format=memory_format)
@@ -178,7 +189,7 @@ def check_settings(
     """
     firsts: dict[str, list[Tensor]] = {}
     for setting, model in models.items():
-        with _precision(dtype, device):
+        with autocast_to(dtype, device):
             maps = [each.detach().float() for each in model(inputs[setting.layout])]
         for own, first in zip(maps, firsts.setdefault(setting.library, maps), strict=True):
             difference = (own - first).abs().max() / first.abs().max()
@@ -188,13 +199,20 @@ def check_settings(
                 )
 
 
-def _precision(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
+def autocast_to(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
+    """Return autocast to a half precision, or nothing for float32.
+
+    Example:
+        >>> with autocast_to(torch.bfloat16, torch.device('cpu')):
+        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+        torch.bfloat16
+    """
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 def _call(work: str, model: nn.Module, images: Tensor, dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
     """Return what is timed: a pass of the model over the images."""
-    precision = _precision(dtype, device)
+    precision = autocast_to(dtype, device)
     gradients = None
 
     def forward() -> None:
@@ -213,8 +231,8 @@ def _call(work: str, model: nn.Module, images: Tensor, dtype: torch.dtype, devic
     return forward if work == 'forward' else forward_and_backward
 
 
-def _compare(seconds: dict[Setting, list[float]]) -> dict:
-    """Return the best setting of each library, and the time of the best peer of each kind over ours."""
+def _compare(seconds: dict[Setting, list[float]], memory: dict[Setting, int]) -> dict:
+    """Return the best setting of each library, and how ours compares with the best peer of each kind."""
 
     def best(among: list[Setting]) -> Setting:
         return min(among, key=lambda setting: summarize(seconds[setting])['median'])
@@ -226,7 +244,11 @@ def _compare(seconds: dict[Setting, list[float]]) -> dict:
         peers = [setting for setting in seconds if setting.library != OURS and setting.mode in modes]
         if peers:
             peer = best(peers)
-            ratios[kind] = dict(peer=str(peer), ratio=ratio_in_turn(seconds[ours], seconds[peer]))
+            ratios[kind] = dict(
+                peer=str(peer),
+                ratio=ratio_in_turn(seconds[ours], seconds[peer]),
+                memory=memory[ours] / memory[peer],
+            )
     return dict(
         best={library: str(best([each for each in seconds if each.library == library])) for library in libraries},
         ratios=ratios,

@@ -29,9 +29,9 @@ class _NormedMaps(nn.Module):
         return tuple(norm(each) for norm, each in zip(self.norms, self.maps(self.trunk, x), strict=True))
 
 
-def build_ours(arch: str, v2: bool = False) -> nn.Module:
+def build_ours(arch: str, v2: bool = False, kernels: str = 'auto') -> nn.Module:
     """Build ours, of the size `arch`."""
-    return ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1e-6)
+    return ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1e-6, kernels=kernels)
 
 
 def _timm(arch: str, v2: bool) -> nn.Module:
@@ -104,7 +104,9 @@ BUILDERS = {
 TORCHVISION_ARCHS = ('tiny', 'small', 'base', 'large')
 
 
-def build_contenders(arch: str, v2: bool = False, libraries: list[str] | None = None) -> dict[str, nn.Module]:
+def build_contenders(
+    arch: str, v2: bool = False, libraries: list[str] | None = None, kernels: str = 'auto'
+) -> dict[str, nn.Module]:
     """Build the same ConvNeXt by each library, with random weights of which none is zero.
 
     Each returns the maps of strides 4, 8, 16 and 32, each through a LayerNorm, and drops no block in training. That a
@@ -114,6 +116,7 @@ def build_contenders(arch: str, v2: bool = False, libraries: list[str] | None = 
         arch: A key of `ConvNeXt.arch_settings`.
         v2: Whether it is ConvNeXt V2.
         libraries: Of `BUILDERS`. Defaults to ours and all that are installed and have this size.
+        kernels: What ours runs by, as in `ConvNeXt`.
 
     Returns:
         The backbones by library, ours first.
@@ -133,7 +136,8 @@ def build_contenders(arch: str, v2: bool = False, libraries: list[str] | None = 
         installed = importlib.util.find_spec(name) is not None
         has_size = name != 'torchvision' or (not v2 and arch in TORCHVISION_ARCHS)
         if installed and has_size:
-            contenders[name] = _randomize(BUILDERS[name](arch, v2))
+            model = build_ours(arch, v2, kernels) if name == OURS else BUILDERS[name](arch, v2)
+            contenders[name] = randomize(model)
         elif asked:
             why = f'has no ConvNeXt {"V2 " if v2 else ""}{arch}' if installed else 'is not installed'
             raise UsageError(f'--libraries: {name} {why}.')
@@ -144,7 +148,13 @@ def build_contenders(arch: str, v2: bool = False, libraries: list[str] | None = 
 
 
 @torch.no_grad()
-def _randomize(model: nn.Module) -> nn.Module:
+def randomize(model: nn.Module) -> nn.Module:
+    """Return the model, with random weights of which each counts.
+
+    Example:
+        >>> bool(randomize(nn.BatchNorm2d(8)).bias.all())
+        True
+    """
     for name, parameter in model.named_parameters():
         # Norms' weights and LayerScale are about 1, so that each part of a block counts.
         about = 1.0 if parameter.ndim == 1 and not name.endswith('bias') else 0.0

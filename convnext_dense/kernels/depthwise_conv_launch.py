@@ -142,12 +142,20 @@ def convolve_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tens
 
 
 def convolve_and_normalize_backward(
-    gradient: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor
+    gradient: Tensor,
+    normed: Tensor,
+    rstd: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    ways: tuple[bool, ...] = (True, False),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of `convolve_and_normalize`'s input, weight and bias."""
+    """Return the gradients of `convolve_and_normalize`'s input, weight and bias.
+
+    `ways` are the values of `NormGradient.on_read` to choose from.
+    """
     channels = x.shape[-1]
     block = min(BLOCK_CHANNELS, triton.next_power_of_2(channels))
-    candidates = [NormGradient(on_read, tile) for tile in _conv_tiles(channels, block) for on_read in (True, False)]
+    candidates = [NormGradient(on_read, tile) for tile in _conv_tiles(channels, block) for on_read in ways]
 
     def launch(candidate: NormGradient) -> tuple[Tensor, Tensor, Tensor]:
         if candidate.on_read:
@@ -155,9 +163,8 @@ def convolve_and_normalize_backward(
             return _gradients(candidate.tile, gradient, through_norm, x, weight)
         return _gradients(candidate.tile, _norm_gradient(gradient, normed, rstd), NO_NORM, x, weight)
 
-    return tune(
-        'depthwise_conv_norm_backward', (x.dtype, gradient.dtype, channels, weight.shape[-1]), x, candidates, launch
-    )
+    code = (x.dtype, gradient.dtype, channels, weight.shape[-1], ways)
+    return tune('depthwise_conv_norm_backward', code, x, candidates, launch)
 
 
 def _gradients(

@@ -105,7 +105,9 @@ def fused_block(
 def _compute_dtype(x: Tensor) -> torch.dtype:
     """Return the dtype in which autocast has products of `x` computed, or `x`'s own."""
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    # The meta device, on which FLOPs are counted, has no autocast to ask for.
+    autocasts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if autocasts else x.dtype
 
 
 def _result_dtype(residual: torch.dtype, branch: torch.dtype, gamma: Tensor | None) -> torch.dtype:

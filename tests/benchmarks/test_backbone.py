@@ -1,7 +1,11 @@
 """The backbone is compared with the same backbone of other libraries."""
 
 import functools
+import json
+import runpy
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +20,7 @@ from convnext_dense.benchmarks.peers import OURS, build_contenders
 from convnext_dense.errors import UsageError
 
 CPU = torch.device('cpu')
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_backbone.py'
 
 
 class TestContenders:
@@ -72,6 +77,10 @@ def works():
         return benchmark_backbone('atto', (1, 3, 64, 64), torch.float32, CPU, True, ['timm'], rounds=2, warm_up=1)
 
 
+def name_of(setting):
+    return f'{setting["library"]}, {setting["layout"]}, {setting["mode"]}'
+
+
 class TestFigures:
     def test_each_library_runs_in_each_setting(self, works):
         for work in works:
@@ -83,10 +92,14 @@ class TestFigures:
             assert work['ratios'].keys() == {'any', 'eager', 'compiled'}
             assert work['ratios']['eager']['peer'].endswith('eager')
             assert all(each['peer'].startswith('timm') for each in work['ratios'].values())
-            medians = {
-                f'{each["library"]}, {each["layout"]}, {each["mode"]}': each['median'] for each in work['settings']
-            }
+            medians = {name_of(each): each['median'] for each in work['settings']}
             assert work['best'][OURS] == min((name for name in medians if name.startswith(OURS)), key=medians.get)
+
+    def test_the_memory_compared_is_that_of_the_fastest_settings(self, works):
+        for work in works:
+            memory = {name_of(each): each['memory'] for each in work['settings']}
+            eager = work['ratios']['eager']
+            assert eager['memory'] == memory[work['best'][OURS]] / memory[eager['peer']]
 
     def test_backward_takes_more_memory(self, works):
         forward, both = (min(each['memory'] for each in work['settings']) for work in works)
@@ -101,7 +114,38 @@ class TestFigures:
     def test_the_table_has_a_line_for_each(self, works):
         text = format_works(works)
         assert text.count('timm, channels_last, compiled ') == 2
-        assert f'= {works[0]["ratios"]["any"]["ratio"]:.3f}' in text
+        any_peer = works[0]['ratios']['any']
+        assert f'= {any_peer["ratio"]:.3f}, with {any_peer["memory"]:.2f} times the added memory' in text
+
+
+class TestKernels:
+    @pytest.mark.parametrize('kernels', ['auto', 'triton', 'torch'])
+    def test_ours_runs_by_what_was_asked_for(self, kernels):
+        ours = build_contenders('atto', True, ['timm'], kernels)[OURS]
+        assert {block.kernels for stage in ours.stages for block in stage} == {kernels}
+
+    def test_the_kernels_are_refused_where_they_cannot_run(self, monkeypatch):
+        monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+        with pytest.raises(UsageError, match='--kernels triton: the kernels need an NVIDIA GPU'):
+            benchmark_backbone('atto', (1, 3, 64, 64), torch.float32, CPU, kernels='triton')
+
+    def test_the_tool_says_so_in_one_line(self, monkeypatch, capsys):
+        monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), '--kernels', 'triton'])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        assert end.value.code == 2
+        assert capsys.readouterr().err.count('\n') == 1
+
+    def test_the_tool_saves_what_ours_ran_by(self, monkeypatch, tmp_path):
+        asked = {}
+        monkeypatch.setattr(backbone, 'benchmark_backbone', lambda *_, **options: asked.update(options) or [])
+        file = tmp_path / 'figures.json'
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), '--kernels', 'torch', '--out', str(file)])
+        runpy.run_path(str(TOOL), run_name='__main__')
+        cases = json.loads(file.read_text())['cases']
+        assert {each['kernels'] for each in cases} == {asked['kernels']} == {'torch'}
 
 
 class TestSettings:
