@@ -10,7 +10,7 @@ from torch import Tensor
 from convnext_dense.kernels.availability import runs_here
 
 CHOICES = ('auto', 'triton', 'torch')
-# What `tools/benchmark_kernels.py --record` measured: a list of entries as `Measurement` has them.
+# What `tools/benchmark_kernels.py --record` measured: a list of entries with the keys that `_speedups` looks up.
 MEASUREMENTS = Path(__file__).with_name('measurements.json')
 
 

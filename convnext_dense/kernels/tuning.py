@@ -19,8 +19,9 @@ class Tuner:
 
     Of the shapes that one code serves, those whose sizes have the same power of 2 are a class. The first class times
     every candidate, which compiles them. Later classes find them compiled; for them timing stops when it has taken
-    `STALL_SECONDS` of the last `WINDOW_SECONDS`, and a class that could not be timed goes by the nearest one that was,
-    until its turn comes. Nothing is timed while PyTorch is to be deterministic or a CUDA graph is captured.
+    `STALL_SECONDS` of `WINDOW_SECONDS`, and goes on in the next window. Until all of its candidates are timed, a class
+    goes by the nearest one that has its choice. Nothing is timed while PyTorch is to be deterministic or a CUDA graph
+    is captured.
 
     Args:
         measure: Returns the result of a call and the seconds it took.
@@ -41,6 +42,7 @@ class Tuner:
         self.measure = measure
         self.clock = clock
         self._chosen: dict[tuple, dict[int, object]] = {}
+        self._timed: dict[tuple, dict[object, float]] = {}
         self._window_start = clock()
         self._spent = 0.0
 
@@ -63,11 +65,12 @@ class Tuner:
         """
         if len(candidates) == 1 or torch.are_deterministic_algorithms_enabled():
             return launch(candidates[0])
-        chosen = self._chosen.setdefault((kernel, code), {})
         shape_class = size.bit_length()
+        chosen = self._chosen.setdefault((kernel, code), {})
         if shape_class not in chosen and not _is_capturing():
-            timed = self._time(candidates, launch, bounded=bool(chosen))
-            if timed:
+            timed = self._timed.setdefault((kernel, code, shape_class), {})
+            self._time([each for each in candidates if each not in timed], launch, timed, bounded=bool(chosen))
+            if len(timed) == len(candidates):
                 chosen[shape_class] = min(timed, key=timed.get)
         if not chosen:
             return launch(candidates[0])
@@ -75,12 +78,16 @@ class Tuner:
         return launch(chosen[nearest])
 
     def _time(
-        self, candidates: Sequence[Candidate], launch: Callable[[Candidate], Result], bounded: bool
-    ) -> dict[Candidate, float]:
-        timed = {}
+        self,
+        candidates: Sequence[Candidate],
+        launch: Callable[[Candidate], Result],
+        timed: dict[Candidate, float],
+        bounded: bool,
+    ) -> None:
+        """Time candidates into `timed`, as many as there is time for."""
         for candidate in candidates:
             if bounded and not self._has_budget():
-                break
+                return
             start = self.clock()
             try:
                 if not bounded:
@@ -90,7 +97,6 @@ class Tuner:
                 timed[candidate] = float('inf')
             if bounded:
                 self._spent += self.clock() - start
-        return timed
 
     def _has_budget(self) -> bool:
         now = self.clock()

@@ -97,7 +97,7 @@ def fused_block(
         grn.gamma.flatten().float() if has_grn else None,
         grn.eps if has_grn else 0.0,
         _result_dtype(x.dtype, dtype, gamma),
-        not recompute_hidden,
+        torch.is_grad_enabled() and not recompute_hidden,
     )
     return out.permute(0, 3, 1, 2)
 

@@ -69,14 +69,15 @@ def test_timing_of_later_classes_stops_at_its_share_of_the_time():
 
 
 def test_what_could_not_be_timed_goes_by_the_nearest_class_until_its_turn_comes():
-    machine = Machine({'a': 0.004, 'b': 0.006})
+    machine = Machine({'a': 0.004, 'b': 0.02, 'c': 0.006})
     assert machine.run(1000) == 'a'
-    machine.run(2000)
-    machine.seconds |= {'a': 0.006, 'b': 0.004}
-    assert machine.run(2**20) == 'a'
-    assert machine.launched == ['a']
+    machine.seconds |= {'a': 0.02, 'c': 0.004}
+    for expected in ('a', 'a', 'c'):
+        machine.now += WINDOW_SECONDS
+        assert machine.run(2**20) == expected
     machine.now += WINDOW_SECONDS
-    assert machine.run(2**20) == 'b'
+    assert machine.run(2**20) == 'c'
+    assert machine.launched == ['c']
 
 
 def test_nothing_is_timed_when_pytorch_is_to_be_deterministic(machine):
