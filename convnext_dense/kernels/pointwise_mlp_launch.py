@@ -29,7 +29,7 @@ class ProductTile(NamedTuple):
 
 # Of the pass through GRN's gradient, which has no product.
 GRN_TILE = ProductTile(rows=64, columns=64, step=0, warps=4, stages=1)
-FLOAT32_TILES = [ProductTile(64, 64, 32, 4, 2), ProductTile(64, 64, 32, 8, 2)]
+FLOAT32_TILES = [ProductTile(64, 64, 32, 8, 1), ProductTile(32, 64, 32, 4, 1)]
 # Of the sum over rows, where a step along the sum is so many rows.
 GRADIENT_TILES = [ProductTile(64, 128, 32, 4, 3), ProductTile(128, 128, 32, 8, 3), ProductTile(64, 64, 64, 4, 3)]
 
