@@ -8,11 +8,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.kernels import depthwise_conv, depthwise_conv_norm, pointwise_mlp, pointwise_mlp_launch
-from convnext_dense.kernels.operators import (
-    depthwise_conv_backward,
-    depthwise_conv_norm_backward,
-    pointwise_mlp_backward,
-)
+from convnext_dense.kernels.depthwise_conv_operators import depthwise_conv_backward, depthwise_conv_norm_backward
+from convnext_dense.kernels.pointwise_mlp_operators import pointwise_mlp_backward
 
 CHANNELS, HIDDEN = 8, 32
 
