@@ -81,18 +81,8 @@ class ConvNeXtBlock(nn.Module):
         return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
-        if can_fuse(x, self.norm, self.act, self.grn, self.kernels):
-            return fused_block(
-                x,
-                self.dwconv,
-                self.norm,
-                self.pwconv1,
-                self.grn,
-                self.pwconv2,
-                self.gamma,
-                self.drop_path,
-                self.recompute_hidden,
-            )
+        if can_fuse(self, x):
+            return fused_block(self, x)
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         y = self.pwconv2(self.grn(self.act(self.pwconv1(y))))
         if self.gamma is not None:
@@ -124,9 +114,9 @@ class ConvNeXt(StagedBackbone):
         with_cp: Whether training recomputes each block in the backward pass to save memory.
         kernels: What computes the blocks: 'torch', PyTorch; 'triton', the fused kernels wherever they can run, which is
             on a GPU since Ampere, with Triton, below float64, with LayerNorm and GELU; 'auto', the kernels where they
-            were measured to be faster, on the same GPU.
+            were measured to be faster, on the same GPU. The kernels have no gradients of gradients.
         recompute_hidden: Whether the kernels compute each block's hidden layer anew in the backward pass, rather than
-            keep it: two thirds less memory for a sixth more products.
+            keep it: under mixed precision half the memory, for a sixth more products.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
             `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.

@@ -69,6 +69,7 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
     # Here, for they import Triton.
     from convnext_dense.kernels import depthwise_conv_launch as depthwise
     from convnext_dense.kernels import pointwise_mlp_launch as pointwise
+    from convnext_dense.kernels.grn import grn_response
 
     x = x.permute(0, 2, 3, 1)
     channels, hidden_channels = x.shape[-1], EXPANSION * x.shape[-1]
@@ -82,8 +83,11 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
     bias1, grn_weight = random(hidden_channels), random(hidden_channels) if v2 else None
     normed, rstd = depthwise.convolve_and_normalize(x, taps, bias, EPS, dtype)
     hidden, activated, squares = pointwise.hidden_layer(normed, weight1, bias1, v2, keep_hidden=True)
-    response = pointwise.grn_response(squares, grn_weight, EPS) if v2 else None
+    response = grn_response(squares, grn_weight, EPS) if v2 else None
     gradient, gradient_of_normed = random(*x.shape, like=x.dtype), random(*x.shape, like=dtype)
+    *_, kept = pointwise.hidden_gradient(gradient, hidden, weight2, None, squares, grn_weight, EPS)
+    # Of many channels, what was activated is read in place of the hidden layer and GRN's response.
+    given = (hidden, response, None) if kept is None else (None, None, kept)
     through_norm = (gradient_of_normed, normed, rstd, x, taps)
     flops = 2 * x.numel() * hidden_channels
     return [
@@ -124,8 +128,10 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
         ),
         Kernel(
             "output layer's weight gradient",
-            lambda gradient, hidden, response: pointwise.output_weight_gradient(gradient, hidden, None, response),
-            (gradient, hidden, response),
+            lambda gradient, hidden, response, activated: pointwise.output_weight_gradient(
+                gradient, hidden, None, response, activated
+            ),
+            (gradient, *given),
             flops,
         ),
     ]

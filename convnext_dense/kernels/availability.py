@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -43,13 +44,13 @@ def check_runs_here(name: str, x: Tensor) -> None:
 
 @torch.compiler.assume_constant_result
 def _device_runs(device: torch.device) -> bool:
-    if not has_triton():
-        return False
     if device.type == 'cuda':
-        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= OLDEST_CAPABILITY
-    return device.type == 'cpu' and os.environ.get('TRITON_INTERPRET') == '1'
+        recent = torch.version.hip is not None or torch.cuda.get_device_capability(device) >= OLDEST_CAPABILITY
+        return recent and has_triton()
+    return device.type == 'cpu' and os.environ.get('TRITON_INTERPRET') == '1' and has_triton()
 
 
+@cache
 def has_triton() -> bool:
     """Return whether there is a Triton that the kernels can be written in."""
     if importlib.util.find_spec('triton') is None:

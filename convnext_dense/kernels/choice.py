@@ -1,6 +1,7 @@
 """Chooses between the kernels and PyTorch."""
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -10,48 +11,51 @@ from torch import Tensor
 from convnext_dense.kernels.availability import runs_here
 
 CHOICES = ('auto', 'triton', 'torch')
-# What `tools/benchmark_kernels.py --record` measured: a list of entries with the keys that `_speedups` looks up.
+# A measurement says nothing of maps of more than so many times its pixels, or of fewer.
+REACH = 4
+# What `tools/benchmark_kernels.py --record` measured: a list of entries with the keys that `_measured_faster` looks up.
 MEASUREMENTS = Path(__file__).with_name('measurements.json')
 
 
-def use_kernels(choice: str, x: Tensor, dtype: torch.dtype, grn: bool) -> bool:
+def use_kernels(choice: str, x: Tensor, dtype: torch.dtype, channels: int, grn: bool) -> bool:
     """Return whether a block runs by the kernels.
 
     Args:
-        choice: 'torch' never does; 'triton' does wherever the kernels can run; 'auto' where, beside, a measurement on
-            this GPU, for this dtype and number of channels and the nearest number of pixels, found them faster.
+        choice: 'torch' never does; 'triton' does wherever the kernels can run; 'auto' where, beside, they were measured
+            to be faster on this GPU, for this dtype and number of channels, and of the numbers of pixels measured for
+            the nearest, which is at most `REACH` times as many or as few. What is compiled is so for all sizes, and
+            goes by the largest that was measured.
         x: The block's input, (N, C, H, W).
         dtype: In which the block computes.
+        channels: C.
         grn: Whether the block has a GRN.
 
     Example:
-        >>> use_kernels('torch', torch.zeros(1, 96, 8, 8), torch.float32, grn=False)
+        >>> use_kernels('torch', torch.zeros(1, 96, 8, 8), torch.float32, 96, grn=False)
         False
     """
     if choice == 'torch' or not runs_here(x, dtype):
         return False
-    return choice == 'triton' or _measured_faster(x, dtype, grn)
-
-
-def _measured_faster(x: Tensor, dtype: torch.dtype, grn: bool) -> bool:
+    if choice == 'triton':
+        return True
     compiling = torch.compiler.is_compiling()
-    speedups = _speedups(x.device, dtype, x.shape[1], grn, torch.is_grad_enabled(), compiling)
-    if not speedups:
-        return False
-    if compiling:
-        # Compiled once for images of all sizes: a choice by size would compile for each.
-        return speedups[max(speedups)] > 1
-    pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    return speedups[min(speedups, key=lambda measured: abs(measured - pixels))] > 1
+    # A number of pixels would have the compiler make code for it alone.
+    pixels = None if compiling else x.shape[0] * x.shape[2] * x.shape[3]
+    return _measured_faster(x.device, dtype, channels, grn, torch.is_grad_enabled(), compiling, pixels)
 
 
 @torch.compiler.assume_constant_result
-def _speedups(
-    device: torch.device, dtype: torch.dtype, channels: int, grn: bool, training: bool, compiled: bool
-) -> dict[int, float]:
-    """Return how many times as fast as PyTorch the kernels were, by the number of pixels."""
+def _measured_faster(
+    device: torch.device,
+    dtype: torch.dtype,
+    channels: int,
+    grn: bool,
+    training: bool,
+    compiled: bool,
+    pixels: int | None,
+) -> bool:
     if device.type != 'cuda':
-        return {}
+        return False
     asked = dict(
         gpu=torch.cuda.get_device_name(device),
         dtype=str(dtype).removeprefix('torch.'),
@@ -60,11 +64,18 @@ def _speedups(
         training=training,
         compiled=compiled,
     )
-    return {
+    speedups = {
         each['pixels']: each['speedup']
         for each in _measurements()
         if all(each[key] == value for key, value in asked.items())
     }
+    if not speedups:
+        return False
+    if pixels is None:
+        return speedups[max(speedups)] > 1
+    distances = {measured: abs(math.log(measured / max(pixels, 1))) for measured in speedups}
+    nearest = min(distances, key=distances.get)
+    return distances[nearest] <= math.log(REACH) and speedups[nearest] > 1
 
 
 @cache

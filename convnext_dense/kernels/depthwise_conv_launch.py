@@ -11,7 +11,7 @@ from convnext_dense.kernels.launching import OPTIONS, tune
 
 # Of more channels, a program of the convolution has a block, and LayerNorm is a pass of its own.
 MOST_FUSED_CHANNELS = 1024
-BLOCK_CHANNELS = 128
+BLOCKS = (128, 64, 32)
 GRADIENT_CHANNELS = 32
 # Enough programs to fill any GPU several times.
 GRADIENT_PROGRAMS = 2048
@@ -43,14 +43,23 @@ class NormGradient(NamedTuple):
     tile: ConvTile
 
 
-def _conv_tiles(channels: int, block: int) -> list[ConvTile]:
-    """Return the tiles worth trying: more rows share what they read, fewer leave more programs."""
-    shapes = [(4, 8), (4, 4), (2, 8)] if block < 512 else [(4, 4), (2, 4), (1, 8)]
+def _conv_tiles(block: int) -> list[ConvTile]:
+    """Return the tiles worth trying for a block of channels: more rows share what they read, fewer fill more GPUs."""
+    if block < 128:
+        shapes = [(4, 16), (4, 8), (2, 16)]
+    else:
+        shapes = [(4, 8), (4, 4), (2, 8)] if block < 512 else [(4, 4), (2, 4), (1, 8)]
     tiles = []
     for rows, columns in shapes:
         warps = max(1, min(16, rows * columns * block // (32 * ACCUMULATORS_PER_THREAD)))
         tiles.append(ConvTile(rows, columns, block, warps))
     return tiles
+
+
+def _block_of(channels: int) -> int:
+    """Return how many channels a program has where it need not have all: where it can be, a divisor."""
+    fitting = [block for block in BLOCKS if channels % block == 0]
+    return fitting[0] if fitting else min(BLOCKS[0], triton.next_power_of_2(channels))
 
 
 def _taps(weight: Tensor, flipped: bool = False) -> Tensor:
@@ -101,13 +110,12 @@ def _convolve(
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Return the convolution of `x`, without a norm."""
-    block = min(BLOCK_CHANNELS, triton.next_power_of_2(x.shape[-1]))
     taps, kernel_size = _taps(weight), weight.shape[-1]
     return tune(
         'depthwise_conv',
         (x.dtype, dtype, x.shape[-1], kernel_size),
         x,
-        _conv_tiles(x.shape[-1], block),
+        _conv_tiles(_block_of(x.shape[-1])),
         lambda tile: _convolve(tile, x, NO_NORM, taps, bias, dtype, kernel_size=kernel_size)[0],
     )
 
@@ -124,19 +132,18 @@ def convolve_and_normalize(
         'depthwise_conv_norm',
         (x.dtype, dtype, channels, kernel_size),
         x,
-        _conv_tiles(channels, triton.next_power_of_2(channels)),
+        _conv_tiles(triton.next_power_of_2(channels)),
         lambda tile: _convolve(tile, x, NO_NORM, taps, bias, dtype, eps, kernel_size),
     )
 
 
 def convolve_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `convolve`'s input, weight and bias."""
-    block = min(BLOCK_CHANNELS, triton.next_power_of_2(x.shape[-1]))
     return tune(
         'depthwise_conv_backward',
         (x.dtype, gradient.dtype, x.shape[-1], weight.shape[-1]),
         x,
-        _conv_tiles(x.shape[-1], block),
+        _conv_tiles(_block_of(x.shape[-1])),
         lambda tile: _gradients(tile, gradient, NO_NORM, x, weight),
     )
 
@@ -154,8 +161,7 @@ def convolve_and_normalize_backward(
     `ways` are the values of `NormGradient.on_read` to choose from.
     """
     channels = x.shape[-1]
-    block = min(BLOCK_CHANNELS, triton.next_power_of_2(channels))
-    candidates = [NormGradient(on_read, tile) for tile in _conv_tiles(channels, block) for on_read in ways]
+    candidates = [NormGradient(on_read, tile) for tile in _conv_tiles(_block_of(channels)) for on_read in ways]
 
     def launch(candidate: NormGradient) -> tuple[Tensor, Tensor, Tensor]:
         if candidate.on_read:

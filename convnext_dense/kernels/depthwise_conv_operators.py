@@ -37,7 +37,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) 
     from convnext_dense.kernels.depthwise_conv_launch import convolve
 
     with torch.cuda.device_of(x):
-        return convolve(x.contiguous(), weight, bias, dtype)
+        return convolve(x.contiguous(), weight, bias.contiguous(), dtype)
 
 
 @depthwise_conv.register_fake
@@ -105,7 +105,7 @@ def depthwise_conv_norm(
     from convnext_dense.kernels.depthwise_conv_launch import convolve_and_normalize
 
     with torch.cuda.device_of(x):
-        return convolve_and_normalize(x.contiguous(), weight, bias, eps, dtype)
+        return convolve_and_normalize(x.contiguous(), weight, bias.contiguous(), eps, dtype)
 
 
 @depthwise_conv_norm.register_fake
@@ -133,6 +133,7 @@ def _(gradient: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor)
 def _save_convolution_and_norm(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     x, weight, *_ = inputs
     ctx.save_for_backward(*output, x, weight)
+    ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
 
 

@@ -1,7 +1,4 @@
-"""Launches the kernels of the block's pointwise layers. Maps are (N, H, W, C) or (N, H, W, D), contiguous.
-
-What GRN needs lies between the kernels, as PyTorch operations on a value for each image and channel.
-"""
+"""Launches the kernels of the block's pointwise layers. Maps are (N, H, W, C) or (N, H, W, D), contiguous."""
 
 from typing import NamedTuple
 
@@ -10,8 +7,11 @@ import triton
 from torch import Tensor
 
 from convnext_dense.kernels import pointwise_mlp_triton as kernels
+from convnext_dense.kernels.grn import grn_response, grn_response_backward
 from convnext_dense.kernels.launching import OPTIONS, tune
 
+# Of more, what was activated is written once rather than computed anew in each of the weight's tiles.
+MOST_CHANNELS_TO_ACTIVATE_ANEW = 256
 # Enough programs to fill any GPU several times, but parts of at least so many rows.
 GRADIENT_PROGRAMS = 512
 FEWEST_ROWS_OF_A_PART = 512
@@ -43,11 +43,11 @@ class Grouping(NamedTuple):
 
 
 def _product_tiles(inner: int, dtype: torch.dtype) -> list[ProductTile]:
-    """Return the tiles worth trying; for the first, no GPU since Ampere has too little shared memory or registers."""
+    """Return the tiles worth trying, the largest first; no GPU since Ampere has too little shared memory for them."""
     if dtype == torch.float32:
         return FLOAT32_TILES
     step = 32 if inner % 64 else 64
-    return [ProductTile(128, 128, step, 8, 3), ProductTile(128, 64, step, 8, 3), ProductTile(64, 128, step, 8, 4)]
+    return [ProductTile(128, 128, step, 8, 3), ProductTile(128, 64, step, 8, 3), ProductTile(64, 128, step, 8, 3)]
 
 
 def _grouping(x: Tensor, grn: bool) -> Grouping:
@@ -56,13 +56,20 @@ def _grouping(x: Tensor, grn: bool) -> Grouping:
     return Grouping(pixels, images, pixels) if grn else Grouping(images * pixels, 1, pixels)
 
 
-def _options(tile: ProductTile) -> dict:
-    precision = 'tf32' if torch.backends.cuda.matmul.allow_tf32 else 'ieee'
+def _precision(dtype: torch.dtype) -> str:
+    """Return how the products of float32 are rounded, as PyTorch's are set to be; others are exact."""
+    matmul = torch.backends.cuda.matmul
+    # Once the one setting is made, PyTorch refuses to read the other; before torch 2.9 there is but `allow_tf32`.
+    tf32 = matmul.fp32_precision == 'tf32' if hasattr(matmul, 'fp32_precision') else matmul.allow_tf32
+    return 'tf32' if tf32 and dtype == torch.float32 else 'ieee'
+
+
+def _options(tile: ProductTile, dtype: torch.dtype) -> dict:
     return dict(
         ROWS=tile.rows,
         COLUMNS=tile.columns,
         STEP=tile.step,
-        PRECISION=precision,
+        PRECISION=_precision(dtype),
         num_warps=tile.warps,
         num_stages=tile.stages,
         **OPTIONS,
@@ -70,9 +77,9 @@ def _options(tile: ProductTile) -> dict:
 
 
 def _grid(tile: ProductTile, grouping: Grouping, columns: int) -> tuple[tuple[int], int]:
-    """Return the grid of a product and the number of its row tiles."""
-    row_tiles = triton.cdiv(grouping.group_size, tile.rows) * grouping.num_groups
-    return (row_tiles * triton.cdiv(columns, tile.columns),), row_tiles
+    """Return the grid of a product and the number of a group's row tiles."""
+    tiles = triton.cdiv(grouping.group_size, tile.rows)
+    return (grouping.num_groups * tiles * triton.cdiv(columns, tile.columns),), tiles
 
 
 def hidden_layer(
@@ -83,11 +90,12 @@ def hidden_layer(
     grouping = _grouping(x, grn)
 
     def launch(tile: ProductTile) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        grid, row_tiles = _grid(tile, grouping, hidden_channels)
+        grid, tiles = _grid(tile, grouping, hidden_channels)
         shape = (*x.shape[:3], hidden_channels)
         hidden = x.new_empty(shape) if keep_hidden else None
         activated = x.new_empty(shape) if activate else None
-        squares = x.new_empty((row_tiles, hidden_channels), dtype=torch.float32) if grn and activate else None
+        shape = (grouping.num_groups, tiles, hidden_channels)
+        squares = x.new_empty(shape, dtype=torch.float32) if grn and activate else None
         kernels.hidden_kernel[grid](
             x,
             weight,
@@ -98,13 +106,11 @@ def hidden_layer(
             grouping.group_size,
             C=channels,
             D=hidden_channels,
-            **_options(tile),
+            **_options(tile, x.dtype),
         )
-        if squares is not None:
-            squares = squares.view(grouping.num_groups, -1, hidden_channels).sum(1)
-        return hidden, activated, squares
+        return hidden, activated, None if squares is None else squares.sum(1)
 
-    code = (x.dtype, channels, grn, keep_hidden, activate)
+    code = (x.dtype, _precision(x.dtype), channels, grn, keep_hidden, activate)
     return tune('hidden_layer', code, x, _product_tiles(channels, x.dtype), launch)
 
 
@@ -136,28 +142,20 @@ def output_layer(
             grouping.pixels,
             C=channels,
             D=hidden_channels,
-            **_options(tile),
+            **_options(tile, weight.dtype),
         )
         return out
 
-    code = (weight.dtype, residual.dtype, dtype, channels, response is not None, scale is not None)
+    code = (
+        weight.dtype,
+        _precision(weight.dtype),
+        residual.dtype,
+        dtype,
+        channels,
+        response is not None,
+        scale is not None,
+    )
     return tune('output_layer', code, activated, _product_tiles(hidden_channels, weight.dtype), launch)
-
-
-def grn_response(squares: Tensor, grn_weight: Tensor, eps: float) -> Tensor:
-    """Return what GRN multiplies each channel of an image by, (N, D), of the sums of squares."""
-    norm = squares.sqrt()
-    return 1 + grn_weight * norm / (norm.mean(-1, keepdim=True) + eps)
-
-
-def grn_response_backward(gradient: Tensor, squares: Tensor, grn_weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Return the gradient of GRN's weight, and what an activation times it is its gradient through the norm."""
-    norm = squares.sqrt()
-    mean = norm.mean(-1, keepdim=True) + eps
-    weight_gradient = (gradient * norm / mean).sum(0)
-    through = gradient * grn_weight
-    norm_gradient = through / mean - (through * norm).mean(-1, keepdim=True) / mean.square()
-    return weight_gradient, torch.where(norm > 0, norm_gradient / norm, 0.0)
 
 
 def hidden_gradient(
@@ -168,67 +166,85 @@ def hidden_gradient(
     squares: Tensor | None,
     grn_weight: Tensor | None,
     eps: float,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the gradients of the hidden layer before GELU, of its bias, and of GRN's weight."""
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return the gradients of the hidden layer before GELU, of its bias, and of GRN's weight.
+
+    The last is, of many channels, what the second layer was given: its weight's gradient would compute GELU anew for
+    each block of channels.
+    """
     channels, hidden_channels = weight.shape
     grn = grn_weight is not None
     grouping = _grouping(hidden, grn)
+    response = grn_response(squares, grn_weight, eps) if grn else None
+    keep_activated = channels > MOST_CHANNELS_TO_ACTIVATE_ANEW
 
-    def launch(tile: ProductTile) -> tuple[Tensor, Tensor, Tensor | None]:
-        grid, row_tiles = _grid(tile, grouping, hidden_channels)
+    def launch(tile: ProductTile) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        grid, tiles = _grid(tile, grouping, hidden_channels)
         out = torch.empty_like(hidden)
-        sums = hidden.new_empty((row_tiles, hidden_channels), dtype=torch.float32)
+        activated = torch.empty_like(hidden) if keep_activated else None
+        sums = hidden.new_empty((grouping.num_groups, tiles, hidden_channels), dtype=torch.float32)
         kernels.hidden_gradient_kernel[grid](
             gradient,
             scale,
             weight,
             hidden,
+            response,
             out,
+            activated,
             sums,
             grouping.group_size,
             grouping.pixels,
             C=channels,
             D=hidden_channels,
-            GRN=grn,
-            **_options(tile),
+            **_options(tile, weight.dtype),
         )
         if not grn:
-            return out, sums.sum(0), None
-        response_gradient = sums.view(grouping.num_groups, -1, hidden_channels).sum(1)
-        weight_gradient, slope = grn_response_backward(response_gradient, squares, grn_weight, eps)
-        grid, row_tiles = _grid(GRN_TILE, grouping, hidden_channels)
-        sums = sums.new_empty((row_tiles, hidden_channels))
-        kernels.grn_gradient_kernel[grid](
-            out,
-            hidden,
-            grn_response(squares, grn_weight, eps),
-            slope,
-            sums,
-            grouping.group_size,
-            D=hidden_channels,
-            ROWS=GRN_TILE.rows,
-            COLUMNS=GRN_TILE.columns,
-            num_warps=GRN_TILE.warps,
-            **OPTIONS,
-        )
-        return out, sums.sum(0), weight_gradient
+            return out, sums.sum((0, 1)), None, activated
+        weight_gradient, slope = grn_response_backward(sums.sum(1), squares, grn_weight, eps)
+        return out, _grn_gradient(out, hidden, response, slope, grouping), weight_gradient, activated
 
-    code = (weight.dtype, gradient.dtype, channels, grn, scale is not None)
-    return tune('hidden_gradient', code, hidden, _product_tiles(channels, weight.dtype), launch)
+    code = (weight.dtype, _precision(weight.dtype), gradient.dtype, channels, grn, scale is not None)
+    # The smallest first: the largest, with all that its epilogue holds, has too many registers.
+    return tune('hidden_gradient', code, hidden, _product_tiles(channels, weight.dtype)[::-1], launch)
+
+
+def _grn_gradient(gradient: Tensor, hidden: Tensor, response: Tensor, slope: Tensor, grouping: Grouping) -> Tensor:
+    """Take a gradient back, in place, through GRN and GELU; return the first bias's gradient."""
+    hidden_channels = hidden.shape[-1]
+    grid, tiles = _grid(GRN_TILE, grouping, hidden_channels)
+    sums = response.new_empty((grouping.num_groups, tiles, hidden_channels))
+    kernels.grn_gradient_kernel[grid](
+        gradient,
+        hidden,
+        response,
+        slope,
+        sums,
+        grouping.group_size,
+        D=hidden_channels,
+        ROWS=GRN_TILE.rows,
+        COLUMNS=GRN_TILE.columns,
+        num_warps=GRN_TILE.warps,
+        **OPTIONS,
+    )
+    return sums.sum((0, 1))
 
 
 def output_weight_gradient(
-    gradient: Tensor, hidden: Tensor, scale: Tensor | None, response: Tensor | None
+    gradient: Tensor, hidden: Tensor | None, scale: Tensor | None, response: Tensor | None, activated: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of the second layer's weight and bias, summed in two stages."""
-    channels, hidden_channels = gradient.shape[-1], hidden.shape[-1]
+    """Return the gradients of the second layer's weight and bias, summed in two stages.
+
+    What the layer was given is `activated`, or without it computed anew from `hidden` and `response`.
+    """
+    read = hidden if activated is None else activated
+    channels, hidden_channels = gradient.shape[-1], read.shape[-1]
     num_rows = gradient.numel() // channels
     pixels = gradient.shape[1] * gradient.shape[2]
 
     def launch(tile: ProductTile) -> tuple[Tensor, Tensor]:
         tiles = triton.cdiv(channels, tile.rows) * triton.cdiv(hidden_channels, tile.columns)
         most_parts = triton.cdiv(num_rows, FEWEST_ROWS_OF_A_PART)
-        rows_per_part = triton.cdiv(num_rows, max(1, min(most_parts, GRADIENT_PROGRAMS // tiles)))
+        rows_per_part = max(1, triton.cdiv(num_rows, max(1, min(most_parts, GRADIENT_PROGRAMS // tiles))))
         parts = triton.cdiv(num_rows, rows_per_part)
         weight_partial = gradient.new_empty((parts, channels, hidden_channels), dtype=torch.float32)
         bias_partial = gradient.new_empty((parts, channels), dtype=torch.float32)
@@ -237,6 +253,7 @@ def output_weight_gradient(
             scale,
             hidden,
             response,
+            activated,
             weight_partial,
             bias_partial,
             num_rows,
@@ -244,10 +261,11 @@ def output_weight_gradient(
             pixels,
             C=channels,
             D=hidden_channels,
-            **_options(tile),
+            **_options(tile, read.dtype),
         )
         return weight_partial.sum(0), bias_partial.sum(0)
 
-    code = (hidden.dtype, gradient.dtype, channels, scale is not None, response is not None)
-    candidates = FLOAT32_TILES if hidden.dtype == torch.float32 else GRADIENT_TILES
-    return tune('output_weight_gradient', code, hidden, candidates, launch)
+    given = (scale is not None, response is not None, activated is not None)
+    code = (read.dtype, _precision(read.dtype), gradient.dtype, channels, *given)
+    candidates = FLOAT32_TILES if read.dtype == torch.float32 else GRADIENT_TILES
+    return tune('output_weight_gradient', code, read, candidates, launch)

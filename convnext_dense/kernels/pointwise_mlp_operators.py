@@ -7,7 +7,8 @@ is an operator too. Triton launches on the current device, so the tensors' is ma
 import torch
 from torch import Tensor
 
-from convnext_dense.kernels.availability import check_runs_here
+from convnext_dense.kernels.availability import DTYPES, check_runs_here
+from convnext_dense.kernels.grn import grn_response
 
 
 @torch.library.custom_op('convnext_dense::pointwise_mlp', mutates_args=())
@@ -33,7 +34,7 @@ def pointwise_mlp(
         x: Float32, float16 or bfloat16.
         weight1: (D, C), in `x`'s dtype.
         bias1: (D,), float32.
-        weight2: (C, D), in `x`'s dtype.
+        weight2: (C, D), in `x`'s dtype, or in float32, in which its gradient then is; `x`'s dtype multiplies.
         bias2: (C,), float32.
         residual: r, in any of those dtypes.
         scale: s, (N,), float32: 0 for an image whose block is dropped. None is 1.
@@ -63,15 +64,16 @@ def pointwise_mlp(
         ...     x, weight1, bias1, weight2, bias2, x, None, None, None, 1e-6, torch.float32, True
         ... )  # doctest: +SKIP
     """
-    _check_mlp(x, weight1, weight2, residual)
-    from convnext_dense.kernels.pointwise_mlp_launch import grn_response, hidden_layer, output_layer
+    _check_mlp(x, weight1, bias1, weight2, bias2, residual, scale, gain, grn_weight)
+    from convnext_dense.kernels.pointwise_mlp_launch import hidden_layer, output_layer
 
     grn = grn_weight is not None
+    weight1, weight2, bias1, bias2 = (each.contiguous() for each in (weight1, weight2, bias1, bias2))
     with torch.cuda.device_of(x):
-        hidden, activated, squares = hidden_layer(x.contiguous(), weight1.contiguous(), bias1, grn, keep_hidden)
+        hidden, activated, squares = hidden_layer(x.contiguous(), weight1, bias1, grn, keep_hidden)
         response = grn_response(squares, grn_weight, grn_eps) if grn else None
         factor = _factor(scale, gain, len(x))
-        out = output_layer(activated, response, weight2.contiguous(), bias2, residual.contiguous(), factor, dtype)
+        out = output_layer(activated, response, weight2.to(x.dtype), bias2, residual.contiguous(), factor, dtype)
     nothing = [x.new_empty(0) if each is None else each for each in (hidden, squares)]
     return out, *nothing
 
@@ -114,17 +116,22 @@ def pointwise_mlp_backward(
     """Return the gradients of `pointwise_mlp`'s `x`, weights and biases in their order, and of GRN's weight."""
     from convnext_dense.kernels import pointwise_mlp_launch as kernels
 
-    gradient, x = gradient.contiguous(), x.contiguous()
+    gradient, x, weight1 = gradient.contiguous(), x.contiguous(), weight1.contiguous()
     grn = grn_weight is not None
     with torch.cuda.device_of(x):
         if not hidden.numel():
-            hidden, _, _ = kernels.hidden_layer(x, weight1.contiguous(), bias1, grn, keep_hidden=True, activate=False)
-        response = kernels.grn_response(squares, grn_weight, grn_eps) if grn else None
-        weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response)
-        factor = _factor(scale, gain, len(x))
-        hidden_gradient, bias1_gradient, grn_gradient = kernels.hidden_gradient(
-            gradient, hidden, weight2.contiguous(), factor, squares if grn else None, grn_weight, grn_eps
+            hidden, _, _ = kernels.hidden_layer(x, weight1, bias1, grn, keep_hidden=True, activate=False)
+        hidden_gradient, bias1_gradient, grn_gradient, activated = kernels.hidden_gradient(
+            gradient,
+            hidden,
+            weight2.to(x.dtype).contiguous(),
+            _factor(scale, gain, len(x)),
+            squares if grn else None,
+            grn_weight,
+            grn_eps,
         )
+        response = grn_response(squares, grn_weight, grn_eps) if grn else None
+        weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response, activated)
     if gain is not None:
         weight2_gradient, bias2_gradient = weight2_gradient * gain, bias2_gradient * gain
     rows = hidden_gradient.flatten(0, 2)
@@ -157,7 +164,7 @@ def _(
         torch.empty_like(x, memory_format=torch.contiguous_format),
         x.new_empty((hidden_channels, channels)),
         x.new_empty(hidden_channels, dtype=torch.float32),
-        x.new_empty((channels, hidden_channels)),
+        weight2.new_empty((channels, hidden_channels)),
         x.new_empty(channels, dtype=torch.float32),
         x.new_empty(0 if grn_weight is None else hidden_channels, dtype=torch.float32),
     )
@@ -168,6 +175,7 @@ def _save_mlp(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor, Tensor])
     _, hidden, squares = output
     ctx.residual_dtype = residual.dtype
     ctx.save_for_backward(x, weight1, bias1, weight2, scale, gain, grn_weight, hidden, squares)
+    ctx.mark_non_differentiable(hidden, squares)
     ctx.set_materialize_grads(False)
 
 
@@ -190,16 +198,33 @@ def _factor(scale: Tensor | None, gain: Tensor | None, images: int) -> Tensor | 
     return scale if gain is None else scale * gain
 
 
-def _check_mlp(x: Tensor, weight1: Tensor, weight2: Tensor, residual: Tensor) -> None:
+def _check_mlp(
+    x: Tensor,
+    weight1: Tensor,
+    bias1: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+    residual: Tensor,
+    scale: Tensor | None,
+    gain: Tensor | None,
+    grn_weight: Tensor | None,
+) -> None:
     check_runs_here('pointwise_mlp', x)
-    channels, hidden_channels = x.shape[-1], weight1.shape[0]
-    for name, tensor, shape in (
-        ('weight1', weight1, (hidden_channels, channels)),
-        ('weight2', weight2, (channels, hidden_channels)),
-        ('residual', residual, tuple(x.shape)),
+    channels, hidden_channels, exact = x.shape[-1], weight1.shape[0], (torch.float32,)
+    for name, tensor, shape, dtypes in (
+        ('weight1', weight1, (hidden_channels, channels), (x.dtype,)),
+        ('bias1', bias1, (hidden_channels,), exact),
+        ('weight2', weight2, (channels, hidden_channels), (x.dtype, torch.float32)),
+        ('bias2', bias2, (channels,), exact),
+        ('residual', residual, tuple(x.shape), DTYPES),
+        ('scale', scale, x.shape[:1], exact),
+        ('gain', gain, (1,), exact),
+        ('grn_weight', grn_weight, (hidden_channels,), exact),
     ):
+        if tensor is None:
+            continue
         if tensor.shape != shape:
-            raise ValueError(f'pointwise_mlp: {name} must be {shape}; got {tuple(tensor.shape)}.')
-    for name, tensor in (('weight1', weight1), ('weight2', weight2)):
-        if tensor.dtype != x.dtype:
-            raise ValueError(f"pointwise_mlp: {name} must be of x's dtype, {x.dtype}; got {tensor.dtype}.")
+            raise ValueError(f'pointwise_mlp: {name} must be {tuple(shape)}; got {tuple(tensor.shape)}.')
+        if tensor.dtype not in dtypes:
+            allowed = ' or '.join(map(str, dict.fromkeys(dtypes)))
+            raise ValueError(f'pointwise_mlp: {name} must be {allowed} for x of {x.dtype}; got {tensor.dtype}.')

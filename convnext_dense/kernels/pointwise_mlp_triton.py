@@ -169,13 +169,14 @@ def hidden_gradient_kernel(
     scale_ptr,
     weight_ptr,
     hidden_ptr,
+    response_ptr,
     out_ptr,
+    activated_ptr,
     sums_ptr,
     group_size,
     pixels,
     C: tl.constexpr,
     D: tl.constexpr,
-    GRN: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
@@ -183,14 +184,15 @@ def hidden_gradient_kernel(
 ):
     """Take the output's gradient back through the second layer, and without GRN through GELU.
 
-    `sums`, (row tiles, D), gets column sums: without GRN of `out`, which are the first bias's gradient, and with it of
-    `out` times what was activated, which are the response's. The grid is (row tiles * column tiles,).
+    `response`, (groups, D), is GRN's. `sums`, (row tiles, D), gets column sums: without GRN of `out`, which are the
+    first bias's gradient, and with it of `out` times what was activated, which are the response's. `activated` gets,
+    where it is wanted, what the second layer was given. The grid is (row tiles * column tiles,).
     """
     column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
     tile = tl.program_id(0) // column_tiles
     columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
     column_mask = columns < D
-    _, rows, row_mask = _rows_of(tile, group_size, ROWS)
+    group, rows, row_mask = _rows_of(tile, group_size, ROWS)
     out = _product(
         gradient_ptr, None, weight_ptr, rows, row_mask, columns, column_mask, C, D, 1, ROWS, COLUMNS, STEP, PRECISION
     )
@@ -199,9 +201,15 @@ def hidden_gradient_kernel(
     offsets = rows[:, None] * D + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
     hidden = tl.load(hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    if GRN:
-        sums = tl.sum(out * _gelu(hidden), 0)
+    if response_ptr is not None:
+        activated = _gelu(hidden)
+        sums = tl.sum(out * activated, 0)
+        if activated_ptr is not None:
+            activated *= tl.load(response_ptr + group * D + columns, mask=column_mask, other=0.0)[None, :]
+            tl.store(activated_ptr + offsets, rounded(activated, activated_ptr.dtype.element_ty), mask=mask)
     else:
+        if activated_ptr is not None:
+            tl.store(activated_ptr + offsets, rounded(_gelu(hidden), activated_ptr.dtype.element_ty), mask=mask)
         out *= _gelu_gradient(hidden)
         sums = tl.sum(out, 0)
     tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)
@@ -247,6 +255,7 @@ def output_weight_gradient_kernel(
     scale_ptr,
     hidden_ptr,
     response_ptr,
+    activated_ptr,
     weight_partial_ptr,
     bias_partial_ptr,
     num_rows,
@@ -261,8 +270,8 @@ def output_weight_gradient_kernel(
 ):
     """Sum the gradients of the second layer's weight and bias over a part of the rows.
 
-    What the layer was given is computed anew from `hidden`. The partial sums are (parts, C, D) and (parts, C). The
-    grid is (tiles of C * tiles of D, parts).
+    What the layer was given is `activated`, or without it computed anew from `hidden`. The partial sums are
+    (parts, C, D) and (parts, C). The grid is (tiles of C * tiles of D, parts).
     """
     column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
     column_tile = tl.program_id(0) % column_tiles
@@ -284,12 +293,17 @@ def output_weight_gradient_kernel(
         if scale_ptr is not None:
             gradient *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
         mask = row_mask[:, None] & column_mask[None, :]
-        hidden = tl.load(hidden_ptr + rows[:, None] * D + columns[None, :], mask=mask, other=0.0)
-        activated = _gelu(hidden.to(tl.float32))
-        if response_ptr is not None:
-            activated *= tl.load(response_ptr + (rows // pixels)[:, None] * D + columns[None, :], mask=mask, other=0.0)
-        left = tl.trans(rounded(gradient, hidden_ptr.dtype.element_ty))
-        weight_sum = multiply_add(left, rounded(activated, hidden_ptr.dtype.element_ty), weight_sum, PRECISION)
+        offsets = rows[:, None] * D + columns[None, :]
+        if activated_ptr is not None:
+            right = tl.load(activated_ptr + offsets, mask=mask, other=0.0)
+        else:
+            activated = _gelu(tl.load(hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32))
+            if response_ptr is not None:
+                image_offsets = (rows // pixels)[:, None] * D + columns[None, :]
+                activated *= tl.load(response_ptr + image_offsets, mask=mask, other=0.0)
+            right = rounded(activated, hidden_ptr.dtype.element_ty)
+        left = tl.trans(rounded(gradient, right.dtype))
+        weight_sum = multiply_add(left, right, weight_sum, PRECISION)
         bias_sum += tl.sum(gradient, 0)
     tl.store(
         weight_partial_ptr + (part * C + outs)[:, None] * D + columns[None, :],

@@ -65,27 +65,32 @@ class Recorder:
         )
 
 
-def launch_all(channels: int, dtype: torch.dtype, images: int, height: int, width: int) -> None:
-    """Launch each kernel as a block of `channels` does in training, with and without GRN."""
+def launch_all(channels: int, dtype: torch.dtype, residual: torch.dtype, size: tuple[int, int, int]) -> None:
+    """Launch each kernel as a block does in training, with and without GRN.
 
-    def make(*shape: int, like: torch.dtype = dtype) -> Tensor:
+    Args:
+        channels: C.
+        dtype: In which the block computes.
+        residual: Of the map between blocks: under autocast float32.
+        size: Images, height and width.
+    """
+
+    def make(*shape: int, like: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(shape, dtype=like)
 
-    x, weight, bias = make(images, height, width, channels), make(channels, 1, 7, 7, like=torch.float32), make(channels)
-    rstd = make(images, height, width, like=torch.float32)
-    depthwise_conv_launch.convolve_and_normalize(x, weight, bias, 1e-6, dtype)
-    depthwise_conv_launch.convolve_and_normalize_backward(x, x, rstd, x, weight)
-    hidden, scale = make(images, height, width, 4 * channels), make(images, like=torch.float32)
-    weight1, weight2 = make(4 * channels, channels), make(channels, 4 * channels)
-    bias1, bias2 = make(4 * channels, like=torch.float32), make(channels, like=torch.float32)
-    response = make(images, 4 * channels, like=torch.float32)
-    for grn in (False, True):
-        pointwise_mlp_launch.hidden_layer(x, weight1, bias1, grn, keep_hidden=True)
-        pointwise_mlp_launch.output_layer(hidden, response if grn else None, weight2, bias2, x, scale, dtype)
-        pointwise_mlp_launch.hidden_gradient(
-            x, hidden, weight2, scale, response if grn else None, bias1 if grn else None, 1e-6
-        )
-        pointwise_mlp_launch.output_weight_gradient(x, hidden, scale, response if grn else None)
+    x, taps, bias = make(*size, channels, like=residual), make(channels, 1, 7, 7), make(channels)
+    normed, rstd = make(*size, channels, like=dtype), make(*size)
+    depthwise_conv_launch.convolve_and_normalize(x, taps, bias, 1e-6, dtype)
+    depthwise_conv_launch.convolve_and_normalize_backward(normed, normed, rstd, x, taps)
+    hidden, scale = make(*size, 4 * channels, like=dtype), make(size[0])
+    weight1, weight2 = make(4 * channels, channels, like=dtype), make(channels, 4 * channels, like=dtype)
+    bias1, bias2 = make(4 * channels), make(channels)
+    for response in (None, make(size[0], 4 * channels)):
+        grn_weight = None if response is None else bias1
+        pointwise_mlp_launch.hidden_layer(normed, weight1, bias1, response is not None, keep_hidden=True)
+        pointwise_mlp_launch.output_layer(hidden, response, weight2, bias2, x, scale, residual)
+        *_, activated = pointwise_mlp_launch.hidden_gradient(x, hidden, weight2, scale, response, grn_weight, 1e-6)
+        pointwise_mlp_launch.output_weight_gradient(x, hidden, scale, response, activated)
 
 
 def main() -> None:
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument('capability', type=int)
     parser.add_argument('channels', type=int, nargs='+')
     parser.add_argument('--dtype', default='bfloat16')
+    parser.add_argument('--residual', default='float32')
     parser.add_argument('--all-candidates', action='store_true')
     args = parser.parse_args()
     recorder = Recorder(args.capability)
@@ -108,7 +114,7 @@ def main() -> None:
     codes = []
     for size in SIZES:
         for channels in args.channels:
-            launch_all(channels, getattr(torch, args.dtype), *size)
+            launch_all(channels, getattr(torch, args.dtype), getattr(torch, args.residual), size)
         codes.append(list(recorder.codes.values()))
     print(json.dumps(dict(codes=codes[0], anew=codes[-1][len(codes[0]) :])))
 

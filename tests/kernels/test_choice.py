@@ -1,6 +1,7 @@
 """Which blocks run by the kernels: where they can, and by default where a measurement found them faster."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from torch import nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.kernels import choice, use_kernels
-from convnext_dense.layers import GRN, LayerNorm2d, can_fuse
+from convnext_dense.layers import PointwiseLinear, can_fuse
 
 BF16 = torch.bfloat16
 
@@ -19,6 +20,11 @@ BF16 = torch.bfloat16
 @pytest.fixture
 def x(device):
     return torch.randn(1, 96, 4, 8, device=device)
+
+
+@pytest.fixture
+def block(device):
+    return ConvNeXt('tiny', kernels='triton').stages[0][0].to(device)
 
 
 @pytest.fixture
@@ -52,12 +58,17 @@ def measured(monkeypatch, tmp_path):
 class TestAuto:
     def test_takes_pytorch_where_nothing_was_measured(self, on_gpu, measured):
         measured({})
-        assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, grn=False)
+        assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, 96, grn=False)
 
     def test_takes_what_was_faster_at_the_nearest_size(self, on_gpu, measured):
         measured({1000: 0.8, 100_000: 1.7})
-        assert use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, grn=False)
-        assert not use_kernels('auto', on_gpu(2, 96, 20, 30), BF16, grn=False)
+        assert use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, 96, grn=False)
+        assert not use_kernels('auto', on_gpu(2, 96, 20, 30), BF16, 96, grn=False)
+
+    def test_takes_no_measurement_of_maps_much_smaller_or_larger(self, on_gpu, measured):
+        measured({10_000: 1.7})
+        taken = [use_kernels('auto', on_gpu(1, 96, side, side), BF16, 96, grn=False) for side in (40, 60, 190, 210)]
+        assert taken == [False, True, True, False]
 
     @pytest.mark.parametrize(
         'change',
@@ -72,37 +83,72 @@ class TestAuto:
     )
     def test_takes_no_measurement_of_something_else(self, on_gpu, measured, change):
         measured({100_000: 1.7}, **change)
-        assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, grn=False)
+        assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, 96, grn=False)
 
     def test_stays_on_pytorch_on_a_cpu(self, measured):
         measured({32: 2.0})
-        assert not use_kernels('auto', torch.randn(1, 96, 4, 8), torch.float32, grn=False)
+        assert not use_kernels('auto', torch.randn(1, 96, 4, 8), torch.float32, 96, grn=False)
 
     def test_reads_the_measurements_that_the_package_carries(self):
         keys = {'gpu', 'dtype', 'channels', 'grn', 'training', 'compiled', 'pixels', 'speedup'}
         assert all(set(entry) == keys for entry in json.loads(choice.MEASUREMENTS.read_text()))
 
 
+@pytest.mark.parametrize('speedups', [{}, {32: 2.0}])
+def test_a_compiled_block_has_its_choice_made_once(block, x, measured, monkeypatch, speedups):
+    """By what was measured of compiled ones, for all sizes."""
+    chosen = []
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Some GPU')
+    measured(speedups, dtype='float32', compiled=True)
+    decide = choice._measured_faster.__wrapped__ if hasattr(choice._measured_faster, '__wrapped__') else None
+
+    @torch.compiler.assume_constant_result
+    def measured_faster(device, *arguments):
+        chosen.append((decide or original)(torch.device('cuda', 0), *arguments))
+        return chosen[-1]
+
+    original = choice._measured_faster
+    monkeypatch.setattr(choice, '_measured_faster', measured_faster)
+    block.kernels = 'auto'
+    torch._dynamo.reset()
+    compiled = torch.compile(block, backend='aot_eager', dynamic=True, fullgraph=True)
+    torch.testing.assert_close(compiled(x), block(x), rtol=1e-4, atol=1e-4)
+    compiled(torch.cat([x, x], 2))
+    assert chosen[0] == bool(speedups)
+
+
 class TestTriton:
-    def test_is_taken_where_it_can_run(self, x):
-        assert can_fuse(x, LayerNorm2d(96), nn.GELU(), GRN(384), 'triton')
+    def test_is_taken_for_the_plain_block(self, block, x):
+        assert can_fuse(block, x)
 
     @pytest.mark.parametrize(
-        ('norm', 'act'),
+        'change',
         [
-            (nn.BatchNorm2d(96), nn.GELU()),
-            (LayerNorm2d(96), nn.ReLU()),
-            (LayerNorm2d(96), nn.GELU(approximate='tanh')),
+            dict(norm=nn.BatchNorm2d(96)),
+            dict(act=nn.ReLU()),
+            dict(act=nn.GELU(approximate='tanh')),
+            dict(pwconv1=nn.Sequential(PointwiseLinear(96, 384))),
+            dict(pwconv2=PointwiseLinear(384, 96, bias=False)),
         ],
+        ids=['norm', 'activation', 'approximate', 'wrapped layer', 'no bias'],
     )
-    def test_is_not_taken_for_another_norm_or_activation(self, x, norm, act):
-        assert not can_fuse(x, norm, act, nn.Identity(), 'triton')
+    def test_is_not_taken_for_another_one(self, block, x, change):
+        for name, module in change.items():
+            setattr(block, name, module)
+        assert not can_fuse(block, x)
 
-    def test_is_not_taken_for_double_precision(self, x):
-        assert not use_kernels('triton', x.double(), torch.float64, grn=False)
+    def test_is_not_taken_where_a_hook_waits_for_a_layers_output(self, block, x):
+        seen = []
+        block.act.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+        block(x)
+        assert seen == [(1, 4, 8, 384)]
 
-    def test_is_not_taken_when_pytorch_is_asked_for(self, x):
-        assert not use_kernels('torch', x, torch.float32, grn=False)
+    def test_is_not_taken_for_double_precision(self, block, x):
+        assert not can_fuse(block, x.double())
+
+    def test_is_not_taken_when_pytorch_is_asked_for(self, block, x):
+        block.kernels = 'torch'
+        assert not can_fuse(block, x)
 
 
 def test_another_name_is_refused_in_one_sentence():
@@ -129,7 +175,7 @@ assert torch.equal(maps[0], maps[1]) and torch.equal(maps[0], maps[2])
 """
     run = subprocess.run(
         [sys.executable, '-W', 'error::UserWarning:convnext_dense', '-c', script],
-        env={**__import__('os').environ, 'TRITON_INTERPRET': '0'},
+        env={**os.environ, 'TRITON_INTERPRET': '0'},
         capture_output=True,
         text=True,
         timeout=300,

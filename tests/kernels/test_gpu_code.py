@@ -27,10 +27,10 @@ KERNELS = {
 
 @pytest.fixture(scope='module')
 def compiled(tmp_path_factory):
-    """Return what the first candidates of the kernels of ConvNeXt-T's first stage take, compiled for Hopper."""
+    """Return what the kernels' first candidates take for ConvNeXt-T's first and third stage under autocast, on Hopper."""
     environment = {'TRITON_INTERPRET': '0', 'TRITON_CACHE_DIR': str(tmp_path_factory.mktemp('triton'))}
     run = subprocess.run(
-        [sys.executable, '-W', 'ignore', SCRIPT, '90', '96'],
+        [sys.executable, '-W', 'ignore', SCRIPT, '90', '96', '384'],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

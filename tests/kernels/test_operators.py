@@ -123,28 +123,51 @@ def test_stochastic_depth_drops_the_same_blocks(build, images):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast_gives_maps_of_pytorchs_dtype(build, images, dtype):
+def test_autocast_gives_pytorchs_dtypes_and_errs_no_more(build, images, dtype):
+    images = images.repeat(2, 1, 1, 1)
+    exact = outputs_and_gradients(build('torch').double(), images.double())
     with torch.autocast(images.device.type, dtype):
         own, other = (outputs_and_gradients(build(kernels), images) for kernels in ('triton', 'torch'))
     assert [each.dtype for each in own] == [each.dtype for each in other]
-    assert_same([each.float() for each in own], [each.float() for each in other], tolerance=0.05)
+
+    def error(results):
+        parts = [((value - target).norm() / target.norm()).item() for value, target in zip(results, exact, strict=True)]
+        return sum(parts) / len(parts)
+
+    assert error(own) <= 1.5 * error(other)
+
+
+def test_an_empty_batch_has_empty_maps_and_zero_gradients(build, images):
+    results = outputs_and_gradients(build(), images[:0])
+    assert [tuple(each.shape) for each in results[:2]] == [(0, 8, 2, 4), (0, 16, 1, 2)]
+    assert all(not each.nan_to_num().any() for each in results)
+
+
+@pytest.mark.parametrize('which', [1, 2])
+def test_what_is_kept_beside_the_map_is_not_differentiable(mlp, convolution, which):
+    assert not pointwise_mlp(*mlp)[which].requires_grad
+    assert not depthwise_conv_norm(*convolution, 1e-6, torch.float32)[1].requires_grad
+
+
+def test_a_frozen_block_keeps_no_hidden_layer(build, images, monkeypatch):
+    assert written_hidden_layers(build(frozen_stages=1), images, monkeypatch) == [[False, True], [True, True]]
 
 
 @pytest.mark.parametrize('build', [False], indirect=True, ids=['v1'])
 def test_half_precision_holds_the_smallest_layer_scale(build, images):
-    """ConvNeXt begins at 1e-6, and float16 ends at 6e-8."""
+    """ConvNeXt begins at 1e-6, and float16 ends at 6e-8. No scaling of the loss helps here."""
 
-    def gradients(kernels, dtype):
+    def gradient(kernels, dtype):
         model = build(kernels)
         for stage in model.stages:
             stage[0].gamma.data.mul_(1e-6)
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             maps = model(images)
-        (2**10 * sum(each.float().cos().sum() for each in maps)).backward()
-        return [each.grad for each in (model.stages[0][0].gamma, model.stages[0][0].pwconv1.weight)]
+        sum(each.float().cos().mean() for each in maps).backward()
+        return model.stages[0][0].gamma.grad
 
-    for own, exact in zip(gradients('triton', torch.float16), gradients('torch', torch.float32), strict=True):
-        assert (own - exact).norm() < 0.02 * exact.norm()
+    own, exact = gradient('triton', torch.float16), gradient('torch', torch.float32)
+    assert (own - exact).norm() < 0.01 * exact.norm()
 
 
 @pytest.mark.parametrize('option', ['recompute_hidden', 'with_cp'])
@@ -152,7 +175,8 @@ def test_what_is_computed_anew_is_the_same(build, images, option):
     assert_same(outputs_and_gradients(build(**{option: True}), images), outputs_and_gradients(build(), images))
 
 
-def test_without_gradients_the_hidden_layer_is_written_once(build, images, monkeypatch):
+def written_hidden_layers(model, images, monkeypatch):
+    """Return of each block whether the hidden layer is written before GELU, and after it."""
     written = []
     original = pointwise_mlp_launch.hidden_layer
 
@@ -162,9 +186,13 @@ def test_without_gradients_the_hidden_layer_is_written_once(build, images, monke
         return made
 
     monkeypatch.setattr(pointwise_mlp_launch, 'hidden_layer', hidden_layer)
+    model(images)
+    return written
+
+
+def test_without_gradients_the_hidden_layer_is_written_once(build, images, monkeypatch):
     with torch.no_grad():
-        build()(images)
-    assert written == [[False, True]] * 2
+        assert written_hidden_layers(build(), images, monkeypatch) == [[False, True]] * 2
 
 
 def test_computing_the_hidden_layer_anew_saves_its_memory(build, images):

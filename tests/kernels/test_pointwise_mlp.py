@@ -134,6 +134,31 @@ def test_a_float32_residual_of_a_half_precision_branch_stays_float32(inputs):
     assert (out.dtype, residual.grad.dtype, given[0].grad.dtype) == (torch.float32, torch.float32, torch.bfloat16)
 
 
+def test_a_float32_weight_has_a_float32_gradient_that_the_gain_does_not_underflow(inputs, device):
+    given = inputs(1, 3, 4, 24, 96, dtype=torch.float16)
+    given[3] = given[3].detach().float().requires_grad_()
+    fused(gain=torch.tensor([1e-9], device=device))(*given).sum().backward()
+    assert given[3].grad.dtype == torch.float32
+    assert given[3].grad.count_nonzero() == given[3].numel()
+
+
+@pytest.mark.parametrize('setting', [None, 'allow_tf32', 'fp32_precision'])
+def test_products_of_float32_follow_pytorchs_setting(setting):
+    matmul = torch.backends.cuda.matmul
+    if setting:
+        if not hasattr(matmul, setting):
+            pytest.skip('PyTorch before 2.9')
+        before = getattr(matmul, setting)
+        setattr(matmul, setting, True if setting == 'allow_tf32' else 'tf32')
+    try:
+        precision = pointwise_mlp_launch._precision(torch.float32)
+        assert pointwise_mlp_launch._precision(torch.bfloat16) == 'ieee'
+    finally:
+        if setting:
+            setattr(matmul, setting, before)
+    assert precision == ('tf32' if setting else 'ieee')
+
+
 class TestBadInput:
     def test_a_weight_of_another_shape_is_named(self, inputs):
         given = inputs(1, 3, 4, 24, 96)
@@ -144,5 +169,13 @@ class TestBadInput:
     def test_weights_of_another_dtype_are_named(self, inputs):
         given = inputs(1, 3, 4, 24, 96)
         given[1] = given[1].half()
-        with pytest.raises(ValueError, match=r"weight1 must be of x's dtype, torch.float32; got torch.float16"):
+        with pytest.raises(
+            ValueError, match=r'weight1 must be torch.float32 for x of torch.float32; got torch.float16'
+        ):
+            fused()(*given)
+
+    def test_a_bias_of_another_length_is_named(self, inputs):
+        given = inputs(1, 3, 4, 24, 96)
+        given[2] = given[2][:5]
+        with pytest.raises(ValueError, match=r'bias1 must be \(96,\); got \(5,\)'):
             fused()(*given)
