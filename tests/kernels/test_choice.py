@@ -95,26 +95,24 @@ class TestAuto:
 
 
 @pytest.mark.parametrize('speedups', [{}, {32: 2.0}])
-def test_a_compiled_block_has_its_choice_made_once(block, x, measured, monkeypatch, speedups):
-    """By what was measured of compiled ones, for all sizes."""
-    chosen = []
-    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Some GPU')
-    measured(speedups, dtype='float32', compiled=True)
-    decide = choice._measured_faster.__wrapped__ if hasattr(choice._measured_faster, '__wrapped__') else None
+def test_what_is_compiled_goes_by_what_was_measured_of_compiled_blocks(block, x, measured, monkeypatch, speedups):
+    original, operators = choice._measured_faster, []
 
     @torch.compiler.assume_constant_result
-    def measured_faster(device, *arguments):
-        chosen.append((decide or original)(torch.device('cuda', 0), *arguments))
-        return chosen[-1]
+    def as_on_gpu(device, *arguments):
+        return original(torch.device('cuda', 0), *arguments)
 
-    original = choice._measured_faster
-    monkeypatch.setattr(choice, '_measured_faster', measured_faster)
+    def backend(graph, _):
+        operators.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    monkeypatch.setattr(choice, '_measured_faster', as_on_gpu)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Some GPU')
+    measured(speedups, dtype='float32', compiled=True)
     block.kernels = 'auto'
     torch._dynamo.reset()
-    compiled = torch.compile(block, backend='aot_eager', dynamic=True, fullgraph=True)
-    torch.testing.assert_close(compiled(x), block(x), rtol=1e-4, atol=1e-4)
-    compiled(torch.cat([x, x], 2))
-    assert chosen[0] == bool(speedups)
+    torch.compile(block, backend=backend, fullgraph=True)(x)
+    assert any('pointwise_mlp' in operator for operator in operators) == bool(speedups)
 
 
 class TestTriton:
@@ -156,29 +154,33 @@ def test_another_name_is_refused_in_one_sentence():
         ConvNeXt('atto', kernels='cuda')
 
 
-@pytest.mark.parametrize('triton', ['is there', 'is not there'])
-def test_without_a_gpu_every_choice_is_pytorchs_and_silent(triton):
+def test_without_a_gpu_every_choice_is_pytorchs_and_silent():
     """Also where there is no Triton, as on a Mac."""
-    script = f"""
+    script = """
 import sys
-if {triton == 'is not there'}:
-    sys.modules['triton'] = None
 import torch
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.kernels.availability import has_triton
+
 torch.cuda.is_available = lambda: False
 image = torch.rand(1, 3, 32, 32)
-maps = []
-for kernels in ('torch', 'triton', 'auto'):
-    torch.manual_seed(0)
-    maps.append(ConvNeXt(dict(depths=[1], channels=[8]), out_indices=0, kernels=kernels)(image)[0])
-assert torch.equal(maps[0], maps[1]) and torch.equal(maps[0], maps[2])
+for triton in ('is there', 'is not there'):
+    if triton == 'is not there':
+        sys.modules['triton'] = None
+        has_triton.cache_clear()
+        assert not has_triton()
+    maps = []
+    for kernels in ('torch', 'triton', 'auto'):
+        torch.manual_seed(0)
+        maps.append(ConvNeXt(dict(depths=[1], channels=[8]), out_indices=0, kernels=kernels)(image)[0])
+    assert torch.equal(maps[0], maps[1]) and torch.equal(maps[0], maps[2])
 """
     run = subprocess.run(
-        [sys.executable, '-W', 'error::UserWarning:convnext_dense', '-c', script],
+        [sys.executable, '-c', script],
         env={**os.environ, 'TRITON_INTERPRET': '0'},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    assert 'triton' not in run.stderr.lower()
+    assert 'triton' not in (run.stdout + run.stderr).lower()

@@ -27,7 +27,7 @@ KERNELS = {
 
 @pytest.fixture(scope='module')
 def compiled(tmp_path_factory):
-    """Return what the kernels' first candidates take for ConvNeXt-T's first and third stage under autocast, on Hopper."""
+    """Return what the kernels' first candidates take in ConvNeXt-T's first and third stage, by autocast on Hopper."""
     environment = {'TRITON_INTERPRET': '0', 'TRITON_CACHE_DIR': str(tmp_path_factory.mktemp('triton'))}
     run = subprocess.run(
         [sys.executable, '-W', 'ignore', SCRIPT, '90', '96', '384'],
