@@ -114,9 +114,10 @@ class ConvNeXt(StagedBackbone):
         with_cp: Whether training recomputes each block in the backward pass to save memory.
         kernels: What computes the blocks: 'torch', PyTorch; 'triton', the fused kernels wherever they can run, which is
             on a GPU since Ampere, with Triton, below float64, with LayerNorm and GELU; 'auto', the kernels where they
-            were measured to be faster, on the same GPU. The kernels have no gradients of gradients.
+            were measured to be faster, on the same GPU. The kernels have first derivatives by the backward pass
+            alone: no gradients of gradients, no forward mode.
         recompute_hidden: Whether the kernels compute each block's hidden layer anew in the backward pass, rather than
-            keep it: under mixed precision half the memory, for a sixth more products.
+            keep it: under mixed precision half the memory, for a sixth more products. PyTorch's blocks ignore it.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
             `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.

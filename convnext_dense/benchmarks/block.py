@@ -106,7 +106,8 @@ def format_block(works: Sequence[dict]) -> str:
         parts.append(format_table([f'block, {work["work"]}', 'ms', 'p10 - p90', 'added MiB'], rows))
         for name, ratio in work['ratios'].items():
             parts.append(
-                f'{name} : {ratio["peer"]} = {ratio["ratio"]:.3f}, with {ratio["memory"]:.2f} times the added memory'
+                f'{name}: {ratio["ratio"]:.3f} times as fast as {ratio["peer"]}, '
+                f'with {ratio["memory"]:.2f} times the added memory'
             )
     return '\n'.join(parts)
 

@@ -28,17 +28,22 @@ def runs_here(x: Tensor, dtype: torch.dtype | None = None) -> bool:
     return x.dtype in DTYPES and (dtype or x.dtype) in DTYPES and _device_runs(x.device)
 
 
-def check_runs_here(name: str, x: Tensor) -> None:
+def check_input(name: str, x: Tensor, dtype: torch.dtype) -> None:
     """Raise ValueError if an operator cannot compute with `x`.
 
     Args:
         name: The operator's.
         x: Its input.
+        dtype: Of its result.
     """
-    if not runs_here(x):
+    if x.dtype not in DTYPES or dtype not in DTYPES:
+        raise ValueError(f'{name}: x and the result must be float32, float16 or bfloat16; got {x.dtype} and {dtype}.')
+    if x.ndim != 4:
+        raise ValueError(f'{name}: x must be (N, H, W, C); got {tuple(x.shape)}.')
+    if not _device_runs(x.device):
         raise ValueError(
-            f'{name}: x must be float32, float16 or bfloat16, on a CUDA device of compute capability 8.0 or later, '
-            f'with Triton {".".join(map(str, OLDEST_TRITON))} or later installed; got {x.dtype} on {x.device}.'
+            f'{name}: x must be on a CUDA device of compute capability 8.0 or later, with Triton '
+            f'{".".join(map(str, OLDEST_TRITON))} or later installed, or TRITON_INTERPRET=1 set; got {x.device}.'
         )
 
 

@@ -7,7 +7,7 @@ is an operator too. Triton launches on the current device, so the tensors' is ma
 import torch
 from torch import Tensor
 
-from convnext_dense.kernels.availability import check_runs_here
+from convnext_dense.kernels.availability import check_input
 
 
 @torch.library.custom_op('convnext_dense::depthwise_conv', mutates_args=())
@@ -33,7 +33,7 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) 
         >>> depthwise_conv(x.cuda(), weight.cuda(), bias.cuda(), torch.bfloat16).shape  # doctest: +SKIP
         torch.Size([2, 56, 56, 96])
     """
-    _check_convolution('depthwise_conv', x, weight, bias)
+    _check_convolution('depthwise_conv', x, weight, bias, dtype)
     from convnext_dense.kernels.depthwise_conv_launch import convolve
 
     with torch.cuda.device_of(x):
@@ -101,7 +101,7 @@ def depthwise_conv_norm(
         ...     x.cuda(), weight.cuda(), bias.cuda(), 1e-6, torch.bfloat16
         ... )  # doctest: +SKIP
     """
-    _check_convolution('depthwise_conv_norm', x, weight, bias)
+    _check_convolution('depthwise_conv_norm', x, weight, bias, dtype)
     from convnext_dense.kernels.depthwise_conv_launch import convolve_and_normalize
 
     with torch.cuda.device_of(x):
@@ -154,8 +154,8 @@ def _fake_convolution_gradients(x: Tensor, weight: Tensor) -> tuple[Tensor, Tens
     )
 
 
-def _check_convolution(name: str, x: Tensor, weight: Tensor, bias: Tensor) -> None:
-    check_runs_here(name, x)
+def _check_convolution(name: str, x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+    check_input(name, x, dtype)
     channels, kernel_size = x.shape[-1], weight.shape[-1]
     if kernel_size % 2 == 0 or kernel_size > 11 or weight.shape != (channels, 1, kernel_size, kernel_size):
         raise ValueError(
@@ -164,3 +164,5 @@ def _check_convolution(name: str, x: Tensor, weight: Tensor, bias: Tensor) -> No
         )
     if bias.shape != (channels,):
         raise ValueError(f'{name}: bias must be ({channels},); got {tuple(bias.shape)}.')
+    if not x.device == weight.device == bias.device:
+        raise ValueError(f'{name}: weight and bias must be on {x.device}, as x is; got {weight.device}, {bias.device}.')

@@ -1,8 +1,10 @@
 """What all launches of kernels have in common."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TypeVar
 
+from mmengine.logging import print_log
 from torch import Tensor
 
 from convnext_dense.kernels.tuning import Tuner, measure_on_gpu
@@ -16,6 +18,11 @@ OPTIONS = dict(enable_fp_fusion=True)
 _tuner = Tuner(measure_on_gpu)
 
 
+@cache
+def _say_once() -> None:
+    print_log("ConvNeXt's blocks run by the fused kernels.", logger='current')
+
+
 def tune(
     kernel: str,
     code: tuple,
@@ -24,6 +31,7 @@ def tune(
     launch: Callable[[Candidate], Result],
 ) -> Result:
     """Launch a kernel by the candidate that suits `x`'s device and number of pixels; see `Tuner.run`."""
+    _say_once()
     if not x.is_cuda:
         # Triton's interpreter, whose times say nothing.
         return launch(candidates[0])

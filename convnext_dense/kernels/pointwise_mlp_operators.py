@@ -7,7 +7,7 @@ is an operator too. Triton launches on the current device, so the tensors' is ma
 import torch
 from torch import Tensor
 
-from convnext_dense.kernels.availability import DTYPES, check_runs_here
+from convnext_dense.kernels.availability import DTYPES, check_input
 from convnext_dense.kernels.grn import grn_response
 
 
@@ -64,7 +64,7 @@ def pointwise_mlp(
         ...     x, weight1, bias1, weight2, bias2, x, None, None, None, 1e-6, torch.float32, True
         ... )  # doctest: +SKIP
     """
-    _check_mlp(x, weight1, bias1, weight2, bias2, residual, scale, gain, grn_weight)
+    _check_mlp(x, weight1, bias1, weight2, bias2, residual, scale, gain, grn_weight, dtype)
     from convnext_dense.kernels.pointwise_mlp_launch import hidden_layer, output_layer
 
     grn = grn_weight is not None
@@ -208,8 +208,9 @@ def _check_mlp(
     scale: Tensor | None,
     gain: Tensor | None,
     grn_weight: Tensor | None,
+    dtype: torch.dtype,
 ) -> None:
-    check_runs_here('pointwise_mlp', x)
+    check_input('pointwise_mlp', x, dtype)
     channels, hidden_channels, exact = x.shape[-1], weight1.shape[0], (torch.float32,)
     for name, tensor, shape, dtypes in (
         ('weight1', weight1, (hidden_channels, channels), (x.dtype,)),
@@ -225,6 +226,8 @@ def _check_mlp(
             continue
         if tensor.shape != shape:
             raise ValueError(f'pointwise_mlp: {name} must be {tuple(shape)}; got {tuple(tensor.shape)}.')
+        if tensor.device != x.device:
+            raise ValueError(f'pointwise_mlp: {name} must be on {x.device}, as x is; got {tensor.device}.')
         if tensor.dtype not in dtypes:
             allowed = ' or '.join(map(str, dict.fromkeys(dtypes)))
             raise ValueError(f'pointwise_mlp: {name} must be {allowed} for x of {x.dtype}; got {tensor.dtype}.')

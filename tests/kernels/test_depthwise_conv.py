@@ -111,6 +111,16 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r'bias must be \(24,\); got \(23,\)'):
             fused(x, weight, bias[1:])
 
+    def test_a_map_of_three_dimensions_is_named(self, inputs):
+        x, weight, bias = inputs(1, 4, 4, 24, 3)
+        with pytest.raises(ValueError, match=r'x must be \(N, H, W, C\); got \(4, 4, 24\)'):
+            fused(x[0], weight, bias)
+
+    def test_another_device_is_named(self, inputs):
+        x, weight, bias = inputs(1, 4, 4, 24, 3)
+        with pytest.raises(ValueError, match=r'weight and bias must be on .*, as x is; got meta'):
+            fused(x, weight.detach().to('meta'), bias)
+
     def test_float64_is_refused(self, inputs):
         with pytest.raises(ValueError, match=r'float32, float16 or bfloat16.* got torch.float64'):
             fused(*(each.double() for each in inputs(1, 4, 4, 24, 3)))
