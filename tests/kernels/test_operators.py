@@ -117,7 +117,7 @@ def test_a_backbone_is_pytorchs(build, images):
 def test_stochastic_depth_drops_the_same_blocks(build, images):
     def run(kernels):
         torch.manual_seed(3)
-        return outputs_and_gradients(build(kernels, drop_path_rate=0.5), images.repeat(4, 1, 1, 1))
+        return outputs_and_gradients(build(kernels, drop_path_rate=0.5), images.repeat(2, 1, 1, 1))
 
     assert_same(run('triton'), run('torch'))
 
