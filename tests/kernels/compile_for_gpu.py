@@ -1,8 +1,8 @@
 """Compile the kernels for a GPU that need not be there, by their own launches.
 
-Printed as JSON are what the code for one image size takes, and what other sizes had compiled anew.
+Written as JSON are what the code for one image size takes, and what other sizes had compiled anew.
 
-Usage: python compile_for_gpu.py CAPABILITY CHANNELS... [--dtype float32] [--all-candidates]
+Usage: python compile_for_gpu.py OUT CAPABILITY CHANNELS... [--dtype float32] [--all-candidates]
 """
 
 import argparse
@@ -95,6 +95,7 @@ def launch_all(channels: int, dtype: torch.dtype, residual: torch.dtype, size: t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('out', type=Path)
     parser.add_argument('capability', type=int)
     parser.add_argument('channels', type=int, nargs='+')
     parser.add_argument('--dtype', default='bfloat16')
@@ -116,7 +117,7 @@ def main() -> None:
         for channels in args.channels:
             launch_all(channels, getattr(torch, args.dtype), getattr(torch, args.residual), size)
         codes.append(list(recorder.codes.values()))
-    print(json.dumps(dict(codes=codes[0], anew=codes[-1][len(codes[0]) :])))
+    args.out.write_text(json.dumps(dict(codes=codes[0], anew=codes[-1][len(codes[0]) :])))
 
 
 if __name__ == '__main__':
