@@ -49,7 +49,8 @@ fi
 if [ -z "$uv" ] && "$venv/bin/python" -m pip install --quiet uv; then
     uv="$venv/bin/uv"
 fi
+# Compiled once, as pip does: where Python may not write bytecode, each process would compile all that it imports.
 # pip knows mirrors that uv does not.
-{ [ -n "$uv" ] && "$uv" pip install --python "$venv/bin/python" -c constraints.txt -e "$target"; } ||
+{ [ -n "$uv" ] && "$uv" pip install --compile-bytecode --python "$venv/bin/python" -c constraints.txt -e "$target"; } ||
     "$venv/bin/python" -m pip install -c constraints.txt -e "$target"
 echo "$target $requirements" >> "$stamp"

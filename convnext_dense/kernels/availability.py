@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+# Of the depthwise convolution.
+KERNEL_SIZES = range(1, 12, 2)
 # The first with all that the kernels are written in, tuples of tiles among it.
 OLDEST_TRITON = (3, 3)
 # Ampere's: the first with products in bfloat16.

@@ -74,9 +74,9 @@ def _convolve(
     through_norm: tuple[Tensor | None, ...],
     taps: Tensor,
     bias: Tensor | None,
+    kernel_size: int,
     dtype: torch.dtype,
     eps: float | None = None,
-    kernel_size: int = 7,
 ) -> tuple[Tensor, Tensor | None]:
     images, height, width, channels = source.shape
     out = torch.empty_like(source, dtype=dtype)
@@ -116,7 +116,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype)
         (x.dtype, dtype, x.shape[-1], kernel_size),
         x,
         _conv_tiles(_block_of(x.shape[-1])),
-        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, dtype, kernel_size=kernel_size)[0],
+        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype)[0],
     )
 
 
@@ -133,7 +133,7 @@ def convolve_and_normalize(
         (x.dtype, dtype, channels, kernel_size),
         x,
         _conv_tiles(triton.next_power_of_2(channels)),
-        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, dtype, eps, kernel_size),
+        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype, eps),
     )
 
 
@@ -176,10 +176,8 @@ def convolve_and_normalize_backward(
 def _gradients(
     tile: ConvTile, source: Tensor, through_norm: tuple[Tensor | None, ...], x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    kernel_size = weight.shape[-1]
-    input_gradient, _ = _convolve(
-        tile, source, through_norm, _taps(weight, flipped=True), None, x.dtype, kernel_size=kernel_size
-    )
+    taps, kernel_size = _taps(weight, flipped=True), weight.shape[-1]
+    input_gradient, _ = _convolve(tile, source, through_norm, taps, None, kernel_size, x.dtype)
     return input_gradient, *_weight_gradient(source, through_norm, x, weight)
 
 

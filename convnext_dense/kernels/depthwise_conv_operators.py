@@ -7,7 +7,7 @@ is an operator too. Triton launches on the current device, so the tensors' is ma
 import torch
 from torch import Tensor
 
-from convnext_dense.kernels.availability import check_input
+from convnext_dense.kernels.availability import KERNEL_SIZES, check_input
 
 
 @torch.library.custom_op('convnext_dense::depthwise_conv', mutates_args=())
@@ -157,10 +157,10 @@ def _fake_convolution_gradients(x: Tensor, weight: Tensor) -> tuple[Tensor, Tens
 def _check_convolution(name: str, x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
     check_input(name, x, dtype)
     channels, kernel_size = x.shape[-1], weight.shape[-1]
-    if kernel_size % 2 == 0 or kernel_size > 11 or weight.shape != (channels, 1, kernel_size, kernel_size):
+    if kernel_size not in KERNEL_SIZES or weight.shape != (channels, 1, kernel_size, kernel_size):
         raise ValueError(
-            f'{name}: weight must be ({channels}, 1, K, K) for x of {channels} channels, K odd and at most 11; '
-            f'got {tuple(weight.shape)}.'
+            f'{name}: weight must be ({channels}, 1, K, K) for x of {channels} channels, K odd and at most '
+            f'{KERNEL_SIZES[-1]}; got {tuple(weight.shape)}.'
         )
     if bias.shape != (channels,):
         raise ValueError(f'{name}: bias must be ({channels},); got {tuple(bias.shape)}.')

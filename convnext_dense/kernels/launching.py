@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TypeVar
 
 from mmengine.logging import print_log
 from torch import Tensor
 
-from convnext_dense.kernels.tuning import Tuner, measure_on_gpu
-
-Candidate = TypeVar('Candidate')
-Result = TypeVar('Result')
+from convnext_dense.kernels.tuning import Candidate, Result, Tuner, measure_on_gpu
 
 # Triton's default is about to change, and a product with a sum is what these kernels are made of.
 OPTIONS = dict(enable_fp_fusion=True)

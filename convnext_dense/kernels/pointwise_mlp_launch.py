@@ -7,7 +7,7 @@ import triton
 from torch import Tensor
 
 from convnext_dense.kernels import pointwise_mlp_triton as kernels
-from convnext_dense.kernels.grn import grn_response, grn_response_backward
+from convnext_dense.kernels.grn import grn_response_backward
 from convnext_dense.kernels.launching import OPTIONS, tune
 
 # Of more, what was activated is written once rather than computed anew in each of the weight's tiles.
@@ -163,6 +163,7 @@ def hidden_gradient(
     hidden: Tensor,
     weight: Tensor,
     scale: Tensor | None,
+    response: Tensor | None,
     squares: Tensor | None,
     grn_weight: Tensor | None,
     eps: float,
@@ -173,9 +174,8 @@ def hidden_gradient(
     each block of channels.
     """
     channels, hidden_channels = weight.shape
-    grn = grn_weight is not None
+    grn = response is not None
     grouping = _grouping(hidden, grn)
-    response = grn_response(squares, grn_weight, eps) if grn else None
     keep_activated = channels > MOST_CHANNELS_TO_ACTIVATE_ANEW
 
     def launch(tile: ProductTile) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

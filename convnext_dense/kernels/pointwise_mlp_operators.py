@@ -121,16 +121,17 @@ def pointwise_mlp_backward(
     with torch.cuda.device_of(x):
         if not hidden.numel():
             hidden, _, _ = kernels.hidden_layer(x, weight1, bias1, grn, keep_hidden=True, activate=False)
+        response = grn_response(squares, grn_weight, grn_eps) if grn else None
         hidden_gradient, bias1_gradient, grn_gradient, activated = kernels.hidden_gradient(
             gradient,
             hidden,
             weight2.to(x.dtype).contiguous(),
             _factor(scale, gain, len(x)),
+            response,
             squares if grn else None,
             grn_weight,
             grn_eps,
         )
-        response = grn_response(squares, grn_weight, grn_eps) if grn else None
         weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response, activated)
     if gain is not None:
         weight2_gradient, bias2_gradient = weight2_gradient * gain, bias2_gradient * gain

@@ -1,9 +1,11 @@
 """A ConvNeXt block by the fused kernels."""
 
 import torch
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from convnext_dense import kernels
+from convnext_dense.kernels.availability import KERNEL_SIZES
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.pointwise import PointwiseLinear
@@ -12,8 +14,9 @@ from convnext_dense.layers.pointwise import PointwiseLinear
 def can_fuse(block: nn.Module, x: Tensor) -> bool:
     """Return whether a block is to run by the kernels on `x`.
 
-    They have the plain block: LayerNorm with weight and bias, exact GELU, and each layer what the backbone made it,
-    without hooks. What else decides, `kernels.use_kernels` says.
+    They have the plain block: a depthwise convolution of an odd size to 11 that keeps the map's size, LayerNorm with
+    weight and bias, exact GELU, and each layer what the backbone made it, without hooks. What else decides,
+    `kernels.use_kernels` says.
 
     Args:
         block: A `ConvNeXtBlock`.
@@ -32,11 +35,12 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
         block.act: (nn.GELU,),
         block.grn: (GRN, nn.Identity),
         block.pwconv2: (PointwiseLinear,),
+        block.drop_path: (DropPath,),
     }
     if any(type(module) not in allowed or _has_hooks(module) for module, allowed in kinds.items()):
         return False
     parameters = (block.dwconv.bias, block.norm.weight, block.norm.bias, block.pwconv1.bias, block.pwconv2.bias)
-    if any(each is None for each in parameters) or block.act.approximate != 'none':
+    if any(each is None for each in parameters) or block.act.approximate != 'none' or not _is_plain(block.dwconv):
         return False
     channels = block.dwconv.in_channels
     return kernels.use_kernels(block.kernels, x, _compute_dtype(x), channels, isinstance(block.grn, GRN))
@@ -101,6 +105,18 @@ def fused_block(block: nn.Module, x: Tensor) -> Tensor:
         has_backward and not block.recompute_hidden,
     )
     return out.permute(0, 3, 1, 2)
+
+
+def _is_plain(convolution: nn.Conv2d) -> bool:
+    """Return whether a convolution is depthwise, with neither stride nor dilation, and keeps the size by zeros."""
+    channels, size = convolution.in_channels, convolution.kernel_size[0]
+    return (
+        convolution.weight.shape == (channels, 1, size, size)
+        and size in KERNEL_SIZES
+        and convolution.padding == (size // 2, size // 2)
+        and convolution.stride == convolution.dilation == (1, 1)
+        and convolution.padding_mode == 'zeros'
+    )
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -127,13 +127,33 @@ class TestTriton:
             dict(act=nn.GELU(approximate='tanh')),
             dict(pwconv1=nn.Sequential(PointwiseLinear(96, 384))),
             dict(pwconv2=PointwiseLinear(384, 96, bias=False)),
+            dict(dwconv=nn.Conv2d(96, 96, 7, padding=6, dilation=2, groups=96)),
+            dict(dwconv=nn.Conv2d(96, 96, 7, padding=3, groups=96, padding_mode='reflect')),
+            dict(dwconv=nn.Conv2d(96, 96, 13, padding=6, groups=96)),
+            dict(dwconv=nn.Conv2d(96, 96, 3, padding=1)),
+            dict(drop_path=nn.Identity()),
         ],
-        ids=['norm', 'activation', 'approximate', 'wrapped layer', 'no bias'],
+        ids=[
+            'norm',
+            'activation',
+            'approximate',
+            'wrapped layer',
+            'no bias',
+            'dilated',
+            'padded by reflection',
+            'too large',
+            'not depthwise',
+            'no drop path',
+        ],
     )
     def test_is_not_taken_for_another_one(self, block, x, change):
         for name, module in change.items():
             setattr(block, name, module)
         assert not can_fuse(block, x)
+
+    def test_is_taken_for_a_convolution_of_another_size(self, block, x):
+        block.dwconv = nn.Conv2d(96, 96, 11, padding=5, groups=96)
+        assert can_fuse(block, x)
 
     def test_is_not_taken_where_a_hook_waits_for_a_layers_output(self, block, x):
         seen = []
