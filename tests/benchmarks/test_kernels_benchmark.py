@@ -63,7 +63,7 @@ class TestInTheInterpreter:
             'its gradients, the norm before': gradients,
             'hidden layer': bf16_map + weight + per_hidden + (2 * bf16_hidden + per_hidden),
             'output layer': bf16_hidden + per_hidden + weight + per_channel + float_map + (float_map),
-            "hidden layer's gradient": float_map + bf16_hidden + weight + 2 * per_hidden
+            "hidden layer's gradient": float_map + bf16_hidden + weight + 3 * per_hidden
             + (bf16_hidden + 2 * per_hidden),
             "output layer's weight gradient": float_map + bf16_hidden + per_hidden + (2 * weight + per_channel),
         }  # fmt: skip

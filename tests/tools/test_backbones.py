@@ -9,7 +9,7 @@ from pathlib import Path
 import mmdet
 import mmseg
 import pytest
-from conftest import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER, TRAIN, detector_options, segmenter_options
+from demo_runs import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER, TRAIN, detector_options, segmenter_options
 
 COMPARE = ROOT / 'tools' / 'compare_backbones.py'
 OPENMMLABS_TRAIN = {

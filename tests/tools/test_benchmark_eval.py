@@ -5,7 +5,7 @@ import runpy
 import sys
 
 import pytest
-from conftest import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER
+from demo_runs import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER
 from mmseg.models.segmentors import EncoderDecoder
 
 TOOL = ROOT / 'tools' / 'benchmark_eval.py'

@@ -4,7 +4,7 @@ import json
 import re
 
 import torch
-from conftest import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER, TEST, TRAIN, detector_options
+from demo_runs import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER, TEST, TRAIN, detector_options
 from mmengine.registry import init_default_scope
 
 from convnext_dense.backbones import ConvNeXt

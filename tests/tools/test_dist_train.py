@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DETECTOR, ROOT, SEGMENTER, detector_options, segmenter_options
+from demo_runs import DETECTOR, ROOT, SEGMENTER, detector_options, segmenter_options
 
 # Writes each rank's weights and the images it saw; the config's custom_imports bring it in.
 RECORDER = """

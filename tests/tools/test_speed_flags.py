@@ -8,7 +8,7 @@ from pathlib import Path
 import mmdet
 import pytest
 import torch
-from conftest import DETECTOR, FEW_WORKERS, TEST, TRAIN, detector_options
+from demo_runs import DETECTOR, FEW_WORKERS, TEST, TRAIN, detector_options
 from mmengine.config import Config
 
 MMDETS_TRAIN = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'

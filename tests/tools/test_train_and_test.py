@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import DETECTOR, FEW_WORKERS, SEGMENTER, TEST, TRAIN, detector_options, segmenter_options
+from demo_runs import DETECTOR, FEW_WORKERS, SEGMENTER, TEST, TRAIN, detector_options, segmenter_options
 from mmengine.config import Config
 
 

@@ -5,7 +5,7 @@ import runpy
 import sys
 
 import pytest
-from conftest import DETECTOR, ROOT, SEGMENTER
+from demo_runs import DETECTOR, ROOT, SEGMENTER
 
 import convnext_dense.benchmarks.training as training
 
