@@ -23,7 +23,7 @@ from convnext_dense.benchmarks.arguments import (
     parse_shape,
 )
 from convnext_dense.benchmarks.block import benchmark_block, format_block
-from convnext_dense.benchmarks.kernel_measurements import measurements_of, record
+from convnext_dense.benchmarks.kernel_measurements import check_writable, measurements_of, record
 from convnext_dense.benchmarks.kernels import benchmark_kernels, format_kernels, stage_inputs
 from convnext_dense.benchmarks.limits import measure_bandwidth, measure_matmul_rate
 from convnext_dense.benchmarks.measurement import default_device, describe_machine, write_json
@@ -53,6 +53,8 @@ def benchmark(args: argparse.Namespace) -> None:
     if interpreted and args.record:
         raise UsageError("--record: the times of Triton's interpreter mean nothing; unset TRITON_INTERPRET.")
     check_kernels_run('tools/benchmark_kernels.py', dtype, device)
+    if args.record:
+        check_writable()
     if interpreted:
         print("Triton's interpreter runs the kernels: the times mean nothing.")
     machine = describe_machine(device)

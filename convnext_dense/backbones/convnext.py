@@ -117,7 +117,8 @@ class ConvNeXt(StagedBackbone):
             were measured to be faster, on the same GPU. The kernels have first derivatives by the backward pass
             alone: no gradients of gradients, no forward mode.
         recompute_hidden: Whether the kernels compute each block's hidden layer anew in the backward pass, rather than
-            keep it: under mixed precision half the memory, for a sixth more products. PyTorch's blocks ignore it.
+            keep it: under mixed precision half the memory, for a sixth more products. It needs ``kernels='triton'``;
+            PyTorch's blocks, where the kernels cannot run, keep it.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
             `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.
@@ -193,6 +194,8 @@ class ConvNeXt(StagedBackbone):
                 raise ValueError(f'{name} must be a positive integer; got {value!r}.')
         if kernels not in KERNEL_CHOICES:
             raise ValueError(f'kernels must be one of {", ".join(KERNEL_CHOICES)}; got {kernels!r}.')
+        if recompute_hidden and kernels != 'triton':
+            raise ValueError(f"recompute_hidden=True needs kernels='triton'; got {kernels!r}.")
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
         self.out_indices = resolve_out_indices(out_indices, len(self.depths))
         if frozen_stages not in range(-1, len(self.depths) + 1):

@@ -1,14 +1,17 @@
 """What `kernels='auto'` goes by: how many times as fast as PyTorch the kernels were measured to be."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from convnext_dense.kernels.choice import MEASUREMENTS
+from convnext_dense.errors import UsageError
+from convnext_dense.kernels.choice import CONDITIONS, MEASUREMENTS
+from convnext_dense.kernels.precision import measured_as
 
-KEYS = ('gpu', 'dtype', 'channels', 'grn', 'training', 'compiled', 'pixels')
+KEYS = (*CONDITIONS, 'pixels')
 # By whether it is compiled, as is what it is compared with.
 FORMS = {False: 'kernels, eager', True: 'kernels, compiled'}
 
@@ -33,7 +36,7 @@ def measurements_of(works: Sequence[dict], gpu: str, dtype: torch.dtype, shape: 
     return [
         dict(
             gpu=gpu,
-            dtype=str(dtype).removeprefix('torch.'),
+            dtype=measured_as(dtype),
             channels=channels,
             grn=v2,
             training=work['work'] != 'forward',
@@ -44,6 +47,20 @@ def measurements_of(works: Sequence[dict], gpu: str, dtype: torch.dtype, shape: 
         for work in works
         for compiled, form in FORMS.items()
     ]
+
+
+def check_writable(file: Path = MEASUREMENTS) -> None:
+    """Raise UsageError if measurements cannot be recorded in a file's folder.
+
+    Example:
+        >>> import tempfile
+        >>> check_writable(Path(tempfile.mkdtemp()) / 'measurements.json')
+    """
+    if not os.access(file.parent, os.W_OK):
+        raise UsageError(
+            f'--record: {file.parent} cannot be written to; install the package where you may write, such as from a '
+            'clone by pip install -e.'
+        )
 
 
 def record(measurements: Sequence[dict], file: Path = MEASUREMENTS) -> None:
@@ -64,4 +81,7 @@ def record(measurements: Sequence[dict], file: Path = MEASUREMENTS) -> None:
     """
     entries = {tuple(each[key] for key in KEYS): each for each in (*json.loads(file.read_text()), *measurements)}
     lines = ',\n'.join(json.dumps(entries[key]) for key in sorted(entries))
-    file.write_text(f'[\n{lines}\n]\n')
+    # Whole or not at all: training reads it.
+    written = file.with_name(f'{file.name}.{os.getpid()}')
+    written.write_text(f'[\n{lines}\n]\n')
+    written.replace(file)

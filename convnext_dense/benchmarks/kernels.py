@@ -85,7 +85,7 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
     hidden, activated, squares = pointwise.hidden_layer(normed, weight1, bias1, v2, keep_hidden=True)
     response = grn_response(squares, grn_weight, EPS) if v2 else None
     gradient, gradient_of_normed = random(*x.shape, like=x.dtype), random(*x.shape, like=dtype)
-    *_, kept = pointwise.hidden_gradient(gradient, hidden, weight2, None, response, squares, grn_weight, EPS)
+    *_, kept = pointwise.hidden_gradient(gradient, hidden, weight2, None, None, response, squares, grn_weight, EPS)
     # Of many channels, what was activated is read in place of the hidden layer and GRN's response.
     given = (hidden, response, None) if kept is None else (None, None, kept)
     through_norm = (gradient_of_normed, normed, rstd, x, taps)
@@ -115,12 +115,14 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
         Kernel(
             'output layer',
             lambda *inputs: pointwise.output_layer(*inputs, scale=None, dtype=x.dtype),
-            (activated, response, weight2, bias, x),
+            (activated, response, weight2, bias, None, x),
             flops,
         ),
         Kernel(
             "hidden layer's gradient",
-            lambda gradient, hidden, weight, *grn: pointwise.hidden_gradient(gradient, hidden, weight, None, *grn, EPS),
+            lambda gradient, hidden, weight, *grn: pointwise.hidden_gradient(
+                gradient, hidden, weight, None, None, *grn, EPS
+            ),
             (gradient, hidden, weight2, response, squares, grn_weight),
             flops,
         ),

@@ -1,10 +1,6 @@
 """Compiles the dense parts of a model."""
 
-import os
-import shutil
-import sysconfig
 from collections.abc import Sequence
-from pathlib import Path
 from types import MethodType
 
 import torch
@@ -17,6 +13,7 @@ from torch.fx.experimental import _config as shapes_config
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
+from convnext_dense.toolchain import has_compiler, python_header
 
 DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
 # By the type of device: what generated code is compiled by, what else may do, and the variable that names it.
@@ -149,12 +146,12 @@ def check_compiler(device: str) -> None:
         UsageError: If there is no compiler, or Python's headers are not there.
     """
     names, language, variable = COMPILERS.get(device, COMPILERS['cuda'])
-    if not any(shutil.which(name) for name in (os.environ.get(variable), *names) if name):
+    if not has_compiler(names, variable):
         raise UsageError(
             f'compile: torch.compile needs a {language} compiler, and this machine has none; install {names[0]}, '
             f'name one by the environment variable {variable}, or leave compile out.'
         )
-    header = Path(sysconfig.get_path('include'), 'Python.h')
+    header = python_header()
     if not header.is_file():
         raise UsageError(
             f"compile: torch.compile needs Python's headers, and there is no {header}; install them (python3-dev), "

@@ -1,11 +1,16 @@
 """Whether the kernels can run: on which devices, and in which dtypes."""
 
 import importlib.util
+import logging
 import os
+import re
 from functools import cache
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
+
+from convnext_dense.toolchain import has_compiler, python_header
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Of the depthwise convolution.
@@ -53,7 +58,7 @@ def check_input(name: str, x: Tensor, dtype: torch.dtype) -> None:
 def _device_runs(device: torch.device) -> bool:
     if device.type == 'cuda':
         recent = torch.version.hip is not None or torch.cuda.get_device_capability(device) >= OLDEST_CAPABILITY
-        return recent and has_triton()
+        return recent and has_triton() and _can_build()
     return device.type == 'cpu' and os.environ.get('TRITON_INTERPRET') == '1' and has_triton()
 
 
@@ -62,6 +67,23 @@ def has_triton() -> bool:
     """Return whether there is a Triton that the kernels can be written in."""
     if importlib.util.find_spec('triton') is None:
         return False
-    import triton
+    try:
+        import triton
+    except ImportError:
+        return False
+    version = re.match(r'(\d+)\.(\d+)', getattr(triton, '__version__', ''))
+    return version is not None and tuple(map(int, version.groups())) >= OLDEST_TRITON
 
-    return tuple(int(part) for part in triton.__version__.split('.')[:2]) >= OLDEST_TRITON
+
+@cache
+def _can_build() -> bool:
+    """Return whether there is what Triton builds its launcher by; say so once if not."""
+    built = has_compiler(['gcc', 'clang'], 'CC') and python_header().is_file()
+    if not built:
+        print_log(
+            "ConvNeXt's fused kernels: Triton needs a C compiler and Python's headers (gcc, python3-dev), and this "
+            'machine lacks them; the blocks run by PyTorch.',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return built

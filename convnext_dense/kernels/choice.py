@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from convnext_dense.kernels.availability import runs_here
+from convnext_dense.kernels.precision import measured_as
 
 CHOICES = ('auto', 'triton', 'torch')
 # A measurement says nothing of maps of more than so many times its pixels, or of fewer.
 REACH = 4
-# What `tools/benchmark_kernels.py --record` measured: a list of entries with the keys that `_measured_faster` looks up.
+# What `tools/benchmark_kernels.py --record` measured: a list of entries with these keys, `pixels` and `speedup`.
 MEASUREMENTS = Path(__file__).with_name('measurements.json')
+CONDITIONS = ('gpu', 'dtype', 'channels', 'grn', 'training', 'compiled')
 
 
 def use_kernels(choice: str, x: Tensor, dtype: torch.dtype, channels: int, grn: bool) -> bool:
@@ -34,14 +36,15 @@ def use_kernels(choice: str, x: Tensor, dtype: torch.dtype, channels: int, grn: 
         >>> use_kernels('torch', torch.zeros(1, 96, 8, 8), torch.float32, 96, grn=False)
         False
     """
-    if choice == 'torch' or not runs_here(x, dtype):
+    if choice == 'torch':
         return False
-    if choice == 'triton':
-        return True
-    compiling = torch.compiler.is_compiling()
-    # A number of pixels would have the compiler make code for it alone.
-    pixels = None if compiling else x.shape[0] * x.shape[2] * x.shape[3]
-    return _measured_faster(x.device, dtype, channels, grn, torch.is_grad_enabled(), compiling, pixels)
+    if choice == 'auto':
+        compiling = torch.compiler.is_compiling()
+        # A number of pixels would have the compiler make code for it alone.
+        pixels = None if compiling else x.shape[0] * x.shape[2] * x.shape[3]
+        if not _measured_faster(x.device, dtype, channels, grn, torch.is_grad_enabled(), compiling, pixels):
+            return False
+    return runs_here(x, dtype)
 
 
 @torch.compiler.assume_constant_result
@@ -54,21 +57,10 @@ def _measured_faster(
     compiled: bool,
     pixels: int | None,
 ) -> bool:
-    if device.type != 'cuda':
+    if device.type != 'cuda' or not _measurements():
         return False
-    asked = dict(
-        gpu=torch.cuda.get_device_name(device),
-        dtype=str(dtype).removeprefix('torch.'),
-        channels=channels,
-        grn=grn,
-        training=training,
-        compiled=compiled,
-    )
-    speedups = {
-        each['pixels']: each['speedup']
-        for each in _measurements()
-        if all(each[key] == value for key, value in asked.items())
-    }
+    gpu = torch.cuda.get_device_name(device)
+    speedups = _measurements().get((gpu, measured_as(dtype), channels, grn, training, compiled))
     if not speedups:
         return False
     if pixels is None:
@@ -79,5 +71,9 @@ def _measured_faster(
 
 
 @cache
-def _measurements() -> list[dict]:
-    return json.loads(MEASUREMENTS.read_text())
+def _measurements() -> dict[tuple, dict[int, float]]:
+    """Return speedups by the number of pixels, by all else that they depend on."""
+    found: dict[tuple, dict[int, float]] = {}
+    for each in json.loads(MEASUREMENTS.read_text()):
+        found.setdefault(tuple(each[key] for key in CONDITIONS), {})[each['pixels']] = each['speedup']
+    return found

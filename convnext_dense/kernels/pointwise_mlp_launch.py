@@ -9,6 +9,7 @@ from torch import Tensor
 from convnext_dense.kernels import pointwise_mlp_triton as kernels
 from convnext_dense.kernels.grn import grn_response_backward
 from convnext_dense.kernels.launching import OPTIONS, tune
+from convnext_dense.kernels.precision import product_precision
 
 # Of more, what was activated is written once rather than computed anew in each of the weight's tiles.
 MOST_CHANNELS_TO_ACTIVATE_ANEW = 256
@@ -56,20 +57,12 @@ def _grouping(x: Tensor, grn: bool) -> Grouping:
     return Grouping(pixels, images, pixels) if grn else Grouping(images * pixels, 1, pixels)
 
 
-def _precision(dtype: torch.dtype) -> str:
-    """Return how the products of float32 are rounded, as PyTorch's are set to be; others are exact."""
-    matmul = torch.backends.cuda.matmul
-    # Once the one setting is made, PyTorch refuses to read the other; before torch 2.9 there is but `allow_tf32`.
-    tf32 = matmul.fp32_precision == 'tf32' if hasattr(matmul, 'fp32_precision') else matmul.allow_tf32
-    return 'tf32' if tf32 and dtype == torch.float32 else 'ieee'
-
-
 def _options(tile: ProductTile, dtype: torch.dtype) -> dict:
     return dict(
         ROWS=tile.rows,
         COLUMNS=tile.columns,
         STEP=tile.step,
-        PRECISION=_precision(dtype),
+        PRECISION=product_precision(dtype),
         num_warps=tile.warps,
         num_stages=tile.stages,
         **OPTIONS,
@@ -110,7 +103,7 @@ def hidden_layer(
         )
         return hidden, activated, None if squares is None else squares.sum(1)
 
-    code = (x.dtype, _precision(x.dtype), channels, grn, keep_hidden, activate)
+    code = (x.dtype, product_precision(x.dtype), channels, grn, keep_hidden, activate)
     return tune('hidden_layer', code, x, _product_tiles(channels, x.dtype), launch)
 
 
@@ -119,11 +112,12 @@ def output_layer(
     response: Tensor | None,
     weight: Tensor,
     bias: Tensor,
+    gain: Tensor | None,
     residual: Tensor,
     scale: Tensor | None,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Return residual + scale * ((response * activated) weight^T + bias)."""
+    """Return residual + scale * gain * ((response * activated) weight^T + bias)."""
     channels, hidden_channels = weight.shape
     grouping = _grouping(activated, response is not None)
 
@@ -135,6 +129,7 @@ def output_layer(
             response,
             weight,
             bias,
+            gain,
             residual,
             scale,
             out,
@@ -148,11 +143,12 @@ def output_layer(
 
     code = (
         weight.dtype,
-        _precision(weight.dtype),
+        product_precision(weight.dtype),
         residual.dtype,
         dtype,
         channels,
         response is not None,
+        gain is not None,
         scale is not None,
     )
     return tune('output_layer', code, activated, _product_tiles(hidden_channels, weight.dtype), launch)
@@ -163,6 +159,7 @@ def hidden_gradient(
     hidden: Tensor,
     weight: Tensor,
     scale: Tensor | None,
+    gain: Tensor | None,
     response: Tensor | None,
     squares: Tensor | None,
     grn_weight: Tensor | None,
@@ -186,6 +183,7 @@ def hidden_gradient(
         kernels.hidden_gradient_kernel[grid](
             gradient,
             scale,
+            gain,
             weight,
             hidden,
             response,
@@ -203,7 +201,15 @@ def hidden_gradient(
         weight_gradient, slope = grn_response_backward(sums.sum(1), squares, grn_weight, eps)
         return out, _grn_gradient(out, hidden, response, slope, grouping), weight_gradient, activated
 
-    code = (weight.dtype, _precision(weight.dtype), gradient.dtype, channels, grn, scale is not None)
+    code = (
+        weight.dtype,
+        product_precision(weight.dtype),
+        gradient.dtype,
+        channels,
+        grn,
+        scale is not None,
+        gain is not None,
+    )
     # The smallest first: the largest, with all that its epilogue holds, has too many registers.
     return tune('hidden_gradient', code, hidden, _product_tiles(channels, weight.dtype)[::-1], launch)
 
@@ -266,6 +272,6 @@ def output_weight_gradient(
         return weight_partial.sum(0), bias_partial.sum(0)
 
     given = (scale is not None, response is not None, activated is not None)
-    code = (read.dtype, _precision(read.dtype), gradient.dtype, channels, *given)
+    code = (read.dtype, product_precision(read.dtype), gradient.dtype, channels, *given)
     candidates = FLOAT32_TILES if read.dtype == torch.float32 else GRADIENT_TILES
     return tune('output_weight_gradient', code, read, candidates, launch)

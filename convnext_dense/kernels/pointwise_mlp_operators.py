@@ -28,7 +28,7 @@ def pointwise_mlp(
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Compute the pointwise half of a block, with the residual.
 
-    .. math:: y = r + s \, t \, (W_2 \, \mathrm{GRN}(\mathrm{GELU}(W_1 x + b_1)) + b_2)
+    .. math:: y = r + s \, t \odot (W_2 \, \mathrm{GRN}(\mathrm{GELU}(W_1 x + b_1)) + b_2)
 
     Args:
         x: Float32, float16 or bfloat16.
@@ -38,8 +38,8 @@ def pointwise_mlp(
         bias2: (C,), float32.
         residual: r, in any of those dtypes.
         scale: s, (N,), float32: 0 for an image whose block is dropped. None is 1.
-        gain: t, (1,), float32: what was taken out of `weight2` and `bias2` so that half precision can hold them. It has
-            no gradient. None is 1.
+        gain: t, (C,), float32: of each channel, what was taken out of `weight2` and `bias2` so that half precision
+            can hold them. It has no gradient. None is 1.
         grn_weight: GRN's, (D,), float32; None leaves GRN out. Its bias is to be in `bias2`, times `weight2`.
         grn_eps: Added to GRN's mean norm.
         dtype: Of the result.
@@ -72,8 +72,7 @@ def pointwise_mlp(
     with torch.cuda.device_of(x):
         hidden, activated, squares = hidden_layer(x.contiguous(), weight1, bias1, grn, keep_hidden)
         response = grn_response(squares, grn_weight, grn_eps) if grn else None
-        factor = _factor(scale, gain, len(x))
-        out = output_layer(activated, response, weight2.to(x.dtype), bias2, residual.contiguous(), factor, dtype)
+        out = output_layer(activated, response, weight2.to(x.dtype), bias2, gain, residual.contiguous(), scale, dtype)
     nothing = [x.new_empty(0) if each is None else each for each in (hidden, squares)]
     return out, *nothing
 
@@ -126,7 +125,8 @@ def pointwise_mlp_backward(
             gradient,
             hidden,
             weight2.to(x.dtype).contiguous(),
-            _factor(scale, gain, len(x)),
+            scale,
+            gain,
             response,
             squares if grn else None,
             grn_weight,
@@ -134,7 +134,7 @@ def pointwise_mlp_backward(
         )
         weight2_gradient, bias2_gradient = kernels.output_weight_gradient(gradient, hidden, scale, response, activated)
     if gain is not None:
-        weight2_gradient, bias2_gradient = weight2_gradient * gain, bias2_gradient * gain
+        weight2_gradient, bias2_gradient = weight2_gradient * gain[:, None], bias2_gradient * gain
     rows = hidden_gradient.flatten(0, 2)
     return (
         (rows @ weight1).view_as(x),
@@ -192,13 +192,6 @@ def _mlp_backward(ctx: object, gradient: Tensor | None, *_: Tensor | None) -> tu
 pointwise_mlp.register_autograd(_mlp_backward, setup_context=_save_mlp)
 
 
-def _factor(scale: Tensor | None, gain: Tensor | None, images: int) -> Tensor | None:
-    """Return what each image's branch is multiplied by."""
-    if scale is None:
-        return None if gain is None else gain.expand(images).contiguous()
-    return scale if gain is None else scale * gain
-
-
 def _check_mlp(
     x: Tensor,
     weight1: Tensor,
@@ -220,7 +213,7 @@ def _check_mlp(
         ('bias2', bias2, (channels,), exact),
         ('residual', residual, tuple(x.shape), DTYPES),
         ('scale', scale, x.shape[:1], exact),
-        ('gain', gain, (1,), exact),
+        ('gain', gain, (channels,), exact),
         ('grn_weight', grn_weight, (hidden_channels,), exact),
     ):
         if tensor is None:

@@ -114,6 +114,7 @@ def output_kernel(
     response_ptr,
     weight_ptr,
     bias_ptr,
+    gain_ptr,
     residual_ptr,
     scale_ptr,
     out_ptr,
@@ -126,10 +127,10 @@ def output_kernel(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The second layer, and the residual: residual + scale * ((response * activated) weight^T + bias).
+    """The second layer, and the residual: residual + scale * gain * ((response * activated) weight^T + bias).
 
-    `response`, (groups, D), is GRN's; `scale`, (N,), each image's; `pixels` are an image's. The grid is
-    (row tiles * column tiles,).
+    `response`, (groups, D), is GRN's; `scale`, (N,), each image's; `gain`, (C,), each channel's; `pixels` are an
+    image's. The grid is (row tiles * column tiles,).
     """
     column_tiles: tl.constexpr = (C + COLUMNS - 1) // COLUMNS
     tile = tl.program_id(0) // column_tiles
@@ -155,6 +156,8 @@ def output_kernel(
         PRECISION,
     )
     out += tl.load(bias_ptr + columns, mask=column_mask, other=0.0)[None, :]
+    if gain_ptr is not None:
+        out *= tl.load(gain_ptr + columns, mask=column_mask, other=0.0)[None, :]
     if scale_ptr is not None:
         out *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
     offsets = rows[:, None] * C + columns[None, :]
@@ -167,6 +170,7 @@ def output_kernel(
 def hidden_gradient_kernel(
     gradient_ptr,
     scale_ptr,
+    gain_ptr,
     weight_ptr,
     hidden_ptr,
     response_ptr,
@@ -194,7 +198,20 @@ def hidden_gradient_kernel(
     column_mask = columns < D
     group, rows, row_mask = _rows_of(tile, group_size, ROWS)
     out = _product(
-        gradient_ptr, None, weight_ptr, rows, row_mask, columns, column_mask, C, D, 1, ROWS, COLUMNS, STEP, PRECISION
+        gradient_ptr,
+        gain_ptr,
+        weight_ptr,
+        rows,
+        row_mask,
+        columns,
+        column_mask,
+        C,
+        D,
+        1,
+        ROWS,
+        COLUMNS,
+        STEP,
+        PRECISION,
     )
     if scale_ptr is not None:
         out *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]

@@ -12,6 +12,8 @@ Result = TypeVar('Result')
 # Of each second, the most that timing may take once a kernel's code is compiled.
 STALL_SECONDS = 0.02
 WINDOW_SECONDS = 1.0
+# About 0.3 ms.
+QUEUEING_CYCLES = 500_000
 
 
 class Tuner:
@@ -93,7 +95,7 @@ class Tuner:
                 if not bounded:
                     launch(candidate)
                 timed[candidate] = min(self.measure(lambda: launch(candidate))[1] for _ in range(2))  # noqa: B023
-            except _out_of_resources():
+            except _too_much():
                 timed[candidate] = float('inf')
             if bounded:
                 self._spent += self.clock() - start
@@ -108,6 +110,8 @@ class Tuner:
 def measure_on_gpu(call: Callable[[], Result]) -> tuple[Result, float]:
     """Return the result of `call`, and the seconds of the current stream that it took."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    # The GPU begins once all is queued: what the host takes is not the kernel's.
+    torch.cuda._sleep(QUEUEING_CYCLES)
     start.record()
     result = call()
     end.record()
@@ -119,8 +123,8 @@ def _is_capturing() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
-def _out_of_resources() -> type[BaseException]:
-    """Return what Triton raises for a configuration that the GPU has too little shared memory or registers for."""
-    from triton.runtime.errors import OutOfResources
+def _too_much() -> tuple[type[BaseException], ...]:
+    """Return what is raised for a configuration that the GPU has too little of something for."""
+    from triton.runtime.errors import OutOfResources, PTXASError
 
-    return OutOfResources
+    return OutOfResources, PTXASError, torch.OutOfMemoryError

@@ -3,6 +3,7 @@
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from convnext_dense import kernels
 from convnext_dense.kernels.availability import KERNEL_SIZES
@@ -37,7 +38,7 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
         block.pwconv2: (PointwiseLinear,),
         block.drop_path: (DropPath,),
     }
-    if any(type(module) not in allowed or _has_hooks(module) for module, allowed in kinds.items()):
+    if any(type(module) not in allowed or _is_changed(module) for module, allowed in kinds.items()):
         return False
     parameters = (block.dwconv.bias, block.norm.weight, block.norm.bias, block.pwconv1.bias, block.pwconv2.bias)
     if any(each is None for each in parameters) or block.act.approximate != 'none' or not _is_plain(block.dwconv):
@@ -76,7 +77,7 @@ def fused_block(block: nn.Module, x: Tensor) -> Tensor:
         factor = block.gamma.float()
         if dtype == torch.float16:
             # Of a LayerScale of 1e-6, float16 could hold neither the weights nor their gradient.
-            gain = factor.detach().abs().amax().clamp_min(torch.finfo(torch.float32).tiny).reshape(1)
+            gain = torch.where(factor == 0, 1.0, factor.detach())
             factor = factor / gain
         weight2, bias2 = weight2 * factor[:, None], bias2 * factor
     if gain is None:
@@ -119,8 +120,12 @@ def _is_plain(convolution: nn.Conv2d) -> bool:
     )
 
 
-def _has_hooks(module: nn.Module) -> bool:
-    return any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks))
+def _is_changed(module: nn.Module) -> bool:
+    """Return whether a layer does more than its type says: by hooks, or by a `forward` or weights of another kind."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    # Such as quantised weights, or a part of weights that are spread over GPUs.
+    special = any(is_traceable_wrapper_subclass(parameter) for parameter in module.parameters())
+    return special or any(hooks) or 'forward' in module.__dict__
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:

@@ -1,6 +1,7 @@
 """The kernels are timed, compared with PyTorch, and what was measured is recorded."""
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.benchmarks.arguments import check_rounds, parse_shape
 from convnext_dense.benchmarks.block import FORMS, _check_same, format_block
-from convnext_dense.benchmarks.kernel_measurements import KEYS, measurements_of, record
+from convnext_dense.benchmarks.kernel_measurements import KEYS, check_writable, measurements_of, record
 from convnext_dense.benchmarks.kernels import Kernel, format_kernels, moved_bytes, stage_inputs
 from convnext_dense.errors import UsageError
 from convnext_dense.kernels import choice
@@ -141,6 +142,16 @@ class TestRecord:
         record([entry(2.0), entry(1.5, pixels=64)], file)
         record([entry(3.0)], file)
         assert json.loads(file.read_text()) == [entry(1.5, pixels=64), entry(3.0)]
+
+    def test_a_folder_that_may_not_be_written_to_is_named(self, file, monkeypatch):
+        check_writable(file)
+        monkeypatch.setattr(os, 'access', lambda *_: False)
+        with pytest.raises(UsageError, match=f'^--record: {file.parent} cannot be written to'):
+            check_writable(file)
+
+    def test_nothing_but_the_file_is_left(self, file):
+        record([entry()], file)
+        assert list(file.parent.iterdir()) == [file]
 
     def test_entries_are_sorted_with_a_line_each(self, file):
         entries = [entry(channels=channels, gpu=gpu) for gpu in ('B', 'A') for channels in (192, 96)]

@@ -85,12 +85,13 @@ def launch_all(channels: int, dtype: torch.dtype, residual: torch.dtype, size: t
     hidden, scale = make(*size, 4 * channels, like=dtype), make(size[0])
     weight1, weight2 = make(4 * channels, channels, like=dtype), make(channels, 4 * channels, like=dtype)
     bias1, bias2 = make(4 * channels), make(channels)
+    gain = bias2 if dtype == torch.float16 else None
     for squares in (None, make(size[0], 4 * channels)):
         response, grn_weight = (None, None) if squares is None else (squares, bias1)
         grn = response, squares, grn_weight, 1e-6
         pointwise_mlp_launch.hidden_layer(normed, weight1, bias1, squares is not None, keep_hidden=True)
-        pointwise_mlp_launch.output_layer(hidden, response, weight2, bias2, x, scale, residual)
-        *_, activated = pointwise_mlp_launch.hidden_gradient(x, hidden, weight2, scale, *grn)
+        pointwise_mlp_launch.output_layer(hidden, response, weight2, bias2, gain, x, scale, residual)
+        *_, activated = pointwise_mlp_launch.hidden_gradient(x, hidden, weight2, scale, gain, *grn)
         pointwise_mlp_launch.output_weight_gradient(x, hidden, scale, response, activated)
 
 

@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import choice, use_kernels
+from convnext_dense.kernels import availability, choice, use_kernels
+from convnext_dense.kernels.availability import has_triton
 from convnext_dense.layers import PointwiseLinear, can_fuse
 
 BF16 = torch.bfloat16
@@ -83,6 +86,21 @@ class TestAuto:
     )
     def test_takes_no_measurement_of_something_else(self, on_gpu, measured, change):
         measured({100_000: 1.7}, **change)
+        assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, 96, grn=False)
+
+    def test_takes_no_measurement_of_exact_products_where_they_are_rounded(self, on_gpu, measured, monkeypatch):
+        measured({100_000: 1.7}, dtype='float32')
+        x = on_gpu(2, 96, 200, 336)
+        assert use_kernels('auto', x, torch.float32, 96, grn=False)
+        monkeypatch.setattr(choice, 'measured_as', lambda dtype: 'tf32')
+        assert not use_kernels('auto', x, torch.float32, 96, grn=False)
+
+    def test_looks_for_no_triton_where_nothing_was_measured(self, on_gpu, measured, monkeypatch):
+        def fail(*_):
+            raise AssertionError
+
+        monkeypatch.setattr(choice, 'runs_here', fail)
+        measured({})
         assert not use_kernels('auto', on_gpu(2, 96, 200, 336), BF16, 96, grn=False)
 
     def test_stays_on_pytorch_on_a_cpu(self, measured):
@@ -161,12 +179,69 @@ class TestTriton:
         block(x)
         assert seen == [(1, 4, 8, 384)]
 
+    def test_is_not_taken_where_a_layers_forward_was_replaced(self, block, x):
+        """As libraries do that move weights to the GPU when they are needed."""
+        block.pwconv1.forward = block.pwconv1.forward
+        assert not can_fuse(block, x)
+
+    def test_is_not_taken_for_weights_of_a_kind_of_their_own(self, block, x):
+        weight = TwoTensor(block.pwconv1.weight.detach(), block.pwconv1.weight.detach())
+        block.pwconv1.weight = nn.Parameter(weight)
+        assert not can_fuse(block, x)
+
     def test_is_not_taken_for_double_precision(self, block, x):
         assert not can_fuse(block, x.double())
 
     def test_is_not_taken_when_pytorch_is_asked_for(self, block, x):
         block.kernels = 'torch'
         assert not can_fuse(block, x)
+
+
+class TestAGpu:
+    @pytest.fixture(autouse=True)
+    def _gpu(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (9, 0))
+        monkeypatch.setattr(availability, 'has_triton', lambda: True)
+        availability._can_build.cache_clear()
+        yield
+        availability._can_build.cache_clear()
+
+    def test_runs_the_kernels(self, monkeypatch):
+        monkeypatch.setattr(availability, 'has_compiler', lambda *_: True)
+        monkeypatch.setattr(availability, 'python_header', lambda: Path(__file__))
+        assert availability._device_runs(torch.device('cuda'))
+
+    def test_of_before_ampere_does_not(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (7, 5))
+        assert not availability._device_runs(torch.device('cuda'))
+
+    def test_without_a_compiler_does_not_and_says_so_once(self, monkeypatch):
+        said = []
+        monkeypatch.setattr(availability, 'has_compiler', lambda *_: False)
+        monkeypatch.setattr(availability, 'print_log', lambda message, **_: said.append(message))
+        assert not any(availability._device_runs(torch.device('cuda')) for _ in range(2))
+        assert len(said) == 1
+        assert 'Triton needs a C compiler' in said[0]
+
+
+@pytest.mark.parametrize('version', [None, '', 'unknown', '3.2.0'])
+def test_a_triton_that_is_no_triton_or_too_old_is_none(monkeypatch, version):
+    module = (
+        SimpleNamespace(__spec__=object())
+        if version is None
+        else SimpleNamespace(__spec__=object(), __version__=version)
+    )
+    monkeypatch.setitem(sys.modules, 'triton', module)
+    has_triton.cache_clear()
+    try:
+        assert not has_triton()
+    finally:
+        has_triton.cache_clear()
+
+
+def test_computing_the_hidden_layer_anew_needs_the_kernels():
+    with pytest.raises(ValueError, match=r"^recompute_hidden=True needs kernels='triton'; got 'auto'.$"):
+        ConvNeXt('atto', recompute_hidden=True)
 
 
 def test_another_name_is_refused_in_one_sentence():

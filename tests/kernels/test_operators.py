@@ -24,7 +24,7 @@ def mlp(random, device):
     """Return the arguments of `pointwise_mlp`, all optional ones given."""
     x, residual = random(2, 3, 4, CHANNELS), random(2, 3, 4, CHANNELS)
     layers = random(HIDDEN, CHANNELS), random(HIDDEN), random(CHANNELS, HIDDEN), random(CHANNELS)
-    scale, gain = torch.tensor([0.5, 1.5], device=device), torch.tensor([0.1], device=device)
+    scale, gain = torch.tensor([0.5, 1.5], device=device), torch.full((CHANNELS,), 0.1, device=device)
     return x, *layers, residual, scale, gain, random(HIDDEN), 1e-6, torch.float32, True
 
 
@@ -168,6 +168,24 @@ def test_half_precision_holds_the_smallest_layer_scale(build, images):
 
     own, exact = gradient('triton', torch.float16), gradient('torch', torch.float32)
     assert (own - exact).norm() < 0.01 * exact.norm()
+
+
+@pytest.mark.parametrize('build', [False], indirect=True, ids=['v1'])
+def test_half_precision_holds_layer_scales_of_many_magnitudes(build, images):
+    def branch_and_gradient(kernels, dtype):
+        model = build(kernels)
+        block = model.stages[1][0]
+        block.gamma.data = torch.logspace(-6, 0, 2 * CHANNELS, device=images.device)
+        x = torch.zeros(1, 2 * CHANNELS, 4, 4, device=images.device)
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+            branch = block(x)
+        branch.sum().backward()
+        return branch.detach().float(), block.gamma.grad
+
+    for own, exact in zip(
+        branch_and_gradient('triton', torch.float16), branch_and_gradient('torch', torch.float32), strict=True
+    ):
+        assert ((own - exact).abs() / exact.abs()).max() < 0.01
 
 
 @pytest.mark.parametrize('option', ['recompute_hidden', 'with_cp'])

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from convnext_dense.kernels import pointwise_mlp, pointwise_mlp_launch
 from convnext_dense.kernels.pointwise_mlp_launch import ProductTile
+from convnext_dense.kernels.precision import product_precision
 
 EPS = 1e-6
 
@@ -113,9 +114,14 @@ def test_half_precision_errs_no_more_than_pytorch(inputs, check, scale, dtype, g
     check(fused(scale), reference(scale, grn), inputs(2, 9, 11, 40, 160, grn=grn, dtype=dtype), low=dtype)
 
 
-def test_a_gain_is_a_factor_of_the_branch(inputs, check, device, scale):
-    gain = torch.tensor([1e-3], device=device)
-    check(fused(scale, gain), exact_reference(scale * gain), inputs(2, 5, 7, 24, 96))
+def test_a_gain_is_a_factor_of_each_channel(inputs, check, device, scale):
+    gain = torch.logspace(-3, 1, 24, device=device)
+
+    def multiplied(x, weight1, bias1, weight2, bias2, *rest):
+        factor = gain.to(bias2.dtype)
+        return exact_reference(scale)(x, weight1, bias1, weight2 * factor[:, None], bias2 * factor, *rest)
+
+    check(fused(scale, gain), multiplied, inputs(2, 5, 7, 24, 96))
 
 
 def test_a_channel_that_is_zero_all_over_an_image_has_a_finite_gradient(inputs):
@@ -137,7 +143,7 @@ def test_a_float32_residual_of_a_half_precision_branch_stays_float32(inputs):
 def test_a_float32_weight_has_a_float32_gradient_that_the_gain_does_not_underflow(inputs, device):
     given = inputs(1, 3, 4, 24, 96, dtype=torch.float16)
     given[3] = given[3].detach().float().requires_grad_()
-    fused(gain=torch.tensor([1e-9], device=device))(*given).sum().backward()
+    fused(gain=torch.full((24,), 1e-9, device=device))(*given).sum().backward()
     assert given[3].grad.dtype == torch.float32
     assert given[3].grad.count_nonzero() == given[3].numel()
 
@@ -151,8 +157,8 @@ def test_products_of_float32_follow_pytorchs_setting(setting):
         before = getattr(matmul, setting)
         setattr(matmul, setting, True if setting == 'allow_tf32' else 'tf32')
     try:
-        precision = pointwise_mlp_launch._precision(torch.float32)
-        assert pointwise_mlp_launch._precision(torch.bfloat16) == 'ieee'
+        precision = product_precision(torch.float32)
+        assert product_precision(torch.bfloat16) == 'ieee'
     finally:
         if setting:
             setattr(matmul, setting, before)

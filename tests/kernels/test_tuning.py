@@ -89,12 +89,18 @@ def test_nothing_is_timed_when_pytorch_is_to_be_deterministic(machine):
     assert machine.launched == ['slow']
 
 
-def test_a_candidate_that_the_gpu_is_too_small_for_is_passed_over(machine):
+@pytest.mark.parametrize('what', ['shared memory', 'registers', 'memory'])
+def test_a_candidate_that_the_gpu_is_too_small_for_is_passed_over(machine, what):
     errors = pytest.importorskip('triton.runtime.errors')
+    error = {
+        'shared memory': errors.OutOfResources(200_000, 100_000, 'shared memory'),
+        'registers': errors.PTXASError('too many registers'),
+        'memory': torch.OutOfMemoryError('CUDA out of memory'),
+    }
 
     def launch(candidate):
         if candidate == 'fast':
-            raise errors.OutOfResources(200_000, 100_000, 'shared memory')
+            raise error[what]
         return machine.launch(candidate)
 
     assert machine.tuner.run('kernel', (), 1000, list(machine.seconds), launch) == 'medium'
