@@ -6,6 +6,9 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+# By the type of device: what generated code is compiled by, its language, and the variable that names another.
+COMPILERS = {'cpu': (('g++', 'clang++'), 'C++', 'CXX'), 'cuda': (('gcc', 'clang'), 'C', 'CC')}
+
 
 def has_compiler(names: Sequence[str], variable: str) -> bool:
     """Return whether one of some compilers is on the PATH.

@@ -13,11 +13,9 @@ from torch.fx.experimental import _config as shapes_config
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
-from convnext_dense.toolchain import has_compiler, python_header
+from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
 
 DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
-# By the type of device: what generated code is compiled by, what else may do, and the variable that names it.
-COMPILERS = {'cpu': (('g++', 'clang++'), 'C++', 'CXX'), 'cuda': (('gcc', 'clang'), 'C', 'CC')}
 
 
 class CompiledForward:

@@ -1,6 +1,5 @@
 """Whether the kernels can run: on which devices, and in which dtypes."""
 
-import importlib.util
 import logging
 import os
 import re
@@ -10,7 +9,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from convnext_dense.toolchain import has_compiler, python_header
+from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Of the depthwise convolution.
@@ -65,8 +64,6 @@ def _device_runs(device: torch.device) -> bool:
 @cache
 def has_triton() -> bool:
     """Return whether there is a Triton that the kernels can be written in."""
-    if importlib.util.find_spec('triton') is None:
-        return False
     try:
         import triton
     except ImportError:
@@ -78,7 +75,8 @@ def has_triton() -> bool:
 @cache
 def _can_build() -> bool:
     """Return whether there is what Triton builds its launcher by; say so once if not."""
-    built = has_compiler(['gcc', 'clang'], 'CC') and python_header().is_file()
+    names, _, variable = COMPILERS['cuda']
+    built = has_compiler(names, variable) and python_header().is_file()
     if not built:
         print_log(
             "ConvNeXt's fused kernels: Triton needs a C compiler and Python's headers (gcc, python3-dev), and this "

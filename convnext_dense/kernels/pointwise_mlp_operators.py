@@ -128,7 +128,7 @@ def pointwise_mlp_backward(
             scale,
             gain,
             response,
-            squares if grn else None,
+            squares,
             grn_weight,
             grn_eps,
         )

@@ -42,13 +42,11 @@ def _product(
     INNER: tl.constexpr,
     INNER_STRIDE: tl.constexpr,
     COLUMN_STRIDE: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """Multiply a tile of rows, (., INNER), each scaled by `scale`, (INNER,), by columns of the weight."""
-    total = tl.zeros([ROWS, COLUMNS], tl.float32)
+    total = tl.zeros([rows.shape[0], columns.shape[0]], tl.float32)
     for start in range(0, INNER, STEP):
         inner = start + tl.arange(0, STEP)
         there = inner < INNER
@@ -92,9 +90,7 @@ def hidden_kernel(
     columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
     column_mask = columns < D
     _, rows, row_mask = _rows_of(tile, group_size, ROWS)
-    hidden = _product(
-        input_ptr, None, weight_ptr, rows, row_mask, columns, column_mask, C, 1, C, ROWS, COLUMNS, STEP, PRECISION
-    )
+    hidden = _product(input_ptr, None, weight_ptr, rows, row_mask, columns, column_mask, C, 1, C, STEP, PRECISION)
     hidden += tl.load(bias_ptr + columns, mask=column_mask, other=0.0)[None, :]
     offsets = rows[:, None] * D + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
@@ -140,20 +136,7 @@ def output_kernel(
     if response_ptr is not None:
         response_ptr += group * D
     out = _product(
-        activated_ptr,
-        response_ptr,
-        weight_ptr,
-        rows,
-        row_mask,
-        columns,
-        column_mask,
-        D,
-        1,
-        D,
-        ROWS,
-        COLUMNS,
-        STEP,
-        PRECISION,
+        activated_ptr, response_ptr, weight_ptr, rows, row_mask, columns, column_mask, D, 1, D, STEP, PRECISION
     )
     out += tl.load(bias_ptr + columns, mask=column_mask, other=0.0)[None, :]
     if gain_ptr is not None:
@@ -197,22 +180,7 @@ def hidden_gradient_kernel(
     columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
     column_mask = columns < D
     group, rows, row_mask = _rows_of(tile, group_size, ROWS)
-    out = _product(
-        gradient_ptr,
-        gain_ptr,
-        weight_ptr,
-        rows,
-        row_mask,
-        columns,
-        column_mask,
-        C,
-        D,
-        1,
-        ROWS,
-        COLUMNS,
-        STEP,
-        PRECISION,
-    )
+    out = _product(gradient_ptr, gain_ptr, weight_ptr, rows, row_mask, columns, column_mask, C, D, 1, STEP, PRECISION)
     if scale_ptr is not None:
         out *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
     offsets = rows[:, None] * D + columns[None, :]

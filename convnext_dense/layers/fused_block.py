@@ -29,6 +29,11 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
         >>> can_fuse(block, torch.zeros(1, 40, 8, 8))
         False
     """
+    # The cheap question first: it is asked of every block in every step, and by default answered no.
+    if type(block.dwconv) is not nn.Conv2d or not kernels.use_kernels(
+        block.kernels, x, _compute_dtype(x), block.dwconv.in_channels, isinstance(block.grn, GRN)
+    ):
+        return False
     kinds = {
         block.dwconv: (nn.Conv2d,),
         block.norm: (LayerNorm2d,),
@@ -41,10 +46,7 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
     if any(type(module) not in allowed or _is_changed(module) for module, allowed in kinds.items()):
         return False
     parameters = (block.dwconv.bias, block.norm.weight, block.norm.bias, block.pwconv1.bias, block.pwconv2.bias)
-    if any(each is None for each in parameters) or block.act.approximate != 'none' or not _is_plain(block.dwconv):
-        return False
-    channels = block.dwconv.in_channels
-    return kernels.use_kernels(block.kernels, x, _compute_dtype(x), channels, isinstance(block.grn, GRN))
+    return all(each is not None for each in parameters) and block.act.approximate == 'none' and _is_plain(block.dwconv)
 
 
 def fused_block(block: nn.Module, x: Tensor) -> Tensor:
