@@ -14,7 +14,7 @@ provide_mmcv_ext()
 allow_mmengine_globals()
 allow_new_transformers()
 
-from convnext_dense import backbones, checkpoints, engine, optim  # noqa: E402
+from convnext_dense import backbones, hooks, optim, training, weights  # noqa: E402
 from convnext_dense.version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'checkpoints', 'engine', 'optim']
+__all__ = ['__version__', 'backbones', 'hooks', 'optim', 'training', 'weights']

@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
     os.environ['TRITON_INTERPRET'] = '1'
 
 import convnext_dense  # noqa: F401 - registers everything, and provides mmcv.ops
-from convnext_dense.datasets import DemoSpec, make_demo_data
+from convnext_dense.datasets.demo import DemoSpec, make_demo_data
 
 ROOT = Path(__file__).resolve().parents[1]
 # Two processes of these tests at a time would otherwise take all cores each.

@@ -9,10 +9,10 @@ import argparse
 
 import torch
 
-from convnext_dense.benchmarks.arguments import DTYPES, add_case_arguments, check_rounds, name_case, parse_shape
-from convnext_dense.benchmarks.backbone import benchmark_backbone, format_works
-from convnext_dense.benchmarks.measurement import default_device, describe_machine, write_json
-from convnext_dense.benchmarks.peers import BUILDERS
+from benchmarks.backbone import benchmark_backbone, format_works
+from benchmarks.cases import DTYPES, add_case_arguments, check_rounds, name_case, parse_shape
+from benchmarks.measure import default_device, describe_machine, write_json
+from benchmarks.peers import BUILDERS
 from convnext_dense.errors import UsageError, exit_on_usage_error
 from convnext_dense.kernels import CHOICES
 

@@ -15,8 +15,8 @@ import torch
 from mmengine.runner import load_checkpoint
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.checkpoints import load_pretrained
-from convnext_dense.checkpoints.files import write_file
+from convnext_dense.weights import load_pretrained
+from convnext_dense.weights.files import write_file
 
 MEGABYTE = 1e6
 

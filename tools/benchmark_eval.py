@@ -2,12 +2,12 @@
 
 import argparse
 
-import convnext_dense.engine as engine
-from convnext_dense.benchmarks.evaluation import measure_evaluation
-from convnext_dense.benchmarks.evaluation_table import evaluation_table
-from convnext_dense.benchmarks.measurement import write_json
-from convnext_dense.engine.arguments import add_speed_argument, config_parser
-from convnext_dense.engine.speed import IN_TESTING
+import convnext_dense.config as config
+from benchmarks.evaluation import measure_evaluation
+from benchmarks.evaluation_table import evaluation_table
+from benchmarks.measure import write_json
+from convnext_dense.cli.arguments import add_speed_argument, config_parser
+from convnext_dense.config.speed import IN_TESTING
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -24,9 +24,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
+        cfg = config.load_config(args.config, cfg_options=args.cfg_options)
         if args.speed:
-            engine.enable_speed_in_testing(cfg, args.speed)
+            config.enable_speed_in_testing(cfg, args.speed)
         times = measure_evaluation(cfg, args.checkpoint, args.images, args.against_mmdet)
         print(evaluation_table(times))
         if args.out:

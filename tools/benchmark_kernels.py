@@ -14,7 +14,8 @@ import os
 
 import torch
 
-from convnext_dense.benchmarks.arguments import (
+from benchmarks.block import benchmark_block, format_block
+from benchmarks.cases import (
     DTYPES,
     add_case_arguments,
     check_kernels_run,
@@ -22,11 +23,10 @@ from convnext_dense.benchmarks.arguments import (
     name_case,
     parse_shape,
 )
-from convnext_dense.benchmarks.block import benchmark_block, format_block
-from convnext_dense.benchmarks.kernel_measurements import check_writable, measurements_of, record
-from convnext_dense.benchmarks.kernels import benchmark_kernels, format_kernels, stage_inputs
-from convnext_dense.benchmarks.limits import measure_bandwidth, measure_matmul_rate
-from convnext_dense.benchmarks.measurement import default_device, describe_machine, write_json
+from benchmarks.kernel_measurements import check_writable, measurements_of, record
+from benchmarks.kernels import benchmark_kernels, format_kernels, stage_inputs
+from benchmarks.limits import measure_bandwidth, measure_matmul_rate
+from benchmarks.measure import default_device, describe_machine, write_json
 from convnext_dense.errors import UsageError, exit_on_usage_error
 
 ARCHS = ['tiny', 'base']

@@ -17,11 +17,11 @@ batch) and the most that a timed step adds to it; on a CPU, what a step of the l
 import argparse
 import sys
 
-import convnext_dense.engine as engine
-from convnext_dense.benchmarks.measurement import write_json
-from convnext_dense.benchmarks.training import ROUNDS_ON_CPU, ROUNDS_ON_GPU, benchmark_training, training_table
-from convnext_dense.engine.arguments import add_batch_arguments, add_speed_argument, config_parser
-from convnext_dense.engine.speed import SWITCHES
+import convnext_dense.config as config
+from benchmarks.measure import write_json
+from benchmarks.training.compare import ROUNDS_ON_CPU, ROUNDS_ON_GPU, benchmark_training, training_table
+from convnext_dense.cli.arguments import add_batch_arguments, add_speed_argument, config_parser
+from convnext_dense.config.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
+        cfg = config.load_config(args.config, cfg_options=args.cfg_options)
         result = benchmark_training(cfg, args.speed, args.batch_size, args.scale, args.rounds, args.with_data)
     print(training_table(result))
     if args.out:

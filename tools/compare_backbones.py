@@ -5,9 +5,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from convnext_dense.engine.arguments import add_shape_argument, config_parser
-from convnext_dense.engine.comparison import compare_backbones
-from convnext_dense.engine.comparison_report import text_table
+from convnext_dense.cli.arguments import add_shape_argument, config_parser
+from convnext_dense.comparison.compare import compare_backbones
+from convnext_dense.comparison.report import text_table
 from convnext_dense.errors import exit_on_usage_error
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 
-from convnext_dense.checkpoints.conversion import EXPORTS
-from convnext_dense.checkpoints.export import convert_checkpoint
 from convnext_dense.errors import exit_on_usage_error
+from convnext_dense.weights.conversion import EXPORTS
+from convnext_dense.weights.export import convert_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

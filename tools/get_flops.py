@@ -2,9 +2,9 @@
 
 import argparse
 
-import convnext_dense.engine as engine
-from convnext_dense.engine.arguments import add_shape_argument, config_parser
-from convnext_dense.engine.complexity import complexity_table
+import convnext_dense.config as config
+from convnext_dense.analysis.complexity import complexity_table
+from convnext_dense.cli.arguments import add_shape_argument, config_parser
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, cfg_options=args.cfg_options, backbone=args.backbone)
+        cfg = config.load_config(args.config, cfg_options=args.cfg_options, backbone=args.backbone)
         print(complexity_table(cfg, args.shape))
 
 

@@ -4,9 +4,9 @@ import argparse
 
 from mmengine.registry import init_default_scope
 
-import convnext_dense.engine as engine
-from convnext_dense.checkpoints.inspection import inspect_checkpoint, published_table
+import convnext_dense.config as config
 from convnext_dense.errors import CheckpointError, exit_on_usage_error
+from convnext_dense.weights.inspection import inspect_checkpoint, published_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def main() -> None:
             return
         model = None
         if args.config:
-            cfg = engine.load_config(args.config)
+            cfg = config.load_config(args.config)
             init_default_scope(cfg.default_scope)
             model = cfg.model
         inspection = inspect_checkpoint(args.checkpoint, model)

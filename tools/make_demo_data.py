@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from convnext_dense.datasets import DemoSpec, make_demo_data
+from convnext_dense.datasets.demo import DemoSpec, make_demo_data
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ PyTorch's operators. Together they are the step.
 
 import argparse
 
-import convnext_dense.engine as engine
-from convnext_dense.benchmarks.profile import profile_table, profile_training
-from convnext_dense.engine.arguments import add_batch_arguments, add_speed_argument, config_parser
-from convnext_dense.engine.speed import SWITCHES
+import convnext_dense.config as config
+from benchmarks.training.profile import profile_table, profile_training
+from convnext_dense.cli.arguments import add_batch_arguments, add_speed_argument, config_parser
+from convnext_dense.config.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, cfg_options=args.cfg_options)
+        cfg = config.load_config(args.config, cfg_options=args.cfg_options)
         result = profile_training(cfg, args.speed, args.batch_size, args.scale, args.steps, args.with_data, args.out)
     print(profile_table(result))
 

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash tools/setup_env.sh
-"${VENV:-.venv}/bin/python" -m convnext_dense.engine.quickstart "$@"
+"${VENV:-.venv}/bin/python" -m convnext_dense.cli.demo "$@"

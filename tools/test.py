@@ -2,10 +2,10 @@
 
 import argparse
 
-import convnext_dense.engine as engine
-from convnext_dense.engine.arguments import add_speed_argument, config_parser
-from convnext_dense.engine.run import test
-from convnext_dense.engine.speed import IN_TESTING
+import convnext_dense.config as config
+from convnext_dense.apis.train import test
+from convnext_dense.cli.arguments import add_speed_argument, config_parser
+from convnext_dense.config.speed import IN_TESTING
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -24,9 +24,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
+        cfg = config.load_config(args.config, args.work_dir, args.cfg_options, args.launcher)
         if args.speed:
-            engine.enable_speed_in_testing(cfg, args.speed)
+            config.enable_speed_in_testing(cfg, args.speed)
         test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
 
 

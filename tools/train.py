@@ -2,10 +2,10 @@
 
 import argparse
 
-import convnext_dense.engine as engine
-from convnext_dense.engine.arguments import add_speed_argument, config_parser
-from convnext_dense.engine.run import train
-from convnext_dense.engine.speed import SWITCHES
+import convnext_dense.config as config
+from convnext_dense.apis.train import train
+from convnext_dense.cli.arguments import add_speed_argument, config_parser
+from convnext_dense.config.speed import SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -35,15 +35,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with exit_on_usage_error():
-        cfg = engine.load_config(args.config, args.work_dir, args.cfg_options, args.launcher, args.backbone)
+        cfg = config.load_config(args.config, args.work_dir, args.cfg_options, args.launcher, args.backbone)
         if args.amp:
-            engine.enable_amp(cfg)
+            config.enable_amp(cfg)
         if args.speed:
-            engine.enable_speed(cfg, args.speed)
+            config.enable_speed(cfg, args.speed)
         if args.auto_scale_lr:
-            engine.enable_auto_scale_lr(cfg)
+            config.enable_auto_scale_lr(cfg)
         if args.resume:
-            engine.set_resume(cfg, args.resume)
+            config.set_resume(cfg, args.resume)
         train(cfg)
 
 

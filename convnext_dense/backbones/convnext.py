@@ -10,7 +10,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from convnext_dense.backbones.stages import StagedBackbone, own_pretrained, resolve_out_indices
+from convnext_dense.backbones.base import StagedBackbone, own_pretrained, resolve_out_indices
 from convnext_dense.layers import GRN, KERNEL_CHOICES, PointwiseLinear, build_norm, can_fuse, fused_block
 from convnext_dense.registry import MODELS
 
@@ -120,7 +120,7 @@ class ConvNeXt(StagedBackbone):
             keep it: under mixed precision half the memory, for a sixth more products. It needs ``kernels='triton'``;
             PyTorch's blocks, where the kernels cannot run, keep it.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
-            `convnext_dense.checkpoints.Pretrained`. Defaults to the official one: weights from a normal distribution
+            `convnext_dense.weights.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.
 
     Shape:

@@ -4,7 +4,7 @@
 """
 
 from convnext_dense.kernels.choice import CHOICES, use_kernels
-from convnext_dense.kernels.depthwise_conv_operators import depthwise_conv, depthwise_conv_norm
-from convnext_dense.kernels.pointwise_mlp_operators import pointwise_mlp
+from convnext_dense.kernels.depthwise_conv.operators import depthwise_conv, depthwise_conv_norm
+from convnext_dense.kernels.pointwise_mlp.operators import pointwise_mlp
 
 __all__ = ['CHOICES', 'depthwise_conv', 'depthwise_conv_norm', 'pointwise_mlp', 'use_kernels']

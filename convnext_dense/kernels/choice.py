@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from convnext_dense.kernels.availability import runs_here
-from convnext_dense.kernels.precision import measured_as
+from convnext_dense.kernels.numerics import measured_as
+from convnext_dense.kernels.support import runs_here
 
 CHOICES = ('auto', 'triton', 'torch')
 # A measurement says nothing of maps of more than so many times its pixels, or of fewer.

@@ -6,7 +6,7 @@ from functools import cache
 from mmengine.logging import print_log
 from torch import Tensor
 
-from convnext_dense.kernels.tuning import Candidate, Result, Tuner, measure_on_gpu
+from convnext_dense.kernels.autotune import Candidate, Result, Tuner, measure_on_gpu
 
 # Triton's default is about to change, and a product with a sum is what these kernels are made of.
 OPTIONS = dict(enable_fp_fusion=True)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from convnext_dense import kernels
-from convnext_dense.kernels.availability import KERNEL_SIZES
+from convnext_dense.kernels.support import KERNEL_SIZES
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.pointwise import PointwiseLinear

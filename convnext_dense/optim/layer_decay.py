@@ -4,7 +4,7 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-from convnext_dense.optim.block_order import layer_ids, stage_ids
+from convnext_dense.optim.layer_ids import layer_ids, stage_ids
 from convnext_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 DECAY_TYPES = ('layer_wise', 'stage_wise')

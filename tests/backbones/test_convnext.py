@@ -6,7 +6,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.checkpoints.layouts import TIMM
+from convnext_dense.weights.layouts import TIMM
 
 SMALL = dict(depths=[1, 1, 2, 1], channels=[8, 16, 24, 32])
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import backbone, peers
+from benchmarks.backbone import Setting, benchmark_backbone, check_settings, count_flops, format_works
+from benchmarks.limits import fewest_bytes
+from benchmarks.peers import OURS, build_contenders
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.backbones.convnext import Arch
-from convnext_dense.benchmarks import backbone, peers
-from convnext_dense.benchmarks.backbone import Setting, benchmark_backbone, check_settings, count_flops, format_works
-from convnext_dense.benchmarks.limits import fewest_bytes
-from convnext_dense.benchmarks.peers import OURS, build_contenders
 from convnext_dense.errors import UsageError
 
 CPU = torch.device('cpu')

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from convnext_dense.benchmarks.evaluation import measure_evaluation
-from convnext_dense.engine import load_config
+from benchmarks.evaluation import measure_evaluation
+from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,7 @@
 """The table of testing's time."""
 
-from convnext_dense.benchmarks.evaluation import RANDOM_WEIGHTS, EvaluationTimes
-from convnext_dense.benchmarks.evaluation_table import evaluation_table
+from benchmarks.evaluation import RANDOM_WEIGHTS, EvaluationTimes
+from benchmarks.evaluation_table import evaluation_table
 
 
 def test_the_table_has_each_part_the_rate_and_the_note():

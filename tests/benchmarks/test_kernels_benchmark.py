@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.block import FORMS, _check_same, format_block
+from benchmarks.cases import check_rounds, parse_shape
+from benchmarks.kernel_measurements import KEYS, check_writable, measurements_of, record
+from benchmarks.kernels import Kernel, format_kernels, moved_bytes, stage_inputs
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.benchmarks.arguments import check_rounds, parse_shape
-from convnext_dense.benchmarks.block import FORMS, _check_same, format_block
-from convnext_dense.benchmarks.kernel_measurements import KEYS, check_writable, measurements_of, record
-from convnext_dense.benchmarks.kernels import Kernel, format_kernels, moved_bytes, stage_inputs
 from convnext_dense.errors import UsageError
 from convnext_dense.kernels import choice
 
@@ -24,7 +24,7 @@ TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_kernels.py'
 RUN_SMALL = """
 import functools, runpy, sys
 import torch
-from convnext_dense.benchmarks import block, kernels, limits
+from benchmarks import block, kernels, limits
 
 torch.compile = functools.partial(torch.compile, backend='eager')
 limits.MATMUL_SIZE['cpu'], limits.COPY_BYTES['cpu'] = 64, 2**16

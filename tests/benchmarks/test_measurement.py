@@ -7,8 +7,8 @@ import platform
 import pytest
 import torch
 
-from convnext_dense.benchmarks import measurement
-from convnext_dense.benchmarks.measurement import (
+from benchmarks import measure as measurement
+from benchmarks.measure import (
     added_memory,
     describe_machine,
     format_table,

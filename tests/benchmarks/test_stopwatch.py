@@ -9,11 +9,11 @@ from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmseg.models.segmentors import EncoderDecoder
 
+from benchmarks import stopwatch
+from benchmarks.evaluation import measure_evaluation
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.benchmarks import stopwatch
-from convnext_dense.benchmarks.evaluation import measure_evaluation
-from convnext_dense.engine import load_config
-from convnext_dense.engine.faster_coco_metric import FasterCocoMetric
+from convnext_dense.config import load_config
+from convnext_dense.evaluation.faster_coco_metric import FasterCocoMetric
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTOR = str(ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')

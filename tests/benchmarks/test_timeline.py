@@ -2,7 +2,7 @@
 
 import pytest
 
-from convnext_dense.benchmarks.timeline import NODE, WINDOW, read_timeline
+from benchmarks.training.timeline import NODE, WINDOW, read_timeline
 
 MAIN, ENGINE, STREAM = 1, 2, 7
 

@@ -6,8 +6,8 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from convnext_dense.benchmarks.batches import padded_shape, scale_pictures, take_batches, use_made_up_data
-from convnext_dense.engine import load_config
+from benchmarks.training.synthetic_data import padded_shape, scale_pictures, take_batches, use_made_up_data
+from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

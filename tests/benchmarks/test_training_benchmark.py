@@ -17,17 +17,17 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner.checkpoint import CheckpointLoader
 
-import convnext_dense.benchmarks.training as training
-from convnext_dense.benchmarks.batches import take_batches, use_made_up_data
-from convnext_dense.benchmarks.openmmlab import copy_weights, mmcv_ops, openmmlab_config
-from convnext_dense.benchmarks.trainer import Trainer
-from convnext_dense.benchmarks.training import benchmark_training, prepare_config, training_table
+import benchmarks.training.compare as training
+from benchmarks.training.compare import benchmark_training, prepare_config, training_table
+from benchmarks.training.openmmlab import copy_weights, mmcv_ops, openmmlab_config
+from benchmarks.training.stepped_run import Trainer
+from benchmarks.training.synthetic_data import take_batches, use_made_up_data
 from convnext_dense.compat.mmcv_ext import EXT_FILE
-from convnext_dense.engine import load_config
-from convnext_dense.engine.prefetching import PrefetchHook
-from convnext_dense.engine.speed import SWITCHES, enable_speed
+from convnext_dense.config import load_config
+from convnext_dense.config.speed import SWITCHES, enable_speed
 from convnext_dense.errors import UsageError
-from convnext_dense.meta import build_on_meta
+from convnext_dense.hooks.prefetch_hook import PrefetchHook
+from convnext_dense.meta_device import build_on_meta
 from convnext_dense.registry import HOOKS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

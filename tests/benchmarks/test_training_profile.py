@@ -10,9 +10,9 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from convnext_dense.benchmarks.profile import profile_table, profile_training
-from convnext_dense.benchmarks.trainer import Trainer
-from convnext_dense.engine import load_config
+from benchmarks.training.profile import profile_table, profile_training
+from benchmarks.training.stepped_run import Trainer
+from convnext_dense.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 DETECTOR = CONFIGS / 'demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'

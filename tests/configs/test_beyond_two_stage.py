@@ -7,13 +7,13 @@ import mmdet
 import mmengine
 import pytest
 import torch
-from batches import detection_batch, segmentation_batch
+from helpers.batches import detection_batch, segmentation_batch
+from helpers.zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, read, readme_rows
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
-from zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, read, readme_rows
 
-from convnext_dense.checkpoints.names import PUBLISHED
-from convnext_dense.meta import build_on_meta
+from convnext_dense.meta_device import build_on_meta
+from convnext_dense.weights.published import PUBLISHED
 
 FOLDERS = ['dino', 'mask2former', 'rtmdet']
 MODELS_OF_FOLDERS = names(*FOLDERS)

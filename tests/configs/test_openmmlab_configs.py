@@ -6,7 +6,7 @@ import mmdet
 import mmseg
 import pytest
 import torch
-from batches import detection_batch, segmentation_batch
+from helpers.batches import detection_batch, segmentation_batch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope

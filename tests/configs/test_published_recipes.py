@@ -6,7 +6,7 @@ from typing import NamedTuple
 import mmdet
 import mmseg
 import pytest
-from zoo import CONFIGS, complexity, config, metadata, names, read
+from helpers.zoo import CONFIGS, complexity, config, metadata, names, read
 
 MMDET = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'convnext'
 MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'convnext'

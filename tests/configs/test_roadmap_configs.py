@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
+from helpers.zoo import CONFIGS, config, metadata, names, readme_rows
 from torch.utils.flop_counter import FlopCounterMode
-from zoo import CONFIGS, config, metadata, names, readme_rows
 
+from convnext_dense.analysis.complexity import measure_complexity
 from convnext_dense.backbones import ModernizedResNet
-from convnext_dense.engine.complexity import measure_complexity
-from convnext_dense.meta import build_on_meta, without_allocating
+from convnext_dense.meta_device import build_on_meta, without_allocating
 from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
 # Each step's switch.

@@ -5,11 +5,11 @@ import copy
 import pytest
 import timm
 import torch
-from batches import detection_batch, segmentation_batch
+from helpers.batches import detection_batch, segmentation_batch
+from helpers.zoo import config
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, DefaultScope
-from zoo import config
 
-from convnext_dense.engine import set_backbone
+from convnext_dense.config import set_backbone
 
 # Depths are cut where a family has no small model.
 TIMM_MODELS = [

@@ -7,15 +7,15 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from helpers.zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, readme_rows
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
-from zoo import CONFIGS, ROOT, complexity, config, metadata, metafile, names, readme_rows
 
-from convnext_dense.checkpoints.names import PUBLISHED
-from convnext_dense.engine.config import enable_tta
-from convnext_dense.meta import build_on_meta, without_allocating
+from convnext_dense.config.load import enable_tta
+from convnext_dense.meta_device import build_on_meta, without_allocating
+from convnext_dense.weights.published import PUBLISHED
 
 FOLDERS = ['cascade_mask_rcnn', 'mask_rcnn', 'upernet']
 ZOO = names(*FOLDERS)

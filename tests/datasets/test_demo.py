@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from convnext_dense.datasets import CLASSES, DemoSpec, make_demo_data, render_scene
+from convnext_dense.datasets.demo import CLASSES, DemoSpec, make_demo_data, render_scene
 
 SPEC = DemoSpec(num_train=12, num_val=6)
 
@@ -112,7 +112,7 @@ def test_an_interrupted_run_can_be_repeated(tmp_path, monkeypatch):
 
     spec = DemoSpec(num_train=2, num_val=1)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr('convnext_dense.datasets.demo._coco_annotations', interrupt)
+        patch.setattr('convnext_dense.datasets.demo.dataset._coco_annotations', interrupt)
         make_demo_data(tmp_path / 'demo', spec)
     assert not (tmp_path / 'demo').exists()
     assert make_demo_data(tmp_path / 'demo', spec)

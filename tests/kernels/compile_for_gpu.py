@@ -21,7 +21,9 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from convnext_dense.kernels import depthwise_conv_launch, launching, pointwise_mlp_launch
+from convnext_dense.kernels import launching
+from convnext_dense.kernels.depthwise_conv import launch as depthwise_conv_launch
+from convnext_dense.kernels.pointwise_mlp import launch as pointwise_mlp_launch
 
 CUOBJDUMP = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin' / 'cuobjdump'
 

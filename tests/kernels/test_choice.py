@@ -13,8 +13,9 @@ from torch import nn
 from torch.testing._internal.two_tensor import TwoTensor
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import availability, choice, use_kernels
-from convnext_dense.kernels.availability import has_triton
+from convnext_dense.kernels import choice, use_kernels
+from convnext_dense.kernels import support as availability
+from convnext_dense.kernels.support import has_triton
 from convnext_dense.layers import PointwiseLinear, can_fuse
 
 BF16 = torch.bfloat16
@@ -255,7 +256,7 @@ def test_without_a_gpu_every_choice_is_pytorchs_and_silent():
 import sys
 import torch
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels.availability import has_triton
+from convnext_dense.kernels.support import has_triton
 
 torch.cuda.is_available = lambda: False
 image = torch.rand(1, 3, 32, 32)

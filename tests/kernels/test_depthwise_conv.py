@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from convnext_dense.kernels import depthwise_conv, depthwise_conv_launch, depthwise_conv_norm
+from convnext_dense.kernels import depthwise_conv, depthwise_conv_norm
+from convnext_dense.kernels.depthwise_conv import launch as depthwise_conv_launch
 
 EPS = 1e-6
 

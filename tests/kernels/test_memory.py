@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from benchmarks.peers import BUILDERS
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.benchmarks.peers import BUILDERS
-from convnext_dense.kernels import availability
+from convnext_dense.kernels import support as availability
 
 
 @pytest.fixture

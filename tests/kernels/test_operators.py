@@ -7,9 +7,10 @@ from torch.distributed import destroy_process_group, init_process_group
 from torch.nn.parallel import DistributedDataParallel
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import depthwise_conv, depthwise_conv_norm, pointwise_mlp, pointwise_mlp_launch
-from convnext_dense.kernels.depthwise_conv_operators import depthwise_conv_backward, depthwise_conv_norm_backward
-from convnext_dense.kernels.pointwise_mlp_operators import pointwise_mlp_backward
+from convnext_dense.kernels import depthwise_conv, depthwise_conv_norm, pointwise_mlp
+from convnext_dense.kernels.depthwise_conv.operators import depthwise_conv_backward, depthwise_conv_norm_backward
+from convnext_dense.kernels.pointwise_mlp import launch as pointwise_mlp_launch
+from convnext_dense.kernels.pointwise_mlp.operators import pointwise_mlp_backward
 
 CHANNELS, HIDDEN = 8, 32
 

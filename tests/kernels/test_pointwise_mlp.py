@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from convnext_dense.kernels import pointwise_mlp, pointwise_mlp_launch
-from convnext_dense.kernels.pointwise_mlp_launch import ProductTile
-from convnext_dense.kernels.precision import product_precision
+from convnext_dense.kernels import pointwise_mlp
+from convnext_dense.kernels.numerics import product_precision
+from convnext_dense.kernels.pointwise_mlp import launch as pointwise_mlp_launch
+from convnext_dense.kernels.pointwise_mlp.launch import ProductTile
 
 EPS = 1e-6
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import depthwise_conv_launch
+from convnext_dense.kernels.depthwise_conv import launch as depthwise_conv_launch
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Whole training steps: how long they take, and where the time goes."""

@@ -1,0 +1,1 @@
+"""What a model is without training it: its parameters and multiply-adds."""

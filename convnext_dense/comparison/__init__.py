@@ -1,0 +1,1 @@
+"""One recipe, several backbones: their runs, scores and costs."""

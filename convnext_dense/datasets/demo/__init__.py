@@ -1,0 +1,6 @@
+"""A generated dataset of colored shapes, as COCO and ADE20K lie on disk."""
+
+from convnext_dense.datasets.demo.dataset import DemoSpec, make_demo_data
+from convnext_dense.datasets.demo.shapes import CLASSES, Scene, render_scene
+
+__all__ = ['CLASSES', 'DemoSpec', 'Scene', 'make_demo_data', 'render_scene']

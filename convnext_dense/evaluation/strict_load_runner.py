@@ -1,0 +1,58 @@
+"""A runner that evaluates no model whose weights were loaded in part."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from convnext_dense.backbones import ConvNeXt
+from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.matching import listed
+
+
+class EvaluationRunner(Runner):
+    """mmengine's runner, for which a checkpoint that lacks tensors of the model is an error instead of a warning."""
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | torch.device = 'cpu',
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),),
+    ) -> dict:
+        """Load a checkpoint as mmengine's runner does.
+
+        Raises:
+            CheckpointError: If tensors of the model are missing from it, or have another shape in it.
+        """
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        absent = []
+        # Told what is missing after every module has renamed its older names.
+        hook = model.register_load_state_dict_post_hook(lambda _, keys: absent.extend(keys.missing_keys))
+        try:
+            checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
+        finally:
+            hook.remove()
+        absent = [name for name in absent if not name.endswith('num_batches_tracked')]
+        absent += _other_shapes(model, checkpoint.get('state_dict', checkpoint))
+        if absent:
+            raise CheckpointError(
+                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {listed(absent)}; '
+                'test it with the config that it was trained with.'
+            )
+        return checkpoint
+
+
+def _other_shapes(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:
+    """Return the names of the model's tensors that have another shape in `weights`; a ConvNeXt checks its own."""
+    backbones = tuple(f'{name}.' for name, module in model.named_modules() if isinstance(module, ConvNeXt))
+    shapes = {name.removeprefix('module.'): getattr(tensor, 'shape', None) for name, tensor in weights.items()}
+    return [
+        name
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(backbones) and shapes.get(name, tensor.shape) != tensor.shape
+    ]

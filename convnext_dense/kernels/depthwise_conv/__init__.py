@@ -1,0 +1,1 @@
+"""The depthwise convolution, and the LayerNorm behind it, as one kernel."""

@@ -1,0 +1,1 @@
+"""The two pointwise convolutions, and what is between them, as fused kernels."""

@@ -1,0 +1,6 @@
+"""What a training step and a run are made of."""
+
+from convnext_dense.training.bf16_optim_wrapper import BFloat16OptimWrapper
+from convnext_dense.training.cpu_ddp import CPUDistributedDataParallel
+
+__all__ = ['BFloat16OptimWrapper', 'CPUDistributedDataParallel']

@@ -1,0 +1,92 @@
+"""Says what a checkpoint is, and what of it would load."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from convnext_dense.backbones import ConvNeXt
+from convnext_dense.errors import UsageError
+from convnext_dense.weights.conversion import to_official
+from convnext_dense.weights.export import beside
+from convnext_dense.weights.matching import listed, locate, match
+from convnext_dense.weights.published import PUBLISHED
+from convnext_dense.weights.recognize import BACKBONE, flatten, measure
+from convnext_dense.weights.sources import read_weights
+
+
+class Inspection(NamedTuple):
+    """What a checkpoint is, as text, and why it would not load, if it would not."""
+
+    text: str
+    problem: str | None
+
+
+def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
+    """Describe a checkpoint: its layout, architecture, size and precision, and what would load.
+
+    Args:
+        source: As in `read_weights`.
+        model: The config of a whole model to load it into; mmengine's default scope must be the model's. Defaults to a
+            backbone of the weights' own size.
+
+    Raises:
+        CheckpointError: If it cannot be read or holds no ConvNeXt.
+        UsageError: If the model's backbone is not this package's ConvNeXt.
+
+    Example:
+        >>> print(inspect_checkpoint('convnext_tiny_in1k').text)  # doctest: +SKIP
+    """
+    checkpoint = read_weights(source)
+    tensors = flatten(checkpoint)
+    found = locate(tensors, source)
+    weights = to_official(tensors, found).weights
+    config = measure(weights).backbone()
+    _, report = match(tensors, _on_meta((model or {}).get('backbone', None if model else config)), source)
+    count = sum(tensor.numel() for tensor in weights.values())
+    size = f'{Path(source).stat().st_size / 1e6:.1f} MB, ' if Path(source).is_file() else ''
+    keys = [str(key) for key, value in checkpoint.items() if not isinstance(value, Tensor)]
+    values = ', '.join(f'{key}={value!r}' for key, value in config.items())
+    lines = [
+        f'file         {size}{len(tensors)} tensors{", top keys " if keys else ""}{", ".join(sorted(keys))}',
+        f'backbone     {count / 1e6:.1f} M parameters in {len(weights)} tensors',
+        f'to use it    backbone=dict({values},',
+        f"                 init_cfg=dict(type='Pretrained', checkpoint={source!r}))",
+        str(report),
+        f'by init_cfg  {"the backbone would load" if report.fits else "the backbone would not load"}',
+    ]
+    if model:
+        lines.append(f'by load_from {_rest_of_the_model(model, beside(tensors, found))}')
+    return Inspection('\n'.join(lines), None if report.fits else report.problem())
+
+
+def _rest_of_the_model(config: dict, rest: Mapping[str, Tensor]) -> str:
+    """Say how much of a model beside its backbone is in a checkpoint's other tensors."""
+    state = MODELS.build(config).state_dict()
+    own = {name: tensor.shape for name, tensor in state.items() if not name.startswith(BACKBONE)}
+    absent = [name for name, shape in own.items() if name not in rest or rest[name].shape != shape]
+    loads = f'{len(own) - len(absent)} of {len(own)} tensors of the rest of the model would load'
+    return f'{loads}; tools/test.py would refuse it for {listed(absent)}' if absent else loads
+
+
+def published_table() -> str:
+    """Return the published names, each with its licence and where it is from."""
+    rows = [('name', 'licence', 'address'), *((name, each.licence, each.address) for name, each in PUBLISHED.items())]
+    width = max(map(len, PUBLISHED))
+    return '\n'.join(f'{name:<{width}}  {licence:<33}  {address}' for name, licence, address in rows)
+
+
+def _on_meta(config: dict | None) -> ConvNeXt:
+    config = dict(config or {'type': 'no backbone'})
+    kind = str(config.pop('type', 'ConvNeXt')).split('.')[-1]
+    config.pop('_scope_', None)
+    if kind != 'ConvNeXt':
+        raise UsageError(f'the backbone must be convnext_dense.ConvNeXt; the config has {kind}.')
+    try:
+        with torch.device('meta'):
+            return ConvNeXt(**config)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f'the backbone of the config: {error}') from error

@@ -1,0 +1,230 @@
+"""Decides, before anything is loaded, which tensors of a checkpoint go into a backbone, and reports it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from timm.models import adapt_input_conv
+from torch import Tensor
+
+from convnext_dense.backbones import ConvNeXt
+from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.conversion import OUTSIDE, to_official
+from convnext_dense.weights.recognize import Found, Size, find, measure
+
+STEM = 'downsample_layers.0.0.weight'
+NORM = re.compile(r'norm\d')
+IN_BLOCK = re.compile(r'(^|\.)(stages|features)[._]\d')
+# timm inflates stems of these channels only.
+RGB = 3
+SHOWN = 4
+
+
+@dataclass
+class LoadReport:
+    """What a load does with each tensor of a checkpoint, and of the backbone. As text it is a readable summary.
+
+    Args:
+        source: Where the checkpoint is from.
+        layout: The layout's name.
+        prefix: What stood before the layout's names, nested dicts included.
+        size: The size of the ConvNeXt in the checkpoint.
+        backbone: The size of the backbone.
+        dtypes: The precisions of the checkpoint's ConvNeXt.
+        matched: Official names of tensors that load.
+        dropped: Names in the checkpoint that are left out on purpose, by reason.
+        new: The backbone's output norms for which the checkpoint has nothing; they keep their initial values.
+        unexpected: Names in the checkpoint, beside the backbone's blocks, that nothing is known of.
+        missing: The backbone's tensors, other than `new`, that the checkpoint lacks.
+        homeless: Official names of tensors in the checkpoint for which the backbone has no place.
+        wrong_shape: The shape in the checkpoint and in the backbone, by official name.
+        inflated: The stem's input channels in the checkpoint, where the backbone has another number.
+    """
+
+    source: str
+    layout: str
+    prefix: str
+    size: Size
+    backbone: Size
+    dtypes: tuple[torch.dtype, ...]
+    matched: list[str] = field(default_factory=list)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    homeless: list[str] = field(default_factory=list)
+    wrong_shape: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    inflated: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every tensor of the backbone but new output norms is matched, and every one that is known used."""
+        return not (self.missing or self.homeless or self.wrong_shape)
+
+    def problem(self) -> str:
+        """One sentence on why the checkpoint does not fit: which tensors, and the likely cause."""
+        parts = []
+        if self.missing:
+            parts.append(f'it lacks {listed(self.missing)}')
+        if self.wrong_shape:
+            shapes = [f'{name} (file {_x(a)}, backbone {_x(b)})' for name, (a, b) in self.wrong_shape.items()]
+            parts.append(f'the shapes differ of {listed(shapes)}')
+        if self.homeless:
+            parts.append(f'the backbone has no place for {listed(self.homeless)}')
+        return f'{self.source} does not fit the backbone: {"; ".join(parts)}. Likely cause: {self._cause()}.'
+
+    def _cause(self) -> str:
+        file, model = self.size, self.backbone
+        stages = len(model.depths)
+        remedies = []
+        if (file.depths[:stages], file.channels[:stages]) != (model.depths, model.channels):
+            remedies.append(f'arch={file.arch!r}')
+        if file.use_grn != model.use_grn:
+            remedies.append(f'use_grn={file.use_grn}, layer_scale_init_value={0.0 if file.use_grn else 1.0}')
+        if remedies:
+            return f'these are weights of {file}, and the backbone is {model}; set {", ".join(remedies)}'
+        if file.layer_scale != model.layer_scale:
+            value = 1.0 if file.layer_scale else 0.0
+            return f'the file has {"" if file.layer_scale else "no "}LayerScale; set layer_scale_init_value={value}'
+        if STEM in self.wrong_shape:
+            return 'another stem; only one of 3 input channels, of the same patch size, can be adapted'
+        return 'the file is incomplete or was changed, for the sizes agree'
+
+    def __str__(self) -> str:
+        peeled = f', below {self.prefix!r}' if self.prefix else ''
+        dtypes = ', '.join(str(dtype).removeprefix('torch.') for dtype in self.dtypes)
+        total = len(self.matched) + len(self.missing) + len(self.wrong_shape)
+        lines = [
+            f'Weights of {self.size} from {self.source} ({self.layout} layout{peeled}; {dtypes})',
+            f'  matched            {len(self.matched)} of {total + len(self.new)} tensors of the backbone',
+        ]
+        if self.inflated:
+            lines.append(f'  adapted            the stem, from {self.inflated} input channels')
+        for reason, names in self.dropped.items():
+            what = modules(names, self.prefix) if reason == OUTSIDE else listed(names)
+            lines.append(f'  dropped on purpose {reason}: {what}')
+        rows = (
+            ('newly initialised', self.new),
+            ('unexpected', self.unexpected),
+            ('missing', self.missing),
+            ('without a place', self.homeless),
+            ('of wrong shape', list(self.wrong_shape)),
+        )
+        lines += [f'  {title:<18} {listed(names)}' for title, names in rows if names]
+        return '\n'.join(lines)
+
+
+def match(
+    tensors: Mapping[str, Tensor], backbone: ConvNeXt, source: str, prefix: str | None = None
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """Return the tensors that go into a backbone, by its names, and the report. The backbone is not changed.
+
+    Args:
+        tensors: The checkpoint's tensors, flattened.
+        backbone: The backbone; it may be on the meta device.
+        source: Where the checkpoint is from, for the report.
+        prefix: Which ConvNeXt to take, if the checkpoint has several: what stands before its names.
+
+    Raises:
+        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
+
+    Example:
+        >>> import timm
+        >>> from convnext_dense.backbones import ConvNeXt
+        >>> weights, report = match(timm.create_model('convnext_atto').state_dict(), ConvNeXt('atto'), 'timm')
+        >>> len(report.matched), len(report.new), report.fits
+        (126, 6, True)
+    """
+    found = locate(tensors, source, prefix)
+    official = to_official(tensors, found)
+    own = backbone.state_dict()
+    report = LoadReport(
+        source,
+        found.layout.name,
+        found.prefix,
+        measure(official.weights),
+        measure(own),
+        tuple({tensor.dtype: None for tensor in official.weights.values()}),
+    )
+    for name, reason in official.dropped.items():
+        report.dropped.setdefault(reason, []).append(name)
+    for name in official.unexpected:
+        # Of what is in a block, nothing may be left out.
+        (report.homeless if IN_BLOCK.search(name) else report.unexpected).append(name)
+    matched = {}
+    for name, tensor in official.weights.items():
+        if name not in own:
+            _place_homeless(name, backbone, report)
+            continue
+        if name == STEM and _can_inflate(tensor, own[name]):
+            report.inflated = tensor.shape[1]
+            tensor = adapt_input_conv(own[name].shape[1], tensor)
+        if tensor.shape == own[name].shape:
+            report.matched.append(name)
+            matched[name] = tensor
+        else:
+            report.wrong_shape[name] = tuple(tensor.shape), tuple(own[name].shape)
+    norms = {name.split('.')[0] for name in official.weights if NORM.match(name)}
+    # A classifier has its final norm at most; what was trained as a backbone has a norm for each output.
+    is_classifier = norms <= {f'norm{len(backbone.depths) - 1}'}
+    for name in own:
+        if name in official.weights or name.endswith('num_batches_tracked'):
+            continue
+        initial = is_classifier and NORM.match(name) and name.split('.')[0] not in norms
+        (report.new if initial else report.missing).append(name)
+    return matched, report
+
+
+def _place_homeless(name: str, backbone: ConvNeXt, report: LoadReport) -> None:
+    stage = re.match(r'(?:stages|downsample_layers)\.(\d+)\.', name)
+    if NORM.match(name):
+        report.dropped.setdefault('output norms that are not asked for', []).append(name)
+    elif stage and len(backbone.stages) <= int(stage[1]) < len(backbone.depths):
+        report.dropped.setdefault('stages after the last output', []).append(name)
+    else:
+        report.homeless.append(name)
+
+
+def _can_inflate(source: Tensor, own: Tensor) -> bool:
+    return (
+        source.ndim == 4
+        and source.shape[1] == RGB != own.shape[1]
+        and (source.shape[0], *source.shape[2:]) == (own.shape[0], *own.shape[2:])
+    )
+
+
+def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None) -> Found:
+    """Return where the ConvNeXt of a checkpoint is, by `find`.
+
+    Raises:
+        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
+    """
+    found = find(tensors, prefix)
+    if found is None:
+        holds = f'its {len(tensors)} tensors are such as {listed(tensors)}' if tensors else 'it has no tensors'
+        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: {holds}.')
+    return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    names = list(names)
+    shown = ', '.join(names[:SHOWN])
+    return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
+
+
+def modules(names: Iterable[str], prefix: str) -> str:
+    """Return the modules beside the one at `prefix` that the names belong to, with how many tensors each has."""
+    counts = Counter()
+    for name in names:
+        parts, beside = name.split('.'), prefix.split('.')
+        while len(parts) > 1 and parts[0] == beside[0]:
+            del parts[0], beside[0]
+        counts[parts[0]] += 1
+    return ', '.join(f'{module} ({count})' for module, count in counts.items())
+
+
+def _x(shape: tuple[int, ...]) -> str:
+    return 'x'.join(map(str, shape)) or 'a number'

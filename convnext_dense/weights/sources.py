@@ -1,0 +1,122 @@
+"""Reads weights from where a config says they are: a file, an address, a hub, or a short name."""
+
+import difflib
+import os
+import re
+
+import torch
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
+from timm.models import get_pretrained_cfg
+
+from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.downloads import download, read_hub
+from convnext_dense.weights.files import read_file
+from convnext_dense.weights.published import PUBLISHED
+from convnext_dense.weights.recognize import BACKBONE, find, flatten
+
+WEB = ('http://', 'https://')
+TIMM, HUGGINGFACE, TORCHVISION = 'timm://', 'huggingface://', 'torchvision://'
+# The schemes for which mmengine asks this package.
+REGISTERED = (*WEB, TIMM, HUGGINGFACE)
+HUGGINGFACE_FILE = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/main/([^?]+)')
+
+
+def read_weights(source: str, mmap: bool = True, map_location: str | torch.device = 'cpu') -> dict:
+    """Return a checkpoint's content, fetched if need be. Fetched files are kept in PyTorch's and Hugging Face's caches.
+
+    Args:
+        source: A path; an address of http or https; a name of `PUBLISHED`, such as ``convnext_tiny_in1k``;
+            ``timm://MODEL.TAG``; ``huggingface://ORG/NAME``, and ``/FILE`` for one of many;
+            ``torchvision://MODEL`` or ``torchvision://MODEL.WEIGHTS``; or what mmengine reads, such as ``s3://``.
+        mmap: Whether a file's weights are read only when they are used.
+        map_location: The device for the weights of PyTorch's files.
+
+    Raises:
+        CheckpointError: If it is not there, cannot be fetched or is no checkpoint.
+
+    Example:
+        >>> from convnext_dense.weights import read_weights
+        >>> read_weights('convnext_tiny_in1k')  # doctest: +SKIP
+    """
+    file = os.path.expanduser(source)
+    if os.path.isfile(file):
+        return read_file(file, mmap, map_location)
+    if source in PUBLISHED:
+        address, licence = PUBLISHED[source]
+        print_log(f'{source}: weights from {address}, licence {licence}.', logger='current')
+        source = address
+    if source.startswith(TIMM):
+        source = _timm_address(source.removeprefix(TIMM))
+    elif source.startswith(TORCHVISION):
+        source = _torchvision_address(source.removeprefix(TORCHVISION))
+    if match := HUGGINGFACE_FILE.fullmatch(source):
+        source = f'{HUGGINGFACE}{match[1]}/{match[2]}'
+    if source.startswith(HUGGINGFACE):
+        owner, name, filename = [*source.removeprefix(HUGGINGFACE).split('/', 2), '', ''][:3]
+        if not owner or not name:
+            raise CheckpointError(f'{source}: a repository is named as {HUGGINGFACE}ORG/NAME.')
+        return read_hub(f'{owner}/{name}', filename)
+    if source.startswith(WEB):
+        return read_file(download(source), mmap, map_location)
+    if '://' in source:
+        return CheckpointLoader.load_checkpoint(source, map_location)
+    if os.path.isdir(file):
+        raise CheckpointError(f'the checkpoint {source} is a folder; give a file in it.')
+    raise CheckpointError(_not_there(source))
+
+
+def load_from_anywhere(source: str, map_location: str | torch.device | None = None) -> dict:
+    """Read a whole checkpoint for mmengine, with the weights as `state_dict`, which is where it looks for them.
+
+    There is no mmap: what a run keeps of a checkpoint must outlive a change of the file.
+
+    Args:
+        source: As in `read_weights`.
+        map_location: The device.
+
+    Raises:
+        CheckpointError: As `read_weights`.
+    """
+    if '://' in source and not source.startswith(REGISTERED):
+        raise CheckpointError(_not_there(source))
+    checkpoint = read_weights(source, mmap=False, map_location=map_location or 'cpu')
+    if 'state_dict' in checkpoint:
+        return checkpoint
+    if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+        return dict(state_dict=checkpoint)
+    found = find(flatten(checkpoint))
+    wrapper = found.prefix.split('.')[0] if found else ''
+    # A detector saved as `model`, say; the wrapper of a backbone alone is no matter of mmengine's.
+    if found and found.prefix.endswith(BACKBONE) and isinstance(checkpoint.get(wrapper), dict):
+        return {**checkpoint, 'state_dict': checkpoint[wrapper]}
+    return checkpoint
+
+
+def _not_there(source: str) -> str:
+    similar = difflib.get_close_matches(source, PUBLISHED, n=3)
+    names = f'; published weights of a similar name are {", ".join(similar)}' if similar else ''
+    return f'there is no checkpoint file {source}{names}.'
+
+
+def _timm_address(name: str) -> str:
+    try:
+        cfg = get_pretrained_cfg(name)
+    except RuntimeError:
+        cfg = None
+    if cfg is None or not (cfg.hf_hub_id or cfg.url):
+        raise CheckpointError(f'timm://{name}: this version of timm knows no weights of that name.')
+    file = f'/{cfg.hf_hub_filename}' if cfg.hf_hub_filename else ''
+    return f'{HUGGINGFACE}{cfg.hf_hub_id}{file}' if cfg.hf_hub_id else cfg.url
+
+
+def _torchvision_address(name: str) -> str:
+    addresses = get_torchvision_models()
+    if '.' not in name:
+        name = f'{name}.default'
+    if name not in addresses:
+        similar = difflib.get_close_matches(name, addresses, n=3)
+        raise CheckpointError(
+            f'torchvision://{name}: torchvision has no weights of that name; similar ones are {", ".join(similar)}.'
+        )
+    return addresses[name]

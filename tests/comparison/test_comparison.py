@@ -1,0 +1,185 @@
+"""The comparison of backbones, with a training that only writes what one would have cost."""
+
+import json
+import os
+import re
+import signal
+import threading
+
+import pytest
+from filelock import FileLock
+
+from convnext_dense.comparison import compare as comparison
+from convnext_dense.comparison.compare import compare_backbones
+from convnext_dense.comparison.report import text_table
+from convnext_dense.errors import UsageError
+
+CONFIG = str(comparison.ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
+BACKBONES = ['convnext_atto', 'timm/resnet10t', 'timm/vit_tiny_patch16_224(depth=1)']
+
+
+@pytest.fixture
+def trained(monkeypatch, demo_data):
+    """The runs that were trained, in order; each scores a point more than the one before."""
+    runs = []
+
+    def train(run, gpus):
+        runs.append(run)
+        score = 0.3 + len(runs) / 100
+        cost = dict(
+            metrics={'coco/bbox_mAP': score, 'coco/segm_mAP': score - 0.02, 'coco/bbox_mAP_50': 0.9},
+            seconds=60.0 * len(runs),
+            images_per_second=10.0 * len(runs),
+            peak_memory=len(runs) * 2**30,
+            iterations=100,
+            device='cpu',
+            processes=1,
+        )
+        (run.folder / comparison.FILE).write_text(json.dumps(cost))
+
+    monkeypatch.setattr(comparison, '_train', train)
+    monkeypatch.chdir(demo_data)
+    return runs
+
+
+def compare(work_dir, backbones=BACKBONES, **options):
+    options = dict(pretrained=False, shape=(128, 128)) | options
+    return compare_backbones(CONFIG, backbones, work_dir, **options)
+
+
+class TestReport:
+    @pytest.fixture
+    def folder(self, trained, tmp_path):
+        compare(tmp_path, seeds=(0, 1), command='python tools/compare_backbones.py <config>')
+        return tmp_path
+
+    def test_the_table_has_a_row_for_each_backbone(self, folder):
+        rows = [re.split(r'  +', line.strip()) for line in text_table(folder).splitlines()]
+        assert rows[0][:3] == ['backbone', 'box AP', 'mask AP']
+        assert [row[0] for row in rows[1:]] == BACKBONES
+        # The mean of 31 and 32 and their deviation; the medians of speed and time; the larger memory.
+        assert rows[1][1:3] == ['31.5 ± 0.7', '29.5 ± 0.7']
+        assert rows[1][5:] == ['15.0', '2048', '1.5']
+
+    def test_parameters_and_multiply_adds_are_counted(self, folder):
+        rows = json.loads((folder / 'comparison.json').read_text())['rows']
+        assert rows[0]['params'] == 4564688
+        assert rows[0]['flops'] == 2945252096
+
+    def test_the_page_needs_no_network_and_runs_no_script(self, folder):
+        page = (folder / 'comparison.html').read_text()
+        assert not re.findall(r'(?:src|href)\s*=\s*["\'](?!#)', page)
+        assert '<script' not in page
+        assert '@import' not in page
+        assert page.count('<svg') == 1
+        assert (folder / 'comparison.png').read_bytes().startswith(b'\x89PNG')
+
+    def test_the_page_says_what_was_held_fixed_and_what_differs(self, folder):
+        page = (folder / 'comparison.html').read_text()
+        for text in ('AdamW', 'lr=0.002', '3 epochs', 'Seeds</dt><dd>0, 1', '&lt;config&gt;', 'data/demo/coco/'):
+            assert text in page
+        different = re.search(r'identical, but for ([^<]*)', page)[1].split(', ')
+        assert different == [
+            *('model.backbone', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'),
+            *('model.neck.in_channels', 'optim_wrapper.paramwise_cfg.decay_rate'),
+        ]
+        assert 'convnext_atto: 0.95 layer_wise' in page
+        assert 'none, from scratch' in page
+
+
+class TestResuming:
+    def test_what_is_done_is_not_trained_again(self, trained, tmp_path):
+        compare(tmp_path, BACKBONES[:1])
+        compare(tmp_path, BACKBONES[:2])
+        assert [run.backbone for run in trained] == BACKBONES[:2]
+
+    def test_a_failure_loses_nothing(self, trained, tmp_path, monkeypatch):
+        train = comparison._train
+
+        def fail(run, gpus):
+            if run.backbone == BACKBONES[1]:
+                raise UsageError('training stopped')
+            train(run, gpus)
+
+        monkeypatch.setattr(comparison, '_train', fail)
+        with pytest.raises(UsageError, match='training stopped'):
+            compare(tmp_path, BACKBONES[:2])
+        assert '1 of 2 runs are done' in (tmp_path / 'comparison.html').read_text()
+        monkeypatch.setattr(comparison, '_train', train)
+        compare(tmp_path, BACKBONES[:2])
+        assert [run.backbone for run in trained] == BACKBONES[:2]
+
+    @pytest.mark.parametrize('options', [dict(cfg_options={'optim_wrapper.optimizer.lr': 0.1}), dict(gpus=2)])
+    def test_runs_of_another_recipe_are_an_error(self, trained, tmp_path, options):
+        compare(tmp_path, BACKBONES[:1])
+        with pytest.raises(UsageError, match='holds a run of another recipe'):
+            compare(tmp_path, BACKBONES[:1], **options)
+
+
+class TestStopping:
+    def test_ends_the_training_too(self, monkeypatch, demo_data, tmp_path):
+        monkeypatch.chdir(demo_data)
+        # A training that does not end by itself.
+        (tmp_path / 'tools').mkdir()
+        (tmp_path / 'tools' / 'train.py').write_text('import time\ntime.sleep(600)\n')
+        monkeypatch.setattr(comparison, 'ROOT', tmp_path)
+        started = []
+        popen = comparison.subprocess.Popen
+
+        def start(command, *arguments, **options):
+            process = popen(command, *arguments, **options)
+            if str(tmp_path / 'tools' / 'train.py') in command:
+                started.append(process)
+                # What a scheduler sends to the comparison alone.
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            return process
+
+        monkeypatch.setattr(comparison.subprocess, 'Popen', start)
+        with pytest.raises(KeyboardInterrupt):
+            compare(tmp_path / 'work', BACKBONES[:1])
+        assert started[0].poll() is not None
+
+    def test_two_comparisons_do_not_share_a_work_dir(self, trained, tmp_path):
+        with FileLock(tmp_path / '.lock'), pytest.raises(UsageError, match='another comparison is running'):
+            compare(tmp_path, BACKBONES[:1])
+
+
+class TestTheRuns:
+    def test_have_the_same_recipe_and_their_own_seed(self, trained, tmp_path):
+        compare(tmp_path, BACKBONES[:2], seeds=(3, 4))
+        assert [run.cfg.randomness.seed for run in trained] == [3, 4, 3, 4]
+        recipes = {
+            str((run.cfg.optim_wrapper.optimizer, run.cfg.param_scheduler, run.cfg.train_cfg, run.cfg.train_dataloader))
+            for run in trained
+        }
+        assert len(recipes) == 1
+        assert len({run.folder for run in trained}) == 4
+
+    def test_need_no_flops_to_be_counted(self, trained, tmp_path, monkeypatch):
+        def refuse(cfg, shape):
+            raise UsageError('the multiply-adds cannot be counted')
+
+        monkeypatch.setattr(comparison, 'measure_complexity', refuse)
+        compare(tmp_path, BACKBONES[:1])
+        row = text_table(tmp_path).splitlines()[1].split()
+        assert row[3:5] == ['4.6', '-']
+
+    def test_have_different_seeds(self, trained, tmp_path):
+        with pytest.raises(UsageError, match='--seeds: 0 is named twice'):
+            compare(tmp_path, BACKBONES[:1], seeds=(0, 0))
+
+    @pytest.mark.parametrize(
+        ('backbones', 'message'),
+        [
+            (['convnext_atto', 'convnext_atto'], 'convnext_atto is named twice'),
+            (['convnext_atto', 'timm/resnet5o'], "no model 'resnet5o'"),
+            (
+                ['convnext_atto', 'timm/resnet10t(init_cfg=dict(type="Pretrained", checkpoint="nowhere.pth"))'],
+                'no checkpoint file nowhere.pth',
+            ),
+        ],
+    )
+    def test_are_checked_before_any_is_trained(self, trained, tmp_path, backbones, message):
+        with pytest.raises(UsageError, match=message):
+            compare(tmp_path, backbones)
+        assert not trained

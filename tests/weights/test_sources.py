@@ -1,0 +1,332 @@
+"""Where weights come from, over a server on this machine that stands for the web and for Hugging Face."""
+
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from helpers.backbones_and_sources import random_state, v1
+from huggingface_hub import constants
+from mmengine.runner import CheckpointLoader, load_checkpoint
+from safetensors.torch import save_file
+
+from convnext_dense.backbones import TimmBackbone
+from convnext_dense.backbones.timm_backbone import timm_weights
+from convnext_dense.errors import CheckpointError
+from convnext_dense.weights import downloads, load_pretrained, read_weights, sources
+from convnext_dense.weights.downloads import LOCK
+from convnext_dense.weights.published import PUBLISHED, Published
+
+INSPECT = Path(__file__).resolve().parents[2] / 'tools' / 'inspect_checkpoint.py'
+
+OFFICIAL = PUBLISHED['convnext_tiny_in1k'].address
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves files, with the headers that Hugging Face's client asks for."""
+
+    def end_headers(self):
+        self.send_header('X-Repo-Commit', '0' * 40)
+        self.send_header('ETag', '"1"')
+        super().end_headers()
+
+    def send_error(self, code, *message):
+        self.send_response(code)
+        self.send_header('X-Error-Code', 'EntryNotFound')
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *message):
+        pass
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A folder, and the address at which it is served."""
+    folder = tmp_path / 'web'
+    folder.mkdir()
+    server = ThreadingHTTPServer(('127.0.0.1', 0), lambda *arguments: Handler(*arguments, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """PyTorch's folder of downloads."""
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    return tmp_path / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def weights():
+    torch.manual_seed(1)
+    return random_state(v1('atto'))
+
+
+def assert_loads(source, weights):
+    ours = v1('atto')
+    load_pretrained(ours, source)
+    assert torch.equal(ours.stages[0][0].dwconv.weight, weights['stages.0.0.dwconv.weight'])
+
+
+@pytest.fixture
+def hub(web, tmp_path, monkeypatch):
+    """The served folder, as Hugging Face's client sees it, with an empty cache."""
+    folder, address = web
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    monkeypatch.setattr(constants, 'ENDPOINT', address)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hf'))
+    return folder
+
+
+def files(folder):
+    return [file for file in folder.glob('*') if file.suffix != LOCK]
+
+
+class TestWeb:
+    def test_an_address_is_fetched_once_and_kept(self, web, weights, cache):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        assert_loads(f'{address}/a.pth', weights)
+        (folder / 'a.pth').unlink()
+        assert len(files(cache)) == 1
+        assert_loads(f'{address}/a.pth', weights)
+
+    def test_safetensors_are_fetched_too(self, web, weights):
+        folder, address = web
+        save_file(weights, folder / 'a.safetensors')
+        assert_loads(f'{address}/a.safetensors?download=1', weights)
+
+    def test_files_of_one_name_are_kept_apart(self, web, weights):
+        folder, address = web
+        for name, more in (('one', 0), ('two', 1)):
+            (folder / name).mkdir()
+            torch.save({key: tensor + more for key, tensor in weights.items()}, folder / name / 'model.pth')
+        for name, more in (('one', 0), ('two', 1)):
+            assert_loads(f'{address}/{name}/model.pth', {key: tensor + more for key, tensor in weights.items()})
+
+    @pytest.mark.parametrize('address', ['https://download.openmmlab.com/a-01234567.pth', OFFICIAL])
+    def test_a_publishers_file_keeps_its_name(self, address, weights, cache):
+        cache.mkdir(parents=True)
+        torch.save(weights, cache / Path(address).name)
+        assert_loads(address, weights)
+
+    def test_a_file_whose_digest_is_not_the_names_is_refused(self, web, weights, cache, monkeypatch):
+        folder, address = web
+        monkeypatch.setattr(downloads, 'WITH_DIGESTS', address)
+        torch.save(weights, folder / 'a-01234567.pth')
+        with pytest.raises(CheckpointError, match='invalid hash value'):
+            read_weights(f'{address}/a-01234567.pth')
+        assert not files(cache)
+
+    def test_a_date_is_no_digest(self, web, weights):
+        folder, address = web
+        torch.save(weights, folder / 'a-20230101.pth')
+        assert_loads(f'{address}/a-20230101.pth', weights)
+
+    def test_an_absent_file_says_where_to_put_it(self, web, cache):
+        _, address = web
+        with pytest.raises(CheckpointError) as error:
+            read_weights(f'{address}/b.pth')
+        for part in (f'{address}/b.pth could not be fetched', '404', f'put it at {cache / "b-"}'):
+            assert part in str(error.value)
+
+    def test_no_network_says_so(self):
+        with pytest.raises(CheckpointError, match=r'http://127\.0\.0\.1:9/c\.pth could not be fetched'):
+            read_weights('http://127.0.0.1:9/c.pth')
+
+    def test_processes_of_a_distributed_run_fetch_it(self, web, weights, tmp_path):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
+        try:
+            assert_loads(f'{address}/a.pth', weights)
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+class TestHub:
+    """timm:// and huggingface://, by timm's own hub code."""
+
+    @pytest.mark.parametrize(
+        ('source', 'repository', 'file'),
+        [
+            ('timm://convnext_atto.d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
+            ('convnext_atto_d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
+            ('huggingface://org/name', 'org/name', 'model.safetensors'),
+            ('huggingface://org/name', 'org/name', 'pytorch_model.bin'),
+            ('huggingface://org/name/sub/x.safetensors', 'org/name', 'sub/x.safetensors'),
+        ],
+    )
+    def test_fetches_a_repositorys_weights(self, source, repository, file, hub, weights):
+        path = hub / repository / 'resolve' / 'main' / file
+        path.parent.mkdir(parents=True)
+        (save_file if path.suffix == '.safetensors' else torch.save)(weights, path)
+        assert_loads(source, weights)
+
+    def test_any_model_of_timm_starts_from_its_repository(self, hub):
+        path = hub / 'timm/resnet10t.c3_in1k/resolve/main/model.safetensors'
+        path.parent.mkdir(parents=True)
+        published = timm.create_model('resnet10t').state_dict()
+        save_file(published, path)
+        init_cfg = dict(type='Pretrained', checkpoint=timm_weights('resnet10t'))
+        backbone = TimmBackbone('resnet10t', in_channels=4, init_cfg=init_cfg)
+        backbone.init_weights()
+        own = backbone.model.state_dict()
+        # The stem is adapted to a fourth channel, the classifier dropped, and all else loaded as it is.
+        assert own['conv1.0.weight'].shape[1] == 4
+        assert published.keys() - own.keys() == {'fc.weight', 'fc.bias'}
+        assert all(torch.equal(own[key], published[key]) for key in own if key != 'conv1.0.weight')
+
+    def test_an_absent_repository_says_what_from_where_and_where_to_put_it(self, hub, cache):
+        with pytest.raises(CheckpointError) as error:
+            read_weights('huggingface://org/other')
+        for part in (
+            'the weights of org/other could not be fetched from https://huggingface.co/org/other',
+            'fetch its model.safetensors or pytorch_model.bin',
+            f'put it at {cache / "org--other.safetensors"} or {cache / "org--other.bin"}',
+        ):
+            assert part in str(error.value)
+
+    def test_no_network_is_one_sentence_of_the_tools(self, run_tool, tmp_path):
+        environment = dict(HF_HUB_OFFLINE='1', HF_HOME=str(tmp_path), TORCH_HOME=str(tmp_path))
+        result = run_tool(INSPECT, 'timm://convnext_tiny.dinov3_lvd1689m', **environment)
+        assert result.returncode == 2
+        assert 'Traceback' not in result.stderr
+        assert 'the weights of timm/convnext_tiny.dinov3_lvd1689m could not be fetched' in result.stderr
+
+    def test_a_file_put_there_is_used(self, weights, cache):
+        cache.mkdir(parents=True)
+        save_file(weights, cache / 'timm--convnext_atto.d2_in1k.safetensors')
+        assert_loads('timm://convnext_atto.d2_in1k', weights)
+
+    def test_an_address_of_the_hub_is_the_hubs(self, weights, cache):
+        cache.mkdir(parents=True)
+        save_file(weights, cache / 'org--name--a.safetensors')
+        assert_loads('https://huggingface.co/org/name/resolve/main/a.safetensors', weights)
+
+    @pytest.mark.parametrize('spoil', [lambda weights: weights[:-50], lambda weights: b'<html>'])
+    def test_a_damaged_file_says_so(self, spoil, hub, weights):
+        path = hub / 'org/name/resolve/main/pytorch_model.bin'
+        path.parent.mkdir(parents=True)
+        torch.save(weights, path)
+        path.write_bytes(spoil(path.read_bytes()))
+        with pytest.raises(CheckpointError, match=r'of https://huggingface\.co/org/name is damaged'):
+            read_weights('huggingface://org/name')
+
+    def test_code_in_a_file_does_not_run(self, hub, code, tmp_path):
+        path = hub / 'org/name/resolve/main/pytorch_model.bin'
+        path.parent.mkdir(parents=True)
+        torch.save(dict(state_dict=code(tmp_path / 'ran')), path)
+        with pytest.raises(CheckpointError, match='holds more than weights'):
+            read_weights('huggingface://org/name')
+        assert not (tmp_path / 'ran').exists()
+
+    def test_half_a_repositorys_name(self):
+        with pytest.raises(CheckpointError, match='a repository is named as huggingface://ORG/NAME'):
+            read_weights('huggingface://facebook')
+
+    def test_a_name_that_timm_does_not_know(self):
+        with pytest.raises(CheckpointError, match='timm knows no weights of that name'):
+            read_weights('timm://convnext_tiny.imaginary')
+
+
+class TestNames:
+    def test_name_their_licence_and_address(self, web, weights, monkeypatch):
+        folder, address = web
+        torch.save(weights, folder / 'a.pth')
+        printed = []
+        monkeypatch.setitem(PUBLISHED, 'convnext_atto_test', Published(f'{address}/a.pth', 'MIT'))
+        monkeypatch.setattr(sources, 'print_log', lambda text, **_: printed.append(text))
+        assert_loads('convnext_atto_test', weights)
+        assert printed == [f'convnext_atto_test: weights from {address}/a.pth, licence MIT.']
+
+    def test_a_file_of_that_name_comes_first(self, weights, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        torch.save(weights, 'convnext_tiny_in1k')
+        assert_loads('convnext_tiny_in1k', weights)
+
+    def test_a_wrong_name_shows_similar_ones(self):
+        with pytest.raises(CheckpointError, match=r'no checkpoint file convnext_tiny_in2k.*convnext_tiny_in22k'):
+            read_weights('convnext_tiny_in2k')
+
+    def test_every_weight_of_timms_is_in_the_table(self):
+        """But for those of architectures that are not ConvNeXt's: overlapping stems, RMSNorm, and tests."""
+        known = {each.address.removeprefix('timm://') for each in PUBLISHED.values()}
+        files = {each.address for each in PUBLISHED.values()}
+        for name in timm.list_pretrained(['convnext_*', 'convnextv2_*']):
+            if not any(part in name for part in ('_ols', '_rms')):
+                assert name in known or timm.models.get_pretrained_cfg(name).url in files, name
+
+    def test_timm_names_and_torchvision_names_exist(self):
+        for each in PUBLISHED.values():
+            if each.address.startswith('timm://'):
+                assert timm.models.get_pretrained_cfg(each.address.removeprefix('timm://')).hf_hub_id
+            elif each.address.startswith('torchvision://'):
+                assert sources._torchvision_address(each.address.removeprefix('torchvision://'))
+
+    def test_licences_are_those_that_timm_states(self):
+        for each in PUBLISHED.values():
+            if each.address.startswith('timm://'):
+                stated = timm.models.get_pretrained_cfg(each.address.removeprefix('timm://')).license
+                assert each.licence.lower().replace(' ', '-') == stated
+        assert (
+            PUBLISHED['convnextv2_tiny_fcmae'].licence.lower()
+            == timm.models.get_pretrained_cfg('convnextv2_tiny.fcmae').license
+        )
+
+
+class TestTorchvision:
+    @pytest.mark.parametrize('name', ['convnext_tiny', 'convnext_tiny.imagenet1k_v1'])
+    def test_is_its_own_address(self, name, cache):
+        cache.mkdir(parents=True)
+        address = torchvision.models.ConvNeXt_Tiny_Weights.IMAGENET1K_V1.url
+        model = torchvision.models.convnext_tiny()
+        torch.save(model.state_dict(), cache / Path(address).name)
+        ours = v1('tiny')
+        load_pretrained(ours, f'torchvision://{name}')
+        assert torch.equal(ours.norm3.bias, model.classifier[0].bias)
+
+    def test_a_wrong_name(self):
+        with pytest.raises(CheckpointError, match=r'torchvision has no weights of that name.*convnext_tiny'):
+            read_weights('torchvision://convnext_tony')
+
+
+def test_load_from_reads_safetensors_and_names_of_no_file(weights, tmp_path):
+    """As mmengine's runner does."""
+    save_file({f'backbone.{name}': t for name, t in weights.items()}, tmp_path / 'x.safetensors')
+    model = torch.nn.ModuleDict(dict(backbone=v1('atto')))
+    load_checkpoint(model, str(tmp_path / 'x.safetensors'))
+    assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
+    with pytest.raises(CheckpointError, match=r'there is no checkpoint file nowhere\.pth'):
+        load_checkpoint(model, 'nowhere.pth')
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match='is a folder'):
+        read_weights(str(tmp_path))
+
+
+def test_what_mmengine_reads_is_read_by_init_cfg_too(weights, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes)
+    CheckpointLoader.register_scheme('bucket://', lambda source, map_location: dict(state_dict=weights))
+    assert_loads('bucket://x.pth', weights)
+    with pytest.raises(CheckpointError, match='no checkpoint file nobody://x'):
+        read_weights('nobody://x')
+
+
+@pytest.mark.parametrize('wrapper', ['model', 'model_ema', 'teacher'])
+def test_load_from_peels_what_is_around_a_whole_model(wrapper, weights, save):
+    model = torch.nn.ModuleDict(dict(backbone=v1('atto'), head=torch.nn.Linear(1, 1)))
+    whole = {f'backbone.{name}': t for name, t in weights.items()} | {'head.bias': torch.ones(1) * 5}
+    load_checkpoint(model, save({wrapper: whole, 'epoch': 3}))
+    assert model['head'].bias == 5
+    assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
