@@ -5,16 +5,29 @@ registers everything under the scope ``convnext_dense``. In a config::
 
     custom_imports = dict(imports=['convnext_dense'])
     model = dict(backbone=dict(type='convnext_dense.ConvNeXt', arch='tiny'))
+
+It imports nothing heavy: what mmengine, mmcv and mmpretrain need is done as soon as they are imported.
 """
 
-from convnext_dense.compat import allow_mmengine_globals, allow_new_transformers, provide_mmcv_ext
+from importlib import import_module
 
-# Before anything of mmcv's is imported: mmcv.ops looks for its extension at import.
-provide_mmcv_ext()
-allow_mmengine_globals()
-allow_new_transformers()
+from convnext_dense.compat import prepare_imports, when_imported
+from convnext_dense.version import __version__
 
-from convnext_dense import backbones, hooks, optim, training, weights  # noqa: E402
-from convnext_dense.version import __version__  # noqa: E402
+__all__ = ['__version__']
 
-__all__ = ['__version__', 'backbones', 'hooks', 'optim', 'training', 'weights']
+
+def _read_checkpoints() -> None:
+    """Let mmengine's `load_from` and `resume` read what `read_weights` reads, and say the same of bad files."""
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    def load(source: str, map_location: object = None, **_: object) -> dict:
+        return import_module('convnext_dense.weights').load_from_anywhere(source, map_location)
+
+    prefixes = ('', 'http://', 'https://', 'timm://', 'huggingface://')
+    CheckpointLoader.register_scheme(prefixes=prefixes, loader=load, force=True)
+
+
+prepare_imports()
+when_imported('mmengine', lambda: import_module('convnext_dense.registry'))
+when_imported('mmengine.runner.checkpoint', _read_checkpoints)

@@ -4,32 +4,78 @@ A config names what is registered here as ``type='convnext_dense.<Name>'``. Ther
 mmengine looks up by scope, so that configs inherited from ``convnext_dense::`` resolve everywhere.
 """
 
+from importlib import import_module
+
 from mmengine import registry as root
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 
 SCOPE = 'convnext_dense'
 
-# Lets a config inherit from `convnext_dense::...`. mmengine finds a distribution's folder wrong when it was installed
-# with `pip install -e`; given the name of a module instead, it asks Python's import system.
+# Lets mmengine.hub name configs as `convnext_dense::...`. mmengine finds a distribution's folder wrong when it was
+# installed with `pip install -e`; given the name of a module instead, it asks Python's import system.
 MODULE2PACKAGE.setdefault(SCOPE, __name__)
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=list(locations))
+class LazyRegistry(Registry):
+    """A registry that imports the module of a name when the name is first asked for.
+
+    Args:
+        name: The registry's name.
+        parent: mmengine's registry of that name.
+        modules: The module that registers each name.
+
+    Example:
+        >>> MODELS.get('ConvNeXt').__name__
+        'ConvNeXt'
+    """
+
+    def __init__(self, name: str, parent: Registry | None, modules: dict[str, str]) -> None:
+        super().__init__(name, parent=parent, scope=SCOPE)
+        self.modules = modules
+
+    def get(self, key: str) -> type | None:
+        """Return what is registered under `key`, which may begin with the scope."""
+        scope, _, name = key.rpartition('.')
+        if scope in ('', SCOPE) and name in self.modules:
+            import_module(self.modules[name])
+        return super().get(key)
+
+    def import_from_location(self) -> None:
+        """Import nothing: `get` imports what it is asked for."""
 
 
-MODELS = _child(root.MODELS, 'convnext_dense.backbones', 'convnext_dense.evaluation.box_tta')
-HOOKS = _child(root.HOOKS, 'convnext_dense.hooks')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'convnext_dense.optim')
+def _child(parent: Registry, **modules: str) -> LazyRegistry:
+    return LazyRegistry(parent.name, parent, {name: f'{SCOPE}.{module}' for name, module in modules.items()})
+
+
+MODELS = _child(
+    root.MODELS,
+    ConvNeXt='backbones.convnext',
+    ModernizedResNet='backbones.modernized_resnet',
+    TimmBackbone='backbones.timm_backbone',
+    BoxTTAModel='evaluation.box_tta',
+)
+HOOKS = _child(
+    root.HOOKS,
+    ChannelsLastHook='hooks.channels_last_hook',
+    CompileHook='hooks.compile_hook',
+    CudnnAutotuneHook='hooks.cudnn_autotune_hook',
+    FusedOptimizerHook='hooks.fused_optimizer_hook',
+    PrefetchHook='hooks.prefetch_hook',
+    TrainingCostHook='hooks.training_cost_hook',
+)
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    root.OPTIM_WRAPPER_CONSTRUCTORS, LayerDecayOptimWrapperConstructor='optim.layer_decay'
+)
 DATASETS = _child(root.DATASETS)
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 EVALUATOR = _child(root.EVALUATOR)
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
 LOOPS = _child(root.LOOPS)
-METRICS = _child(root.METRICS, 'convnext_dense.evaluation.faster_coco_metric')
-MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, 'convnext_dense.training')
-OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'convnext_dense.training')
+METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric')
+MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, CPUDistributedDataParallel='training.cpu_ddp')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, BFloat16OptimWrapper='training.bf16_optim_wrapper')
 OPTIMIZERS = _child(root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
 RUNNERS = _child(root.RUNNERS)
@@ -37,4 +83,6 @@ TASK_UTILS = _child(root.TASK_UTILS)
 TRANSFORMS = _child(root.TRANSFORMS)
 VISBACKENDS = _child(root.VISBACKENDS)
 VISUALIZERS = _child(root.VISUALIZERS)
-WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'convnext_dense.weights')
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, Pretrained='weights.pretrained')
+# What renames other libraries' weights in a state dict, before a ConvNeXt loads it.
+STATE_DICT_CONVERTERS = LazyRegistry('state dict converter', None, {'ConvNeXt': f'{SCOPE}.weights.pretrained'})

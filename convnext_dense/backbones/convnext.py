@@ -1,18 +1,17 @@
 """ConvNeXt and ConvNeXt V2 as a backbone with a feature map from each stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
-from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.backbones.base import StagedBackbone, own_pretrained, resolve_out_indices
-from convnext_dense.layers import GRN, KERNEL_CHOICES, PointwiseLinear, build_norm, can_fuse, fused_block
-from convnext_dense.registry import MODELS
+from convnext_dense.layers import GRN, KERNEL_CHOICES, DropPath, PointwiseLinear, build_norm, can_fuse, fused_block
+from convnext_dense.registry import MODELS, STATE_DICT_CONVERTERS
 
 
 class Arch(NamedTuple):
@@ -157,10 +156,6 @@ class ConvNeXt(StagedBackbone):
         'xxlarge': _doubling((3, 4, 30, 3), 384),
     }
 
-    # Called with the backbone, each state dict, and the prefix of the backbone's names in it, before it is loaded;
-    # `checkpoints/` adds what renames other libraries' weights.
-    state_dict_converters: list[Callable[['ConvNeXt', dict[str, Tensor], str], None]] = []
-
     def __init__(
         self,
         arch: str | dict = 'tiny',
@@ -237,8 +232,8 @@ class ConvNeXt(StagedBackbone):
         self._freeze_stages()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
-        for convert in self.state_dict_converters:
-            convert(self, state_dict, prefix)
+        # Rename the weights of other libraries.
+        STATE_DICT_CONVERTERS.get('ConvNeXt')(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

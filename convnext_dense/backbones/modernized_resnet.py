@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
-from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.backbones.base import StagedBackbone, resolve_out_indices
-from convnext_dense.layers import build_norm
+from convnext_dense.layers import DropPath, build_norm
 from convnext_dense.registry import MODELS
 
 EXPANSION = 4

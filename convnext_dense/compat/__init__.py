@@ -1,7 +1,40 @@
-"""What today's PyTorch asks of mmcv and mmengine: operators without a compiler, and safe checkpoint loading."""
+"""What today's PyTorch asks of mmcv and mmengine: operators without a compiler, and safe checkpoint loading.
 
-from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
+``import convnext_dense.compat`` imports neither of them: what they need is done as soon as they are imported.
+"""
+
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
-from convnext_dense.compat.mmpretrain_import import allow_new_transformers
+from convnext_dense.compat.when_imported import when_imported
 
-__all__ = ['allow_mmengine_globals', 'allow_new_transformers', 'provide_mmcv_ext']
+__all__ = ['prepare_imports', 'provide_mmcv_ext', 'when_imported']
+
+
+def prepare_imports() -> None:
+    """Give mmcv, mmengine and mmpretrain what they lack, whenever they are imported.
+
+    Example:
+        >>> from convnext_dense.compat import prepare_imports
+        >>> prepare_imports()
+    """
+    provide_mmcv_ext()
+    when_imported('torch', _allow_mmengine_globals)
+    when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
+    when_imported('mmengine.config', _find_package_configs_directly)
+
+
+def _allow_mmengine_globals() -> None:
+    from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
+
+    allow_mmengine_globals()
+
+
+def _allow_new_transformers() -> None:
+    from convnext_dense.compat.mmpretrain_import import allow_new_transformers
+
+    allow_new_transformers()
+
+
+def _find_package_configs_directly() -> None:
+    from convnext_dense.compat.package_configs import find_package_configs_directly
+
+    find_package_configs_directly()

@@ -18,7 +18,7 @@ def allow_mmengine_globals() -> None:
     would run included, is still refused by torch, by name.
 
     Example:
-        >>> from convnext_dense.compat import allow_mmengine_globals
+        >>> from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
         >>> allow_mmengine_globals()
     """
     torch.serialization.add_safe_globals(

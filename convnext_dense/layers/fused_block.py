@@ -1,12 +1,12 @@
 """A ConvNeXt block by the fused kernels."""
 
 import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from convnext_dense import kernels
 from convnext_dense.kernels.support import KERNEL_SIZES
+from convnext_dense.layers.drop_path import DropPath
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.pointwise import PointwiseLinear

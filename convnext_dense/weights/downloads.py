@@ -10,7 +10,6 @@ import torch
 from filelock import FileLock
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from timm.models import load_state_dict_from_hf
 
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.files import DAMAGED, SAFETENSORS, read_file
@@ -56,6 +55,9 @@ def read_hub(repository: str, filename: str = '') -> dict:
     Raises:
         CheckpointError: If they cannot be fetched, with where to put them instead, or are no weights.
     """
+    # Here, so that a ConvNeXt does not import timm.
+    from timm.models import load_state_dict_from_hf
+
     name = '--'.join([*repository.split('/'), *filename.split('/')] if filename else repository.split('/'))
     copies = [cache_folder() / each for each in ([name] if filename else [f'{name}{SAFETENSORS}', f'{name}.bin'])]
     for copy in copies:

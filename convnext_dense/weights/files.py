@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from convnext_dense.compat import allow_mmengine_globals
+from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.errors import CheckpointError
 
 SAFETENSORS = '.safetensors'

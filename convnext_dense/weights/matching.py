@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from timm.models import adapt_input_conv
 from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
@@ -159,6 +158,9 @@ def match(
             _place_homeless(name, backbone, report)
             continue
         if name == STEM and _can_inflate(tensor, own[name]):
+            # Here, so that a ConvNeXt does not import timm.
+            from timm.models import adapt_input_conv
+
             report.inflated = tensor.shape[1]
             tensor = adapt_input_conv(own[name].shape[1], tensor)
         if tensor.shape == own[name].shape:

@@ -7,10 +7,9 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor, nn
 
-from convnext_dense.backbones import ConvNeXt, TimmBackbone
+from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
-from convnext_dense.registry import WEIGHT_INITIALIZERS
-from convnext_dense.weights.load_timm import load_timm_pretrained
+from convnext_dense.registry import STATE_DICT_CONVERTERS, WEIGHT_INITIALIZERS
 from convnext_dense.weights.matching import LoadReport, listed, match
 from convnext_dense.weights.recognize import flatten
 from convnext_dense.weights.sources import read_weights
@@ -84,7 +83,10 @@ class Pretrained(PretrainedInit):
         """Load the weights into `module`."""
         if isinstance(module, ConvNeXt):
             load_pretrained(module, self.checkpoint, self.prefix, self.strict)
-        elif isinstance(module, TimmBackbone):
+        elif type(module).__name__ == 'TimmBackbone':
+            # Here, so that a ConvNeXt does not import timm.
+            from convnext_dense.weights.load_timm import load_timm_pretrained
+
             load_timm_pretrained(module, self.checkpoint, self.prefix)
         else:
             super().__call__(module)
@@ -93,6 +95,7 @@ class Pretrained(PretrainedInit):
             update_init_info(module, init_info=self._get_init_info())
 
 
+@STATE_DICT_CONVERTERS.register_module('ConvNeXt')
 def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix: str) -> None:
     """Give the backbone's weights in a state dict the backbone's names and shapes, in place, and report it to the log.
 

@@ -7,7 +7,6 @@ import re
 import torch
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
-from timm.models import get_pretrained_cfg
 
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.downloads import download, read_hub
@@ -100,6 +99,9 @@ def _not_there(source: str) -> str:
 
 
 def _timm_address(name: str) -> str:
+    # Here, so that a ConvNeXt does not import timm.
+    from timm.models import get_pretrained_cfg
+
     try:
         cfg = get_pretrained_cfg(name)
     except RuntimeError:

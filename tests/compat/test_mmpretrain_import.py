@@ -9,8 +9,7 @@ import mmpretrain.utils.dependency as dependency
 import pytest
 import transformers.modeling_utils
 
-from convnext_dense.compat import allow_new_transformers
-from convnext_dense.compat.mmpretrain_import import MOVED
+from convnext_dense.compat.mmpretrain_import import MOVED, allow_new_transformers
 
 
 @pytest.mark.skipif(hasattr(transformers.modeling_utils, MOVED), reason='mmpretrain knows this transformers')
@@ -25,7 +24,6 @@ def test_it_is_left_as_it_is_where_it_knows_transformers(monkeypatch, tmp_path):
     (tmp_path / 'transformers' / '__init__.py').touch()
     (tmp_path / 'transformers' / 'modeling_utils.py').write_text(f'def {MOVED}(): ...\n')
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, 'mmpretrain.models')
     monkeypatch.delitem(sys.modules, 'transformers')
     monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
     importlib.invalidate_caches()
