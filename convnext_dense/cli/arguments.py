@@ -1,60 +1,83 @@
-"""The command-line arguments that several tools have."""
+"""The command-line arguments that several commands have. Imports nothing heavy."""
 
 import argparse
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
 
-
-def config_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the arguments ``config`` and ``--cfg-options``.
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments ``config`` and ``--cfg-options``.
 
     Args:
-        description: What the tool does.
+        parser: The parser.
 
     Example:
-        >>> config_parser('Train.').parse_args(['a.py', '--cfg-options', 'train_cfg.max_epochs=3']).cfg_options
-        {'train_cfg.max_epochs': 3}
+        >>> parser = argparse.ArgumentParser()
+        >>> add_config(parser)
+        >>> parser.parse_args(['a.py', '--cfg-options', 'train_cfg.max_epochs=3']).cfg_options
+        ['train_cfg.max_epochs=3']
     """
-    parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         'config',
-        help='config file, or a name in a package such as mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+        help="config file; name of one of this package's configs, such as mask-rcnn_convnext-t_fpn_amp-1x_coco; or a "
+        'name in a package, such as mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        default=[],
+        type=_option,
         metavar='KEY=VALUE',
         help='change keys of the config, such as train_dataloader.batch_size=4',
     )
-    return parser
+
+
+def _option(text: str) -> str:
+    if '=' not in text:
+        raise argparse.ArgumentTypeError(f'an option is written as KEY=VALUE; got {text!r}')
+    return text
+
+
+def parse_cfg_options(options: Sequence[str]) -> dict:
+    """Return the changes of ``--cfg-options``, by mmengine's syntax: lists are ``[a,b]`` or ``a,b``, tuples ``(a,b)``.
+
+    Args:
+        options: Each as ``KEY=VALUE``.
+
+    Example:
+        >>> parse_cfg_options(['train_cfg.max_epochs=3', 'model.backbone.out_indices=[0,1]'])
+        {'train_cfg.max_epochs': 3, 'model.backbone.out_indices': [0, 1]}
+    """
+    # Here, for --help and typing errors are answered without mmengine.
+    from mmengine.config import DictAction
+
+    pairs = (option.split('=', maxsplit=1) for option in options)
+    return {key: DictAction._parse_iterable(value) for key, value in pairs}
 
 
 class _NamesOrAll(argparse.Action):
-    """Stores the names that are given, or all that there are where none is."""
+    """Stores the names that are given, or all that there are if none is."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: list[str],
-        option: str | None = None,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
     ) -> None:
         setattr(namespace, self.dest, values or list(self.const))
 
 
 def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str]) -> None:
-    """Add ``--speed``, the switches to turn on: none without it, and all of them where it is given without a name.
+    """Add ``--speed``, the switches to turn on: none without it, and all of them if it is given without a name.
 
     Args:
         parser: The parser.
         switches: Their names.
 
     Example:
-        >>> parser = config_parser('Train.')
+        >>> parser = argparse.ArgumentParser()
         >>> add_speed_argument(parser, ['bf16', 'compile'])
-        >>> [parser.parse_args(['a.py', *flags]).speed for flags in ([], ['--speed'], ['--speed', 'bf16'])]
+        >>> [parser.parse_args(flags).speed for flags in ([], ['--speed'], ['--speed', 'bf16'])]
         [[], ['bf16', 'compile'], ['bf16']]
     """
     parser.add_argument(
@@ -68,11 +91,14 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
     )
 
 
-def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--batch-size``, ``--scale`` and ``--with-data``: what training steps are measured on."""
-    parser.add_argument('--batch-size', type=int, help="pictures a step; by default the config's")
-    parser.add_argument('--scale', type=float, help='shrink the pictures, such as by 0.5, for a small machine')
-    parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``, which says what started this process."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started this process, if it is one of several',
+    )
 
 
 def add_shape_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,139 +1,88 @@
-"""The quick start: demo data, a detector and a segmenter trained on it, and their scores."""
+"""Make demo data, train a detector and a segmenter on it, and score both."""
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
-
-from convnext_dense.datasets.demo import make_demo_data
-
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / 'configs' / 'demo'
-DATA_ROOT = Path('data') / 'demo'
+if TYPE_CHECKING:
+    from convnext_dense.apis.demo import Step
 
 
-@dataclass(frozen=True)
-class Task:
-    """A demo config, and its scores: their names here, and in mmengine's metrics with what makes them 0 to 1."""
-
-    name: str
-    config: Path
-    metrics: dict[str, tuple[str, float]]
-
-
-TASKS = (
-    Task(
-        'Mask R-CNN',
-        CONFIGS / 'mask-rcnn_convnext-demo_fpn_demo-coco.py',
-        {'box_mAP': ('coco/bbox_mAP', 1), 'mask_mAP': ('coco/segm_mAP', 1)},
-    ),
-    Task('UperNet', CONFIGS / 'upernet_convnext-demo_demo-ade20k.py', {'mIoU': ('mIoU', 0.01)}),
-)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of logs, checkpoints and drawn predictions')
+    parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
+    data = parser.add_argument_group('with --only-data')
+    data.add_argument('--out', help='folder to write to (default: data/demo)')
+    data.add_argument('--num-train', type=int, metavar='N', help='training images')
+    data.add_argument('--num-val', type=int, metavar='N', help='validation images')
+    data.add_argument('--size', type=int, metavar='PIXELS', help='image side')
+    data.add_argument('--seed', type=int)
 
 
-def quickstart(work_dir: str | Path = 'work_dirs/quickstart') -> dict[str, float | str]:
-    """Make the demo data in ``data/demo``, train and evaluate both demo models, and print a table.
+def run(args: argparse.Namespace) -> None:
+    """Make the data, or run the whole demo and print its scores."""
+    from convnext_dense.errors import UsageError
 
-    Logs, checkpoints, pictures of the predictions and ``summary.json`` go below `work_dir`.
+    given = {name: getattr(args, name) for name in ('num_train', 'num_val', 'size', 'seed')}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.only_data:
+        _make_data(args.out or 'data/demo', given)
+        return
+    if given or args.out:
+        raise UsageError(f'{next(iter(given), "out")}: it changes the data that is made with --only-data.')
+    from convnext_dense.apis import run_demo
+    from convnext_dense.apis.demo import DEMO_TASKS
+    from convnext_dense.reports.table import format_table
 
-    Args:
-        work_dir: A folder.
-
-    Returns:
-        The summary: ``box_mAP``, ``mask_mAP`` and ``mIoU`` from 0 to 1, ``train_seconds`` and ``device``.
-
-    Raises:
-        subprocess.CalledProcessError: If a tool failed; its log has been named.
-    """
-    work_dir = Path(work_dir)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
-    print(f'Device: {device}. Making the demo data in {DATA_ROOT} ...', flush=True)
-    make_demo_data(DATA_ROOT)
-    summary: dict[str, float | str] = {}
-    seconds = {task.name: _train(task, work_dir / task.config.stem) for task in TASKS}
-    for task in TASKS:
-        summary.update(_evaluate(task, work_dir / task.config.stem))
-    summary['train_seconds'] = round(sum(seconds.values()), 1)
-    summary['device'] = device
-    (work_dir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    _print_table(summary, seconds, work_dir)
-    return summary
+    with _display() as on_step:
+        summary = run_demo(args.work_dir, on_step)
+    rows = [
+        [task.name, name, f'{summary[name]:.3f}', f'{summary["seconds"][task.name]:.0f} s']
+        for task in DEMO_TASKS
+        for name in task.metrics
+    ]
+    print(f'\n{format_table(rows, ["model", "score", "value", "trained in"])}')
+    print(f'\nDevice: {summary["device"]}. Summary: {args.work_dir}/summary.json.')
+    print(f'Drawn predictions: {args.work_dir}/*/predictions/.')
 
 
-def _train(task: Task, folder: Path) -> float:
-    """Train, starting anew, and return how long it took in seconds, the start of the program included."""
-    start = time.monotonic()
-    _run_tool('train.py', os.path.relpath(task.config), '--work-dir', str(folder), log=folder / 'train.log')
-    return time.monotonic() - start
+def _make_data(out: str, spec: dict[str, int]) -> None:
+    from convnext_dense.datasets.demo import DemoSpec, make_demo_data
+    from convnext_dense.errors import UsageError
 
-
-def _evaluate(task: Task, folder: Path) -> dict[str, float]:
-    checkpoint = (folder / 'last_checkpoint').read_text().strip()
-    test_dir = folder / 'test'
-    _run_tool(
-        'test.py',
-        os.path.relpath(task.config),
-        checkpoint,
-        '--work-dir',
-        str(test_dir),
-        '--show-dir',
-        str(folder / 'predictions'),
-        log=folder / 'test.log',
-    )
-    # mmengine writes the metrics to <time>/<time>.json.
-    metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)
-    metrics = json.loads(metrics_file.read_text())
-    return {name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()}
-
-
-def _run_tool(tool: str, *arguments: str, log: Path) -> None:
-    """Run a tool as its user would, with all that it prints in `log` and its progress on the screen."""
-    command = ['python', f'tools/{tool}', *arguments]
-    print(f'\n$ {" ".join(command)}\n  (log: {log})', flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / 'tools' / tool), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with log.open('w') as file:
-        for line in process.stdout:
-            file.write(line)
-            if '(train)' in line or '(test)' in line:
-                print('  ' + line.split(' INFO - ')[-1].rstrip()[:150], flush=True)
-    if process.wait() != 0:
-        print(''.join(log.read_text().splitlines(keepends=True)[-20:]), file=sys.stderr)
-        raise subprocess.CalledProcessError(process.returncode, command)
-
-
-def _print_table(summary: dict[str, float | str], seconds: dict[str, float], work_dir: Path) -> None:
-    print(f'\n{"model":<12}{"score":<12}{"value":>8}{"trained in":>14}')
-    for task in TASKS:
-        for name in task.metrics:
-            print(f'{task.name:<12}{name:<12}{summary[name]:>8.3f}{seconds[task.name]:>12.0f} s')
-    print(f'\nSummary: {work_dir}/summary.json. Pictures: {work_dir}/*/predictions/.')
-
-
-def main() -> None:
-    """Run the quick start from the command line."""
-    parser = argparse.ArgumentParser(description=quickstart.__doc__.splitlines()[0])
-    parser.add_argument('--work-dir', default='work_dirs/quickstart')
     try:
-        quickstart(parser.parse_args().work_dir)
-    except subprocess.CalledProcessError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+        written = make_demo_data(out, DemoSpec(**spec))
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    print(f'{out}: {"written" if written else "is there already"}')
 
 
-if __name__ == '__main__':
-    main()
+@contextmanager
+def _display() -> Iterator[Callable[['Step'], None]]:
+    """Show the demo's steps: bars on a terminal, lines elsewhere."""
+    if not sys.stdout.isatty():
+        yield _print_step
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    bars: dict[str, int] = {}
+    columns = TextColumn('{task.description:<16}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with Progress(*columns, TextColumn('[dim]{task.fields[line]}')) as progress:
+
+        def show(step: 'Step') -> None:
+            if step.stage not in bars:
+                bars[step.stage] = progress.add_task(step.stage, total=1, line=f'log: {step.log}')
+            line = step.line.partition('  ')[2].strip() or f'log: {step.log}'
+            progress.update(bars[step.stage], completed=step.fraction, line=line[:60])
+
+        yield show
+
+
+def _print_step(step: 'Step') -> None:
+    if step.line:
+        print(f'  {step.line[:150]}', flush=True)
+    elif step.fraction == 0:
+        print(f'\n{step.stage} (log: {step.log})', flush=True)

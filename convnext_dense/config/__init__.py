@@ -1,15 +1,37 @@
 """A config file, made into a Config that this machine can run."""
 
-from convnext_dense.config.backbone import set_backbone
-from convnext_dense.config.load import enable_amp, enable_auto_scale_lr, load_config, set_resume
-from convnext_dense.config.speed import enable_speed, enable_speed_in_testing
+from typing import TYPE_CHECKING
+
+from convnext_dense.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from convnext_dense.config.backbone.swap import set_backbone
+    from convnext_dense.config.find import find_config
+    from convnext_dense.config.load import load_config
+    from convnext_dense.config.options import enable_amp, enable_auto_scale_lr, set_resume
+    from convnext_dense.config.speed import enable_speed, enable_speed_in_testing
 
 __all__ = [
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_speed',
     'enable_speed_in_testing',
+    'find_config',
     'load_config',
     'set_backbone',
     'set_resume',
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    dict(
+        enable_amp='options',
+        enable_auto_scale_lr='options',
+        enable_speed='speed',
+        enable_speed_in_testing='speed',
+        find_config='find',
+        load_config='load',
+        set_backbone='backbone.swap',
+        set_resume='options',
+    ),
+)

@@ -1,0 +1,40 @@
+"""Builds what trains and tests a config on this machine."""
+
+import copy
+import os
+from pathlib import Path
+
+import torch
+import torch.distributed
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from convnext_dense.config.device import fit_to_device
+from convnext_dense.evaluation.faster_coco_metric import use_faster_coco_eval
+
+
+def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+    """Return a runner that is fitted to this machine. The config, also the one in the work dir, stays for any machine.
+
+    Args:
+        cfg: As `load_config` returns it.
+        runner: The runner's class.
+
+    Example:
+        >>> from convnext_dense.config import load_config
+        >>> build_runner(load_config('mask-rcnn_convnext-demo_fpn_demo-coco')).train()  # doctest: +SKIP
+    """
+    device_cfg = copy.deepcopy(cfg)
+    fit_to_device(device_cfg)
+    # The numbers are the same, so a config need not ask for it.
+    use_faster_coco_eval(device_cfg)
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        # mmengine's own start of the process group sets a GPU first.
+        torch.distributed.init_process_group('gloo')
+    os.environ.setdefault('LOCAL_RANK', '0')
+    built = runner.from_cfg(device_cfg)
+    if is_main_process():
+        # Replaces what the runner wrote.
+        cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)
+    return built

@@ -1,0 +1,44 @@
+"""Train a config with several backbones by the identical recipe, and compare what they score and cost."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from convnext_dense.cli.arguments import add_config, add_shape_argument, parse_cfg_options
+from convnext_dense.config.find import find_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_config(parser)
+    parser.add_argument('--backbones', nargs='+', required=True, metavar='NAME', help='named as in train --backbone')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0], metavar='SEED', help='by default 0 alone')
+    parser.add_argument('--from-scratch', action='store_true', help='without published weights')
+    parser.add_argument('--gpus', type=int, default=0, metavar='N', help='train each on N GPUs of this machine')
+    parser.add_argument('--work-dir', help='folder of the runs and the report')
+    add_shape_argument(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compare."""
+    file = find_config(args.config)
+    from convnext_dense.comparison import compare_backbones, comparison_table
+
+    work_dir = Path(args.work_dir or Path('work_dirs', 'compare', file.stem))
+    try:
+        compare_backbones(
+            args.config,
+            args.backbones,
+            work_dir,
+            args.seeds,
+            pretrained=not args.from_scratch,
+            cfg_options=parse_cfg_options(args.cfg_options),
+            shape=args.shape,
+            gpus=args.gpus,
+            command=shlex.join(['convnext-dense', *sys.argv[1:]]),
+        )
+    except KeyboardInterrupt:
+        print('The same command continues from here.', file=sys.stderr)
+        raise
+    print(f'\n{comparison_table(work_dir)}\n\nReport: {work_dir}/comparison.html')

@@ -1,0 +1,55 @@
+"""``convnext-dense COMMAND``: parses the arguments, calls the function, and exits.
+
+Commands import what they call when they run, so that ``--help`` and typing errors are answered at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from convnext_dense.cli import compare, completion, demo, env, flops, test, train, weights
+from convnext_dense.errors import exit_on_usage_error
+from convnext_dense.version import __version__
+
+COMMANDS = (train, test, compare, flops, weights, demo, env, completion)
+INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands.
+
+    Example:
+        >>> build_parser().parse_args(['flops', 'my_config.py']).config
+        'my_config.py'
+    """
+    parser = argparse.ArgumentParser(
+        prog='convnext-dense', description='ConvNeXt, and any other backbone, for mmdet and mmseg.'
+    )
+    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
+    commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND', required=True)
+    for command in COMMANDS:
+        name = command.__name__.rpartition('.')[2]
+        summary = command.__doc__.splitlines()[0]
+        subparser = commands.add_parser(name, help=summary, description=summary)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, and exit with 2 and one line if it was given something wrong.
+
+    Args:
+        arguments: The command and its arguments. Defaults to those that the process was started with.
+
+    Example:
+        >>> main(['weights', 'list'])  # doctest: +ELLIPSIS
+        name ...
+    """
+    args = build_parser().parse_args(arguments)
+    try:
+        with exit_on_usage_error(vars(args).keys() - {'config', 'checkpoint'}):
+            args.run(args)
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        sys.exit(INTERRUPTED)

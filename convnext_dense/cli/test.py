@@ -1,0 +1,31 @@
+"""Evaluate a checkpoint of a detector or a segmenter."""
+
+import argparse
+
+from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, parse_cfg_options
+from convnext_dense.config.find import find_config
+from convnext_dense.config.speed_switches import TEST_SWITCHES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_config(parser)
+    parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
+    parser.add_argument('--work-dir', help='folder for logs and metrics')
+    parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
+    parser.add_argument('--show-dir', help='folder for drawn predictions')
+    parser.add_argument('--tta', action='store_true', help='test with augmentation')
+    add_speed_argument(parser, TEST_SWITCHES)
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate."""
+    find_config(args.config)
+    from convnext_dense import config
+    from convnext_dense.apis import test
+
+    cfg = config.load_config(args.config, args.work_dir, parse_cfg_options(args.cfg_options), args.launcher)
+    if args.speed:
+        config.enable_speed_in_testing(cfg, args.speed)
+    test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)

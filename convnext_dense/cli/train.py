@@ -1,0 +1,49 @@
+"""Train a detector or a segmenter."""
+
+import argparse
+
+from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, parse_cfg_options
+from convnext_dense.config.find import find_config
+from convnext_dense.config.speed_switches import SWITCHES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_config(parser)
+    parser.add_argument(
+        '--backbone',
+        metavar='NAME',
+        help='put another backbone into the config: convnext_base, convnextv2_tiny, timm/resnet50, '
+        "mmdet/SwinTransformer, 'mmdet/ResNet(depth=101)', ...",
+    )
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='resume from this checkpoint, or without one from the latest in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_speed_argument(parser, SWITCHES)
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    add_launcher(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    find_config(args.config)
+    from convnext_dense import config
+    from convnext_dense.apis import train
+
+    options = parse_cfg_options(args.cfg_options)
+    cfg = config.load_config(args.config, args.work_dir, options, args.launcher, args.backbone)
+    if args.amp:
+        config.enable_amp(cfg)
+    if args.speed:
+        config.enable_speed(cfg, args.speed)
+    if args.auto_scale_lr:
+        config.enable_auto_scale_lr(cfg)
+    if args.resume:
+        config.set_resume(cfg, args.resume)
+    train(cfg)

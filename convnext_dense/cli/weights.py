@@ -1,0 +1,67 @@
+"""List, inspect and convert pretrained weights."""
+
+import argparse
+
+LAYOUTS = ('ours', 'mmpretrain', 'timm')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own commands."""
+    commands = parser.add_subparsers(title='commands', dest='action', metavar='COMMAND', required=True)
+    summary = 'Print the published names, licenses and addresses.'
+    commands.add_parser('list', help=summary, description=summary).set_defaults(act=_list)
+
+    summary = 'Say what a checkpoint is, which backbone it is for, and whether it would load.'
+    inspect = commands.add_parser('inspect', help=summary, description=summary)
+    inspect.add_argument('checkpoint', help='file, address, published name, timm://... or huggingface://...')
+    inspect.add_argument('--config', help='the config of the model to load it into')
+    inspect.set_defaults(act=_inspect)
+
+    summary = "Write a checkpoint's weights to a new file: in another layout, and without what only training needs."
+    convert = commands.add_parser('convert', help=summary, description=summary)
+    convert.add_argument('source', help='file, address, published name, timm://... or huggingface://...')
+    convert.add_argument('output', help='new file, ending in .pth, .pt or .safetensors')
+    convert.add_argument('--to', choices=LAYOUTS, default='ours', help='layout (default: %(default)s)')
+    convert.add_argument(
+        '--backbone-only', action='store_true', help="leave out a detector's or segmenter's other parts"
+    )
+    convert.set_defaults(act=_convert)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what the command's own command says."""
+    args.act(args)
+
+
+def _list(args: argparse.Namespace) -> None:
+    from convnext_dense.weights.inspection import published_table
+
+    print(published_table())
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from convnext_dense.config import find_config
+
+    if args.config:
+        find_config(args.config)
+    from mmengine.registry import init_default_scope
+
+    from convnext_dense.config import load_config
+    from convnext_dense.errors import CheckpointError
+    from convnext_dense.weights.inspection import inspect_checkpoint
+
+    model = None
+    if args.config:
+        cfg = load_config(args.config)
+        init_default_scope(cfg.default_scope)
+        model = cfg.model
+    inspection = inspect_checkpoint(args.checkpoint, model)
+    print(inspection.text)
+    if inspection.problem:
+        raise CheckpointError(inspection.problem)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from convnext_dense.weights.export import convert_checkpoint
+
+    print(convert_checkpoint(args.source, args.output, args.to, args.backbone_only))

@@ -1,0 +1,55 @@
+"""What a comparison is: a recipe, trained with several backbones and seeds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+
+from convnext_dense.hooks.training_cost_hook import read_training_cost
+
+
+@dataclass
+class Run:
+    """One training of a comparison.
+
+    Args:
+        backbone: The backbone's name.
+        seed: The seed.
+        cfg: The config.
+        folder: The work dir.
+        cost: What the run cost and scored, as `TrainingCostHook` writes it; None until it is done.
+    """
+
+    backbone: str
+    seed: int
+    cfg: Config
+    folder: Path
+    cost: dict | None = None
+
+    @property
+    def config_file(self) -> Path:
+        """The file of its config, next to the folder, into which training writes one that says ``resume``."""
+        return self.folder.with_suffix('.py')
+
+    def load_cost(self) -> None:
+        """Read what the run cost, if it is done."""
+        self.cost = read_training_cost(self.folder)
+
+
+@dataclass
+class Comparison:
+    """All runs of a comparison, and the parameters and multiply-adds of each backbone.
+
+    Args:
+        config: The config's path or name.
+        shape: The height and width in pixels at which multiply-adds are counted.
+        runs: The runs.
+        complexity: Parameters and multiply-adds of the whole model, by backbone; None if they cannot be counted.
+        command: What makes it again.
+    """
+
+    config: str
+    shape: tuple[int, int]
+    runs: list[Run]
+    complexity: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    command: str = ''

@@ -1,0 +1,73 @@
+"""Finds the file of a config by its path or its name. Imports nothing heavy: a typing error is answered at once."""
+
+import difflib
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from convnext_dense.errors import UsageError
+
+PACKAGE_SEPARATOR = '::'
+# What an address has and a local path has not.
+URL_MARK = '://'
+CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
+
+
+def find_config(name: str) -> Path:
+    """Return the file of a config.
+
+    Args:
+        name: A file; a name in a package, such as ``mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py``; or the name of
+            one of this package's configs, such as ``mask-rcnn_convnext-t_fpn_amp-1x_coco``.
+
+    Raises:
+        UsageError: If there is no such config. The message lists the nearest names.
+
+    Example:
+        >>> find_config('mask-rcnn_convnext-t_fpn_amp-1x_coco').parent.name
+        'mask_rcnn'
+    """
+    if Path(name).is_file():
+        return Path(name)
+    package, separator, path = name.partition(PACKAGE_SEPARATOR)
+    if separator:
+        return _find_in_package(name, package, path)
+    stem = Path(name).stem if name.endswith('.py') else Path(name).name
+    configs = our_configs()
+    is_path = name.endswith('.py') or '/' in name
+    if stem in configs and not is_path:
+        return configs[stem]
+    if is_path:
+        hint = f"; this package's config of that name is {stem}" if stem in configs else _nearest(stem, configs)
+        raise UsageError(f'config: there is no file {name}{hint}.')
+    raise UsageError(f'config: there is no config {name}{_nearest(stem, configs)}.')
+
+
+def our_configs() -> dict[str, Path]:
+    """Return the files of this package's configs by their names.
+
+    Example:
+        >>> 'upernet_convnext-t_8xb2-amp-160k_ade20k-512x512' in our_configs()
+        True
+    """
+    files = sorted(CONFIGS.glob('*/*.py'))
+    return {file.stem: file for file in files if file.parent.name != '_base_'}
+
+
+def _find_in_package(name: str, package: str, path: str) -> Path:
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or spec.origin is None:
+        raise UsageError(f'config {name}: there is no package {package}.')
+    folder = Path(spec.origin).parent / '.mim' / 'configs'
+    file = folder / path
+    if not file.is_file():
+        names = {str(config.relative_to(folder)): config for config in folder.glob('*/*.py')}
+        raise UsageError(f'config: {package} has no config {path}{_nearest(path, names)}.')
+    return file
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Return the names that begin with `name`, or else those spelled most like it, as the end of a message."""
+    names = list(names)
+    nearest = [other for other in names if name and other.startswith(name)] or difflib.get_close_matches(name, names)
+    return f'; the nearest names are {", ".join(nearest[:5])}' if nearest else ''

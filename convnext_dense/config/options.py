@@ -1,0 +1,88 @@
+"""Applies to a config what a training run is asked for."""
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+from convnext_dense.config.find import URL_MARK
+from convnext_dense.errors import UsageError
+from convnext_dense.weights.published import PUBLISHED
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision with dynamic loss scaling.
+
+    Raises:
+        UsageError: If the config has no optim_wrapper.
+
+    Example:
+        >>> cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+        >>> enable_amp(cfg)
+        >>> cfg.optim_wrapper.type
+        'AmpOptimWrapper'
+    """
+    if 'optim_wrapper' not in cfg:
+        raise UsageError('amp: the config has no optim_wrapper, which trains in mixed precision.')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.loss_scale = 'dynamic'
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the batch size.
+
+    Raises:
+        UsageError: If the config does not say for which batch size its learning rate is.
+
+    Example:
+        >>> cfg = Config(dict(auto_scale_lr=dict(base_batch_size=16)))
+        >>> enable_auto_scale_lr(cfg)
+        >>> cfg.auto_scale_lr.enable
+        True
+    """
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UsageError(
+            'auto_scale_lr: the config has no auto_scale_lr.base_batch_size, the batch size that its lr is for; '
+            'give it by cfg_options, auto_scale_lr.base_batch_size=N.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, checkpoint: str) -> None:
+    """Resume from a checkpoint.
+
+    Args:
+        cfg: The config.
+        checkpoint: A file, or 'auto' for the latest in the work directory. If there is none, training starts at the
+            beginning.
+
+    Raises:
+        UsageError: If there is no such file.
+
+    Example:
+        >>> cfg = Config(dict(load_from='weights.pth'))
+        >>> set_resume(cfg, 'auto')
+        >>> cfg.resume, cfg.load_from
+        (True, None)
+    """
+    cfg.resume = True
+    cfg.load_from = None
+    if checkpoint != 'auto':
+        check_checkpoint(checkpoint, 'resume', published=False)
+        cfg.load_from = checkpoint
+
+
+def check_checkpoint(checkpoint: str, argument: str, published: bool = True) -> None:
+    """Raise UsageError if `checkpoint` is neither a file, nor an address, nor a published name.
+
+    Args:
+        checkpoint: The checkpoint.
+        argument: The argument that it was given as.
+        published: Whether the name of published weights will do. Resuming needs a training checkpoint.
+
+    Example:
+        >>> check_checkpoint('mask_rcnn_convnext_tiny_in1k_coco', 'checkpoint')
+    """
+    is_name = published and checkpoint in PUBLISHED
+    if URL_MARK not in checkpoint and not is_name and not Path(os.path.expanduser(checkpoint)).is_file():
+        raise UsageError(f'{argument}: there is no file {checkpoint}.')

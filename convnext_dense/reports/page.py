@@ -1,0 +1,74 @@
+"""Self-contained HTML pages: no network, no scripts."""
+
+import html
+from collections.abc import Sequence
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; width: 100% }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: bottom }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere }
+dt { font-weight: 600; margin-top: .5rem }
+dd { margin: 0; overflow-wrap: anywhere }
+svg { max-width: 100%; height: auto }
+pre { background: #f5f5f5; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
+"""
+
+
+def html_page(title: str, *sections: str) -> str:
+    """Return a whole page.
+
+    Args:
+        title: The page's title and first heading.
+        sections: What follows, as HTML.
+
+    Example:
+        >>> '<h1>Runs</h1>' in html_page('Runs', '<p>None.</p>')
+        True
+    """
+    body = '\n'.join(section for section in sections if section)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table.
+
+    Args:
+        header: The columns' names.
+        rows: The cells' texts.
+
+    Example:
+        >>> html_table(['model'], [['ViT & co.']])
+        '<div class="scroll"><table><tr><th>model</th></tr><tr><td>ViT &amp; co.</td></tr></table></div>'
+    """
+    lines = _row(header, 'th') + ''.join(_row(row, 'td') for row in rows)
+    return f'<div class="scroll"><table>{lines}</table></div>'
+
+
+def html_facts(facts: dict[str, str]) -> str:
+    """Return a list of facts by name.
+
+    Example:
+        >>> html_facts({'Seeds': '0, 1'})
+        '<dl><dt>Seeds</dt><dd>0, 1</dd></dl>'
+    """
+    items = ''.join(f'<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>' for name, value in facts.items())
+    return f'<dl>{items}</dl>'
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return '<tr>' + ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells) + '</tr>'
