@@ -106,7 +106,15 @@ def _train(task: DemoTask, folder: Path, on_step: Callable[[Step], None], option
 def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None], options: list[str]) -> dict[str, float]:
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     test_dir = folder / 'test'
-    arguments = ['test', task.config, checkpoint, '--work-dir', str(test_dir), '--show-dir', str(folder / 'predictions')]
+    arguments = [
+        'test',
+        task.config,
+        checkpoint,
+        '--work-dir',
+        str(test_dir),
+        '--show-dir',
+        str(folder / 'predictions'),
+    ]
     _run(f'test {task.name}', arguments, folder / 'test.log', on_step, options)
     # mmengine writes the metrics to <time>/<time>.json.
     metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)

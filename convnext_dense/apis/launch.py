@@ -39,7 +39,9 @@ def launch(
     command = [sys.executable, *launcher, '-m', 'convnext_dense', *arguments, *suffix]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open('a') as file:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
+        )
         try:
             for line in process.stdout:
                 file.write(line)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of logs, checkpoints and drawn predictions')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/demo', help='folder of logs, checkpoints and drawn predictions'
+    )
     parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
     data = parser.add_argument_group('with --only-data')
     data.add_argument('--out', help='folder to write to (default: data/demo)')

@@ -40,7 +40,7 @@ def load_config(
     file = find_config(path)
     try:
         cfg = Config.fromfile(file)
-    except Exception as error:  # noqa: BLE001 - a config is Python, and raises what it likes
+    except Exception as error:
         raise UsageError(f'config {file}: {type(error).__name__}: {error}') from error
     for key in ('model', 'default_scope'):
         if key not in cfg:
@@ -52,7 +52,7 @@ def load_config(
         set_backbone(cfg, backbone, pretrained)
     try:
         cfg.merge_from_dict(cfg_options or {})
-    except Exception as error:  # noqa: BLE001 - a key that does not fit the config raises many things
+    except Exception as error:
         raise UsageError(f'cfg_options: {type(error).__name__}: {error}') from error
     cfg.launcher = launcher
     default = file.stem + (f'_{file_name(backbone)}' if backbone else '')

@@ -19,5 +19,6 @@ def format_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return '\n'.join(
-        '  '.join(cell.rjust(widths[i]) if i else cell.ljust(widths[i]) for i, cell in enumerate(line)) for line in lines
+        '  '.join(cell.rjust(widths[i]) if i else cell.ljust(widths[i]) for i, cell in enumerate(line))
+        for line in lines
     )
