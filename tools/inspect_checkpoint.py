@@ -1,4 +1,4 @@
-"""Say what a checkpoint is: ``convnext-dense weights inspect``, and with ``--names`` ``convnext-dense weights list``."""
+"""Say what a checkpoint is: ``convnext-dense weights inspect``; with ``--names``: ``convnext-dense weights list``."""
 
 import sys
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
+
 from convnext_dense.apis.launch import launch
 from convnext_dense.config.find import find_config
 from convnext_dense.datasets.demo import make_demo_data
+from convnext_dense.errors import UsageError
 
 DATA_ROOT = Path('data') / 'demo'
 # What mmengine logs of a step: the epoch, if it counts epochs, the step, and how many there are.
@@ -60,8 +63,8 @@ class Step:
 
 def run_demo(
     work_dir: str | Path = 'work_dirs/demo',
+    steps: int | None = None,
     on_step: Callable[[Step], None] = lambda step: None,
-    cfg_options: dict[str, list[str]] | None = None,
 ) -> dict:
     """Make the demo data in ``data/demo``, and train and evaluate both demo models.
 
@@ -69,41 +72,52 @@ def run_demo(
 
     Args:
         work_dir: A folder.
+        steps: Train for this many steps only, to try the installation. Defaults to the configs' schedules.
         on_step: Called as the demo proceeds.
-        cfg_options: ``KEY=VALUE`` changes of a config by its name, such as for a shorter run.
 
     Returns:
         The summary: ``box_mAP``, ``mask_mAP`` and ``mIoU`` from 0 to 1, ``seconds`` of training by the model's name,
         ``train_seconds`` of both, and ``device``.
 
     Raises:
-        UsageError: If a command failed. The message has the end of its log.
+        UsageError: If `steps` is below 1, or a command failed. The message then has the end of its log.
 
     Example:
         >>> run_demo()['mIoU'] > 0.7  # doctest: +SKIP
         True
     """
+    if steps is not None and steps < 1:
+        raise UsageError(f'steps: it must be at least 1; got {steps}.')
     work_dir = Path(work_dir)
     make_demo_data(DATA_ROOT)
     seconds = {}
     for task in DEMO_TASKS:
         start = time.monotonic()
-        _train(task, work_dir / task.config, on_step, (cfg_options or {}).get(task.config, []))
+        _train(task, work_dir / task.config, steps, on_step)
         seconds[task.name] = round(time.monotonic() - start, 1)
     summary: dict = {}
     for task in DEMO_TASKS:
-        summary |= _test(task, work_dir / task.config, on_step, (cfg_options or {}).get(task.config, []))
+        summary |= _test(task, work_dir / task.config, on_step)
     summary |= dict(seconds=seconds, train_seconds=round(sum(seconds.values()), 1), device=_device())
     (work_dir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     return summary
 
 
-def _train(task: DemoTask, folder: Path, on_step: Callable[[Step], None], options: list[str]) -> None:
-    arguments = ['train', task.config, '--work-dir', str(folder)]
-    _run(f'train {task.name}', arguments, folder / 'train.log', on_step, options, _epochs(task, options))
+def _train(task: DemoTask, folder: Path, steps: int | None, on_step: Callable[[Step], None]) -> None:
+    cfg = Config.fromfile(find_config(task.config))
+    counts_epochs = 'max_epochs' in cfg.train_cfg
+    options = []
+    if steps and counts_epochs:
+        images = steps * cfg.train_dataloader.batch_size
+        options = ['train_cfg.max_epochs=1', f'train_dataloader.dataset.indices={images}']
+    elif steps:
+        options = [f'train_cfg.max_iters={steps}', f'train_cfg.val_interval={steps}']
+    arguments = ['train', task.config, '--work-dir', str(folder), *(['--cfg-options', *options] if options else [])]
+    epochs = cfg.train_cfg.max_epochs if counts_epochs and not steps else 1
+    _run(f'train {task.name}', arguments, folder / 'train.log', epochs, on_step)
 
 
-def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None], options: list[str]) -> dict[str, float]:
+def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None]) -> dict[str, float]:
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     test_dir = folder / 'test'
     arguments = [
@@ -115,21 +129,14 @@ def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None], options
         '--show-dir',
         str(folder / 'predictions'),
     ]
-    _run(f'test {task.name}', arguments, folder / 'test.log', on_step, options)
+    _run(f'test {task.name}', arguments, folder / 'test.log', 1, on_step)
     # mmengine writes the metrics to <time>/<time>.json.
     metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)
     metrics = json.loads(metrics_file.read_text())
     return {name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()}
 
 
-def _run(
-    stage: str,
-    arguments: list[str],
-    log: Path,
-    on_step: Callable[[Step], None],
-    options: list[str],
-    epochs: int = 1,
-) -> None:
+def _run(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Callable[[Step], None]) -> None:
     def read(line: str) -> None:
         if match := STEP.search(line):
             epoch, step, steps = (int(number or 1) for number in match.groups())
@@ -138,18 +145,12 @@ def _run(
 
     log.unlink(missing_ok=True)
     on_step(Step(stage, log, 0.0))
-    launch([*arguments, *(['--cfg-options', *options] if options else [])], log, on_line=read)
+    launch(arguments, log, on_line=read)
     on_step(Step(stage, log, 1.0))
 
 
-def _epochs(task: DemoTask, options: list[str]) -> int:
-    from mmengine.config import Config
-
-    changed = [int(option.partition('=')[2]) for option in options if option.startswith('train_cfg.max_epochs=')]
-    return changed[-1] if changed else Config.fromfile(find_config(task.config)).train_cfg.get('max_epochs', 1)
-
-
 def _device() -> str:
+    # Here, so that the first line is printed at once.
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', default='work_dirs/demo', help='folder of logs, checkpoints and drawn predictions'
     )
+    parser.add_argument('--steps', type=int, metavar='N', help='train N steps only, to try the installation')
     parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
     data = parser.add_argument_group('with --only-data')
     data.add_argument('--out', help='folder to write to (default: data/demo)')
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.reports.table import format_table
 
     with _display() as on_step:
-        summary = run_demo(args.work_dir, on_step)
+        summary = run_demo(args.work_dir, args.steps, on_step)
     rows = [
         [task.name, name, f'{summary[name]:.3f}', f'{summary["seconds"][task.name]:.0f} s']
         for task in DEMO_TASKS

@@ -24,7 +24,8 @@ def save_visualizations(cfg: Config, folder: str) -> None:
         UsageError: If the config has no hook that draws.
 
     Example:
-        >>> cfg = Config(dict(default_scope='mmdet', default_hooks=dict(visualization=dict(type='DetVisualizationHook'))))
+        >>> hooks = dict(visualization=dict(type='DetVisualizationHook'))
+        >>> cfg = Config(dict(default_scope='mmdet', default_hooks=hooks))
         >>> save_visualizations(cfg, '/tmp/drawn')
         >>> cfg.default_hooks.visualization.test_out_dir
         '/tmp/drawn'

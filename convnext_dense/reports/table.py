@@ -18,7 +18,8 @@ def format_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     """
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return '\n'.join(
-        '  '.join(cell.rjust(widths[i]) if i else cell.ljust(widths[i]) for i, cell in enumerate(line))
-        for line in lines
-    )
+    return '\n'.join('  '.join(_aligned(cell, i, widths[i]) for i, cell in enumerate(line)) for line in lines)
+
+
+def _aligned(cell: str, column: int, width: int) -> str:
+    return cell.rjust(width) if column else cell.ljust(width)
