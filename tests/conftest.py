@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import torch
 # Before Triton is imported: without a GPU, its kernels run in its interpreter, on the CPU.
 if not torch.cuda.is_available():
     os.environ['TRITON_INTERPRET'] = '1'
+
+from helpers.commands import run_command
 
 import convnext_dense  # noqa: F401 - registers everything, and provides mmcv.ops
 from convnext_dense.datasets.demo import DemoSpec, make_demo_data
@@ -70,9 +73,15 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def command(demo_data: Path):
+    """Run `convnext-dense ARGUMENTS` in the folder of the demo data, in this process."""
+    return functools.partial(run_command, demo_data)
+
+
 @pytest.fixture(scope='session')
-def run_tool(demo_data: Path):
-    """Run a Python script in the folder of the demo data, as a user outside of the checkout would."""
+def run_python(demo_data: Path):
+    """Run Python with these arguments in the folder of the demo data, in a process of its own."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(

@@ -4,17 +4,20 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 
 import pytest
 from filelock import FileLock
 
-from convnext_dense.comparison import compare as comparison
+import convnext_dense.apis.launch as launch
+import convnext_dense.comparison.compare as comparison
 from convnext_dense.comparison.compare import compare_backbones
-from convnext_dense.comparison.report import text_table
+from convnext_dense.comparison.report import comparison_table
 from convnext_dense.errors import UsageError
+from convnext_dense.hooks.training_cost_hook import TRAINING_COST_FILE
 
-CONFIG = str(comparison.ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
+CONFIG = 'mask-rcnn_convnext-demo_fpn_demo-coco'
 BACKBONES = ['convnext_atto', 'timm/resnet10t', 'timm/vit_tiny_patch16_224(depth=1)']
 
 
@@ -35,7 +38,7 @@ def trained(monkeypatch, demo_data):
             device='cpu',
             processes=1,
         )
-        (run.folder / comparison.FILE).write_text(json.dumps(cost))
+        (run.folder / TRAINING_COST_FILE).write_text(json.dumps(cost))
 
     monkeypatch.setattr(comparison, '_train', train)
     monkeypatch.chdir(demo_data)
@@ -50,11 +53,11 @@ def compare(work_dir, backbones=BACKBONES, **options):
 class TestReport:
     @pytest.fixture
     def folder(self, trained, tmp_path):
-        compare(tmp_path, seeds=(0, 1), command='python tools/compare_backbones.py <config>')
+        compare(tmp_path, seeds=(0, 1), command='convnext-dense compare <config>')
         return tmp_path
 
     def test_the_table_has_a_row_for_each_backbone(self, folder):
-        rows = [re.split(r'  +', line.strip()) for line in text_table(folder).splitlines()]
+        rows = [re.split(r'  +', line.strip()) for line in comparison_table(folder).splitlines()]
         assert rows[0][:3] == ['backbone', 'box AP', 'mask AP']
         assert [row[0] for row in rows[1:]] == BACKBONES
         # The mean of 31 and 32 and their deviation; the medians of speed and time; the larger memory.
@@ -78,7 +81,7 @@ class TestReport:
         page = (folder / 'comparison.html').read_text()
         for text in ('AdamW', 'lr=0.002', '3 epochs', 'Seeds</dt><dd>0, 1', '&lt;config&gt;', 'data/demo/coco/'):
             assert text in page
-        different = re.search(r'identical, but for ([^<]*)', page)[1].split(', ')
+        different = re.search(r'identical, except ([^<]*)', page)[1].split(', ')
         assert different == [
             *('model.backbone', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'),
             *('model.neck.in_channels', 'optim_wrapper.paramwise_cfg.decay_rate'),
@@ -119,22 +122,16 @@ class TestResuming:
 class TestStopping:
     def test_ends_the_training_too(self, monkeypatch, demo_data, tmp_path):
         monkeypatch.chdir(demo_data)
-        # A training that does not end by itself.
-        (tmp_path / 'tools').mkdir()
-        (tmp_path / 'tools' / 'train.py').write_text('import time\ntime.sleep(600)\n')
-        monkeypatch.setattr(comparison, 'ROOT', tmp_path)
         started = []
-        popen = comparison.subprocess.Popen
+        popen = launch.subprocess.Popen
 
-        def start(command, *arguments, **options):
-            process = popen(command, *arguments, **options)
-            if str(tmp_path / 'tools' / 'train.py') in command:
-                started.append(process)
-                # What a scheduler sends to the comparison alone.
-                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-            return process
+        def start(command, **options):
+            # A training that does not end by itself, and what a scheduler sends to the comparison alone.
+            started.append(popen([sys.executable, '-c', 'import time; time.sleep(600)'], **options))
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            return started[-1]
 
-        monkeypatch.setattr(comparison.subprocess, 'Popen', start)
+        monkeypatch.setattr(launch.subprocess, 'Popen', start)
         with pytest.raises(KeyboardInterrupt):
             compare(tmp_path / 'work', BACKBONES[:1])
         assert started[0].poll() is not None
@@ -161,11 +158,11 @@ class TestTheRuns:
 
         monkeypatch.setattr(comparison, 'measure_complexity', refuse)
         compare(tmp_path, BACKBONES[:1])
-        row = text_table(tmp_path).splitlines()[1].split()
+        row = comparison_table(tmp_path).splitlines()[1].split()
         assert row[3:5] == ['4.6', '-']
 
     def test_have_different_seeds(self, trained, tmp_path):
-        with pytest.raises(UsageError, match='--seeds: 0 is named twice'):
+        with pytest.raises(UsageError, match='seeds: 0 is named twice'):
             compare(tmp_path, BACKBONES[:1], seeds=(0, 0))
 
     @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import torch
 from mmengine.config import Config
 
 from convnext_dense.config import enable_amp, enable_auto_scale_lr, load_config
-from convnext_dense.config.load import check_data, enable_tta, fit_to_device, save_pictures
+from convnext_dense.config.data_places import check_data
+from convnext_dense.config.device import fit_to_device
+from convnext_dense.config.testing import enable_tta, save_visualizations
 from convnext_dense.errors import UsageError
 
 DETECTOR = 'configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py'
@@ -80,12 +82,12 @@ def test_augmented_testing_wraps_the_model(cfg):
     assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
 
 
-def test_pictures_need_the_hook_that_draws(cfg):
-    save_pictures(cfg, 'pictures')
+def test_visualizations_need_the_hook_that_draws(cfg):
+    save_visualizations(cfg, 'drawn')
     assert cfg.default_hooks.visualization.draw
     del cfg.default_hooks.visualization
     with pytest.raises(UsageError, match='visualization'):
-        save_pictures(cfg, 'pictures')
+        save_visualizations(cfg, 'drawn')
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ class TestNamesOfConfigs:
 
     @pytest.mark.parametrize(
         ('name', 'message'),
-        [('mmdet::nowhere.py', r'no file .*mmdet.*nowhere\.py'), ('nothing::a.py', 'there is no package nothing')],
+        [('mmdet::nowhere.py', r'mmdet has no config nowhere\.py'), ('nothing::a.py', 'there is no package nothing')],
     )
     def test_that_are_wrong(self, name, message):
         with pytest.raises(UsageError, match=message):

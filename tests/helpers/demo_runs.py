@@ -3,9 +3,9 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAIN, TEST = ROOT / 'tools' / 'train.py', ROOT / 'tools' / 'test.py'
-DETECTOR = ROOT / 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py'
-SEGMENTER = ROOT / 'configs/demo/upernet_convnext-demo_demo-ade20k.py'
+CONFIGS = ROOT / 'configs'
+DETECTOR = CONFIGS / 'demo' / 'mask-rcnn_convnext-demo_fpn_demo-coco.py'
+SEGMENTER = CONFIGS / 'demo' / 'upernet_convnext-demo_demo-ade20k.py'
 
 FEW_WORKERS = [
     f'{name}.{option}'
@@ -15,7 +15,7 @@ FEW_WORKERS = [
 FEW_STEPS = [*FEW_WORKERS, 'train_dataloader.batch_size=4', 'default_hooks.logger.interval=1']
 
 
-def detector_options(epochs):
+def detector_options(epochs: int) -> list[str]:
     """Four steps an epoch, each followed by an evaluation and a checkpoint."""
     return [
         *FEW_STEPS,
@@ -25,7 +25,7 @@ def detector_options(epochs):
     ]
 
 
-def segmenter_options(iters):
+def segmenter_options(iters: int) -> list[str]:
     """An evaluation at the end, and a checkpoint every other step."""
     return [
         *FEW_STEPS,

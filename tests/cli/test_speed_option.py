@@ -1,0 +1,55 @@
+"""`--speed` as its users run it."""
+
+import re
+from pathlib import Path
+
+import mmdet
+import pytest
+import torch
+from helpers.demo_runs import DETECTOR, FEW_WORKERS, detector_options
+from mmengine.config import Config
+
+MMDETS_TRAIN = Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py'
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The demo detector, compiled without the minutes that generating code for a CPU takes."""
+    file = tmp_path / 'detector.py'
+    file.write_text(
+        f"_base_ = ['{DETECTOR}']\n"
+        "custom_hooks = [dict(type='convnext_dense.CompileHook', backend='eager')]\n"
+        'randomness = dict(seed=0)\n'
+    )
+    return file
+
+
+def losses(output: str) -> list[float]:
+    return [float(loss) for loss in re.findall(r'Epoch\(train\).* loss: ([\d.]+)', output)]
+
+
+@pytest.mark.e2e
+def test_the_dumped_config_trains_alike_in_mmdets_tool(config, command, run_python, tmp_path):
+    ours = command(
+        'train', config, '--speed', '--amp', '--work-dir', tmp_path / 'ours', '--cfg-options', *detector_options(1)
+    )
+    assert ours.status == 0, ours.err[-3000:]
+    assert 'bf16 takes the place of the mixed precision' in ours.out
+    assert 'Compiled in their first step: backbone, neck, rpn_head.' in ours.out
+    assert 'laid out as channels-last' in ours.out
+    dumped = tmp_path / 'ours' / config.name
+    assert Config.fromfile(dumped).train_dataloader.pin_memory
+    theirs = run_python(MMDETS_TRAIN, dumped, '--work-dir', tmp_path / 'theirs')
+    assert theirs.returncode == 0, theirs.stderr[-3000:]
+    assert len(losses(ours.out)) == 4
+    assert losses(theirs.stdout) == losses(ours.out)
+
+    checkpoint = tmp_path / 'ours' / 'epoch_1.pth'
+    assert not any('_orig_mod' in name for name in torch.load(checkpoint)['state_dict'])
+    tested = command(
+        'test', config, checkpoint, '--speed', '--work-dir', tmp_path / 'tested', '--cfg-options', *FEW_WORKERS
+    )
+    assert tested.status == 0, tested.err[-3000:]
+    assert 'laid out as channels-last' in tested.out
+    trained, evaluated = (re.findall(r'coco/bbox_mAP: (\S+)', run.out)[-1] for run in (ours, tested))
+    assert float(evaluated) == pytest.approx(float(trained), abs=1e-3)
