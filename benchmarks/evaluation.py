@@ -17,7 +17,7 @@ from benchmarks.stopwatch import PARTS, Stopwatch
 from convnext_dense.apis.train import build_runner
 from convnext_dense.config.load import check_checkpoint, check_data
 from convnext_dense.errors import UsageError
-from convnext_dense.evaluation.strict_load_runner import EvaluationRunner
+from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
 from convnext_dense.hooks.training_cost_hook import RSS_UNIT
 
 # Loading workers start, and memory is allocated and kernels are chosen, in the first batches.
@@ -121,7 +121,7 @@ def measure_evaluation(
     with tempfile.TemporaryDirectory() as cfg.work_dir, contextlib.redirect_stdout(io.StringIO()):
         # mmengine keeps visualizers by name, and with them the folder of the run before.
         cfg.setdefault('visualizer', ConfigDict(type='Visualizer')).update(name=cfg.work_dir, vis_backends=None)
-        runner = build_runner(cfg, EvaluationRunner)
+        runner = build_runner(cfg, StrictLoadRunner)
         watch = Stopwatch(device, against_mmdet)
         runner.register_hook(watch, priority='LOWEST')
         metrics = runner.test()

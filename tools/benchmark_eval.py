@@ -7,7 +7,7 @@ from benchmarks.evaluation import measure_evaluation
 from benchmarks.evaluation_table import evaluation_table
 from benchmarks.measure import write_json
 from convnext_dense.cli.arguments import add_speed_argument, config_parser
-from convnext_dense.config.speed import IN_TESTING
+from convnext_dense.config.speed_switches import TEST_SWITCHES
 from convnext_dense.errors import exit_on_usage_error
 
 
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint file or address; by default random weights')
     parser.add_argument('--images', type=int, metavar='N', help='test the first N images; by default all')
     parser.add_argument('--against-mmdet', action='store_true', help="also time mmdet's CocoMetric, in turn with ours")
-    add_speed_argument(parser, IN_TESTING)
+    add_speed_argument(parser, TEST_SWITCHES)
     parser.add_argument('--out', metavar='FILE', help='write the figures to a JSON file')
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.load import fit_to_device
-from convnext_dense.hooks.prefetch_hook import PrefetchingIterator
+from convnext_dense.training.prefetch import PrefetchingIterator
 
 # mmengine adds these hooks where a config lacks them. They write files and print, which is no part of a step.
 SILENT = dict(checkpoint=None, logger=None)

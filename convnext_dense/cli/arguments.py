@@ -83,7 +83,7 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
     parser.add_argument(
         '--speed',
         action=_NamesOrAll,
-        const=switches,
+        const=list(switches),
         default=[],
         nargs='*',
         metavar='NAME',

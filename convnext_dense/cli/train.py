@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='resume from this checkpoint, or without one from the latest in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    add_speed_argument(parser, SWITCHES)
+    add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     add_launcher(parser)
 

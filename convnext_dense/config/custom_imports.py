@@ -1,4 +1,4 @@
-"""Makes a config run in tools that do not import by themselves what it needs, such as this package."""
+"""Makes a config import what it needs in tools that do not import it themselves, such as mmdet's."""
 
 from mmengine.config import Config, ConfigDict
 
@@ -6,7 +6,7 @@ from convnext_dense.registry import SCOPE
 
 
 def import_package(cfg: Config, package: str = SCOPE) -> None:
-    """Have whatever loads the config import a package, by its `custom_imports`.
+    """Add a package to the config's `custom_imports`, which a runner imports first.
 
     Args:
         cfg: The config, which is changed.

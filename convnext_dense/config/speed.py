@@ -8,60 +8,66 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.config.speed_switches import RENAMED, SWITCHES, TEST_SWITCHES
+from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
 
 REPLACED_BY_BF16 = ('OptimWrapper', 'AmpOptimWrapper', 'BFloat16OptimWrapper')
-FOR_AMP = ('loss_scale', 'dtype', 'use_fsdp')
-DDP_TYPES = (None, 'MMDistributedDataParallel', 'CPUDistributedDataParallel')
+AMP_ARGUMENTS = ('loss_scale', 'dtype', 'use_fsdp')
+DDP_TYPES = ('', 'MMDistributedDataParallel', 'CPUDistributedDataParallel')
 
 
 def enable_speed(cfg: Config, switches: Sequence[str]) -> None:
-    """Put switches into a config, by mmengine's own fields and hooks: it then runs so in mmdet's and mmseg's tools too.
+    """Turn switches on in a config.
+
+    They become mmengine's own fields and hooks, so the config has the same effect in mmdet's and mmseg's tools.
 
     Args:
         cfg: The config, which is changed.
-        switches: Names of `SWITCHES`, in any order.
+        switches: Names from `speed_switches.SWITCHES`, in any order.
 
     Raises:
-        UsageError: If there is no such switch, or the config has nothing that it could act on.
+        UsageError: If there is no such switch, or the config lacks what it acts on.
 
     Example:
         >>> cfg = Config(dict(model=dict()))
-        >>> enable_speed(cfg, ['channels_last', 'autotune'])
+        >>> enable_speed(cfg, ['channels_last', 'cudnn_benchmark'])
         >>> [hook.type for hook in cfg.custom_hooks]
         ['convnext_dense.ChannelsLastHook', 'convnext_dense.CudnnAutotuneHook']
     """
-    _check(switches, SWITCHES)
+    _check_names(switches, tuple(SWITCHES))
     import_package(cfg)
-    for name, switch in SWITCHES.items():
+    for name in SWITCHES:
         if name in switches:
-            switch(cfg)
+            _ENABLE[name](cfg)
 
 
 def enable_speed_in_testing(cfg: Config, switches: Sequence[str]) -> None:
-    """Do as `enable_speed`, for switches that act in testing.
+    """Turn switches on as `enable_speed` does, if they act in testing.
 
     Args:
         cfg: The config, which is changed.
-        switches: Names of `IN_TESTING`, in any order.
+        switches: Names from `speed_switches.TEST_SWITCHES`, in any order.
 
     Raises:
-        UsageError: If a switch is none of `IN_TESTING`.
+        UsageError: If a switch does not act in testing, or there is no such switch.
 
     Example:
         >>> enable_speed_in_testing(Config(dict(model=dict())), ['compile'])
     """
-    _check(switches, IN_TESTING)
+    _check_names(switches, TEST_SWITCHES)
     enable_speed(cfg, switches)
 
 
-def _check(switches: Sequence[str], allowed: Sequence[str]) -> None:
-    for name in switches:
+def _check_names(names: Sequence[str], allowed: Sequence[str]) -> None:
+    for name in names:
+        if name in RENAMED:
+            raise UsageError(f'speed: {name} is now called {RENAMED[name]}.')
         if name in SWITCHES and name not in allowed:
-            raise UsageError(f'--speed {name}: it acts in training alone; testing has {", ".join(allowed)}.')
+            raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
         if name not in allowed:
-            raise UsageError(f'--speed: there is no switch {name!r}; choose from {", ".join(allowed)}.')
+            raise UsageError(f'speed: there is no switch {name!r}; choose from {", ".join(allowed)}.')
 
 
 def _channels_last(cfg: Config) -> None:
@@ -70,12 +76,14 @@ def _channels_last(cfg: Config) -> None:
 
 def _bf16(cfg: Config) -> None:
     wrapper = _optim_wrapper(cfg, 'bf16')
-    kind = _bare(wrapper.get('type', 'OptimWrapper'))
+    kind = bare_type(wrapper.get('type', 'OptimWrapper'))
     if kind not in REPLACED_BY_BF16:
-        raise UsageError(f'--speed bf16: optim_wrapper.type must be one of {", ".join(REPLACED_BY_BF16)}; got {kind}.')
+        raise UsageError(
+            f'speed: bf16 needs optim_wrapper.type to be one of {", ".join(REPLACED_BY_BF16)}; got {kind}.'
+        )
     if kind == 'AmpOptimWrapper':
-        print_log('bf16 takes the place of the mixed precision that the config asks for.', logger='current')
-    for key in FOR_AMP:
+        print_log("bf16 replaces the config's mixed precision.", logger='current')
+    for key in AMP_ARGUMENTS:
         wrapper.pop(key, None)
     wrapper.type = f'{SCOPE}.BFloat16OptimWrapper'
 
@@ -84,7 +92,8 @@ def _compile(cfg: Config) -> None:
     _add_hook(cfg, 'CompileHook')
 
 
-def _autotune(cfg: Config) -> None:
+def _cudnn_benchmark(cfg: Config) -> None:
+    # The hook decides when it is on.
     cfg.setdefault('env_cfg', ConfigDict()).cudnn_benchmark = False
     _add_hook(cfg, 'CudnnAutotuneHook')
 
@@ -96,8 +105,8 @@ def _fused_adamw(cfg: Config) -> None:
     kind = OPTIMIZERS.get(named) if isinstance(named, str) else named
     if kind is None or 'fused' not in inspect.signature(kind).parameters:
         raise UsageError(
-            f'--speed fused_adamw: optim_wrapper.optimizer.type must be an optimizer that can be fused, such as AdamW; '
-            f'got {_bare(named) if named else None}.'
+            'speed: fused_adamw needs optim_wrapper.optimizer.type to be an optimizer with a fused form, such as '
+            f'AdamW; got {bare_type(named) if named else None}.'
         )
     optimizer.pop('foreach', None)
     optimizer.fused = True
@@ -106,12 +115,12 @@ def _fused_adamw(cfg: Config) -> None:
 
 def _ddp(cfg: Config) -> None:
     wrapper = cfg.setdefault('model_wrapper_cfg', ConfigDict())
-    if wrapper.get('type') and _bare(wrapper.type) not in DDP_TYPES:
+    kind = bare_type(wrapper.get('type'))
+    if kind not in DDP_TYPES:
         raise UsageError(
-            f'--speed ddp: model_wrapper_cfg.type must be MMDistributedDataParallel, or left out; '
-            f'got {_bare(wrapper.type)}.'
+            f'speed: ddp needs model_wrapper_cfg.type to be MMDistributedDataParallel, or absent; got {kind}.'
         )
-    # What mmengine gives a config without a wrapper.
+    # mmengine's defaults for a config without a wrapper.
     wrapper.setdefault('broadcast_buffers', False)
     wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
     wrapper.gradient_as_bucket_view = True
@@ -119,26 +128,25 @@ def _ddp(cfg: Config) -> None:
 
 def _prefetch(cfg: Config) -> None:
     if not cfg.get('train_dataloader'):
-        raise UsageError('--speed prefetch: the config has no train_dataloader, whose batches could be prefetched.')
+        raise UsageError('speed: prefetch needs a train_dataloader, and the config has none.')
     cfg.train_dataloader.pin_memory = True
     _add_hook(cfg, 'PrefetchHook')
 
 
-SWITCHES: dict[str, Callable[[Config], None]] = {
+_ENABLE: dict[str, Callable[[Config], None]] = {
     'channels_last': _channels_last,
     'bf16': _bf16,
     'compile': _compile,
-    'autotune': _autotune,
+    'cudnn_benchmark': _cudnn_benchmark,
     'fused_adamw': _fused_adamw,
     'ddp': _ddp,
     'prefetch': _prefetch,
 }
-IN_TESTING = ('channels_last', 'compile')
 
 
 def _optim_wrapper(cfg: Config, switch: str) -> ConfigDict:
     if not cfg.get('optim_wrapper'):
-        raise UsageError(f'--speed {switch}: the config has no optim_wrapper, on which it acts.')
+        raise UsageError(f'speed: {switch} needs an optim_wrapper, and the config has none.')
     return cfg.optim_wrapper
 
 
@@ -148,9 +156,4 @@ def _add_hook(cfg: Config, name: str) -> None:
 
 
 def _has_hook(cfg: Config, name: str) -> bool:
-    return any(_bare(hook.get('type')) == name for hook in cfg.get('custom_hooks') or [])
-
-
-def _bare(kind: str | type) -> str:
-    """Return a type's name without its scope."""
-    return (kind if isinstance(kind, str) else kind.__name__).split('.')[-1]
+    return any(bare_type(hook.get('type')) == name for hook in cfg.get('custom_hooks') or [])

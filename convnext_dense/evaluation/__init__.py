@@ -1,1 +1,1 @@
-"""Scores, and what evaluates them."""
+"""What scores a model: metrics, test-time augmentation, and the runner that tests."""

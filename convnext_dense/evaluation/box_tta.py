@@ -8,9 +8,9 @@ from convnext_dense.registry import MODELS
 
 @MODELS.register_module()
 class BoxTTAModel(DetTTAModel):
-    """mmdet's `DetTTAModel` for instance segmentation: it merges the boxes of all views, and drops their masks.
+    """mmdet's `DetTTAModel` for instance segmentation: it merges the boxes of all views, and drops the masks.
 
-    mmdet's own refuses a model that predicts masks.
+    mmdet's own fails with a model that predicts masks.
 
     Example:
         >>> tta_model = dict(

@@ -1,18 +1,17 @@
-"""COCO's metrics by faster-coco-eval, and the switch that puts them into a config."""
+"""COCO's metrics with faster-coco-eval."""
 
-import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from types import ModuleType
 
 from mmdet.datasets.api_wrappers import COCOeval, COCOevalMP
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.logging import print_log
-from torch import Tensor
 
 from convnext_dense.config.custom_imports import import_package
-from convnext_dense.evaluation.mask_encoding import encode_masks
 from convnext_dense.registry import METRICS, SCOPE
 
 try:
@@ -21,15 +20,15 @@ except ImportError:
     COCOeval_faster = None
 
 NAME = f'{SCOPE}.FasterCocoMetric'
-# Its subclasses, such as LVISMetric, evaluate otherwise.
+# Not its subclasses, such as LVISMetric, which evaluate differently.
 REPLACED = ('CocoMetric', 'mmdet.CocoMetric', coco_metric.CocoMetric)
 
 
 def use_faster_coco_eval(cfg: Config) -> None:
-    """Evaluate a detector by `FasterCocoMetric` wherever the config names mmdet's `CocoMetric`.
+    """Replace mmdet's `CocoMetric` with `FasterCocoMetric` in a config's evaluators.
 
     Args:
-        cfg: The config; one that names none stays as it is.
+        cfg: The config, which is changed unless no evaluator is a `CocoMetric`.
 
     Example:
         >>> cfg = Config(dict(test_evaluator=dict(type='CocoMetric', metric='bbox')))
@@ -37,29 +36,29 @@ def use_faster_coco_eval(cfg: Config) -> None:
         >>> cfg.test_evaluator.type
         'convnext_dense.FasterCocoMetric'
     """
-    replaced = [_replace(cfg.get(f'{split}_evaluator') or []) for split in ('val', 'test')]
+    replaced = [_replace_type(cfg.get(f'{split}_evaluator') or []) for split in ('val', 'test')]
     if any(replaced):
         import_package(cfg)
 
 
-def _replace(evaluator: dict | list) -> bool:
-    """Replace the type in an evaluator, a list of them, or one that holds others as ``metrics``."""
+def _replace_type(evaluator: dict | list) -> bool:
+    """Replace the type in an evaluator, in a list of them, or in one that holds others as ``metrics``."""
     if isinstance(evaluator, list):
-        return any([_replace(each) for each in evaluator])
+        return any([_replace_type(item) for item in evaluator])
     if evaluator.get('type') in REPLACED:
         evaluator['type'] = NAME
         return True
-    return _replace(evaluator.get('metrics') or [])
+    return _replace_type(evaluator.get('metrics') or [])
 
 
 class _FasterMatching:
-    """Puts faster-coco-eval's matching and accumulation, in C++, under an evaluator of pycocotools' kind.
+    """Replaces the matching and accumulation of a pycocotools evaluator with faster-coco-eval's, which are C++.
 
-    The summary stays the evaluator's own: faster-coco-eval's has AP at the last of `maxDets`, pycocotools' at 100.
+    The evaluator keeps its own summary, because faster-coco-eval's reports AP at the last of `maxDets` in place of 100.
     """
 
     def evaluate(self) -> None:
-        """Match detections to annotations, and accumulate what matched."""
+        """Match detections to annotations, and accumulate the matches."""
         if COCOeval_faster is None:
             super().evaluate()
             return
@@ -72,7 +71,7 @@ class _FasterMatching:
         self.eval = matching.eval
 
     def accumulate(self) -> None:
-        """Accumulate, unless `evaluate` has."""
+        """Accumulate, unless `evaluate` has done so."""
         if COCOeval_faster is None:
             super().accumulate()
 
@@ -86,22 +85,26 @@ class _COCOevalMP(_FasterMatching, COCOevalMP):
 
 
 def _load(predictions: str | list[dict]) -> list[dict]:
-    """Return predictions that the evaluation may write into: from a file, or as `results2json` handed them on."""
-    return load(predictions) if isinstance(predictions, str) else [dict(each) for each in predictions]
+    """Return predictions from a file, or copies of those that `results2json` returned."""
+    # pycocotools writes into them.
+    return load(predictions) if isinstance(predictions, str) else [dict(record) for record in predictions]
 
 
-def _with_names(method: types.FunctionType, names: dict[str, object]) -> types.FunctionType:
-    """Return a method that finds other objects by some of its module's names; the module and the method stay."""
-    own = types.FunctionType(method.__code__, {**method.__globals__, **names}, method.__name__, method.__defaults__)
-    own.__doc__ = method.__doc__
-    own.__annotations__ = method.__annotations__
-    return own
+@contextmanager
+def _replace_names(module: ModuleType, **objects: object) -> Iterator[None]:
+    """Replace some of a module's globals inside the block."""
+    originals = {name: getattr(module, name) for name in objects}
+    vars(module).update(objects)
+    try:
+        yield
+    finally:
+        vars(module).update(originals)
 
 
 @cache
-def _tell_of_pycocotools() -> None:
+def _log_fallback_once() -> None:
     print_log(
-        'faster-coco-eval is not installed: pycocotools evaluates, with the same numbers, later. '
+        'faster-coco-eval is not installed; falling back to pycocotools (same results, slower). '
         'To install it: pip install faster-coco-eval',
         logger='current',
     )
@@ -109,47 +112,31 @@ def _tell_of_pycocotools() -> None:
 
 @METRICS.register_module()
 class FasterCocoMetric(coco_metric.CocoMetric):
-    """mmdet's `CocoMetric`, with the same arguments and the same numbers, sooner.
+    """A faster `CocoMetric` with identical results. It takes mmdet's arguments.
 
-    Detections are matched and accumulated by the package ``faster-coco-eval`` where it is installed, and by pycocotools
-    where it is not. Predictions pass to it in memory, unless ``outfile_prefix`` asks for them as files. With
-    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it chooses mmdet's other summary, whose AP counts the
-    last of ``proposal_nums`` detections in place of 100.
+    The package ``faster-coco-eval`` matches detections and accumulates the matches; where it is not installed,
+    pycocotools does. Predictions reach it in memory, unless ``outfile_prefix`` asks for files. With
+    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it only selects mmdet's other summary, whose AP counts
+    the last of ``proposal_nums`` detections an image in place of 100.
 
-    Args:
-        *args: The arguments of `CocoMetric`.
-        encode_on_device: Whether masks on a GPU are encoded there, by tensor operations, and not copied from it to be
-            encoded by pycocotools. Which is faster is not measured.
-        **kwargs: The named arguments of `CocoMetric`.
+    Reference:
+        https://github.com/MiXaiLL76/faster_coco_eval
 
     Example:
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
     """
 
-    compute_metrics = _with_names(
-        coco_metric.CocoMetric.compute_metrics, dict(COCOeval=_COCOeval, COCOevalMP=_COCOevalMP, load=_load)
-    )
-
-    def __init__(self, *args: object, encode_on_device: bool = False, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.encode_on_device = encode_on_device
-
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep a batch's predictions, the masks encoded."""
-        if self.encode_on_device:
-            data_samples = [_encoded(sample) for sample in data_samples]
-        super().process(data_batch, data_samples)
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Compute the metrics of all that was kept."""
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the metrics of all predictions."""
         if COCOeval_faster is None:
-            _tell_of_pycocotools()
-        return super().evaluate(size)
+            _log_fallback_once()
+        with _replace_names(coco_metric, COCOeval=_COCOeval, COCOevalMP=_COCOevalMP, load=_load):
+            return super().compute_metrics(results)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str | list[dict]]:
-        """Return COCO's records of the predictions by metric: as files where files are asked for, else themselves.
+        """Return COCO's records of the predictions, by metric. With ``outfile_prefix``, return their files instead.
 
-        In mmdet, writing and reading the files takes longer than faster-coco-eval's part.
+        mmdet always writes the files and reads them again, which takes longer than faster-coco-eval's part.
         """
         if self.outfile_prefix is not None:
             return super().results2json(results, outfile_prefix)
@@ -166,20 +153,12 @@ class FasterCocoMetric(coco_metric.CocoMetric):
                 continue
             mask_scores = result['mask_scores'].tolist() if 'mask_scores' in result else scores
             for head, box, mask, score in zip(heads, corners.tolist(), result['masks'], mask_scores, strict=True):
-                masks.append(dict(head, bbox=box, segmentation=_as_text(mask), score=score))
+                masks.append(dict(head, bbox=box, segmentation=_decode_counts(mask), score=score))
         records = dict(bbox=boxes, proposal=boxes)
         return {**records, 'segm': masks} if 'masks' in results[0] else records
 
 
-def _encoded(sample: dict) -> dict:
-    """Return a data sample with its masks encoded; the sample itself stays, for other metrics."""
-    instances = sample['pred_instances']
-    if not isinstance(instances.get('masks'), Tensor):
-        return sample
-    return {**sample, 'pred_instances': {**instances, 'masks': encode_masks(instances['masks'])}}
-
-
-def _as_text(mask: dict) -> dict:
-    """Return a run-length encoding whose counts are text, as JSON has it."""
+def _decode_counts(mask: dict) -> dict:
+    """Return a run-length encoding whose counts are a string, as in JSON."""
     counts = mask['counts']
     return {**mask, 'counts': counts.decode()} if isinstance(counts, bytes) else mask

@@ -1,19 +1,23 @@
-"""A runner that evaluates no model whose weights were loaded in part."""
+"""A runner that does not test a model of which weights are missing."""
 
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
+from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.matching import listed
 
 
-class EvaluationRunner(Runner):
-    """mmengine's runner, for which a checkpoint that lacks tensors of the model is an error instead of a warning."""
+class StrictLoadRunner(Runner):
+    """mmengine's runner, except that a checkpoint must have every tensor of the model. mmengine only warns.
+
+    Example:
+        >>> runner = StrictLoadRunner.from_cfg(cfg)  # doctest: +SKIP
+    """
 
     def load_checkpoint(
         self,
@@ -25,13 +29,11 @@ class EvaluationRunner(Runner):
         """Load a checkpoint as mmengine's runner does.
 
         Raises:
-            CheckpointError: If tensors of the model are missing from it, or have another shape in it.
+            CheckpointError: If it lacks tensors of the model, or has them in another shape.
         """
-        model = self.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap(self.model)
         absent = []
-        # Told what is missing after every module has renamed its older names.
+        # Called after every module has renamed its older names.
         hook = model.register_load_state_dict_post_hook(lambda _, keys: absent.extend(keys.missing_keys))
         try:
             checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
@@ -48,7 +50,7 @@ class EvaluationRunner(Runner):
 
 
 def _other_shapes(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:
-    """Return the names of the model's tensors that have another shape in `weights`; a ConvNeXt checks its own."""
+    """Return the names of the model's tensors that have another shape in `weights`. A ConvNeXt checks its own."""
     backbones = tuple(f'{name}.' for name, module in model.named_modules() if isinstance(module, ConvNeXt))
     shapes = {name.removeprefix('module.'): getattr(tensor, 'shape', None) for name, tensor in weights.items()}
     return [

@@ -1,11 +1,11 @@
-"""What a run does beside its steps, one behavior a file."""
+"""What a run does besides its training steps, one behavior a file."""
 
 from convnext_dense.hooks.channels_last_hook import ChannelsLastHook
 from convnext_dense.hooks.compile_hook import CompileHook
 from convnext_dense.hooks.cudnn_autotune_hook import CudnnAutotuneHook
 from convnext_dense.hooks.fused_optimizer_hook import FusedOptimizerHook
 from convnext_dense.hooks.prefetch_hook import PrefetchHook
-from convnext_dense.hooks.training_cost_hook import TrainingCostHook
+from convnext_dense.hooks.training_cost_hook import TrainingCostHook, read_training_cost
 
 __all__ = [
     'ChannelsLastHook',
@@ -14,4 +14,5 @@ __all__ = [
     'FusedOptimizerHook',
     'PrefetchHook',
     'TrainingCostHook',
+    'read_training_cost',
 ]

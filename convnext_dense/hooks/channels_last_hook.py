@@ -9,24 +9,20 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from convnext_dense.registry import HOOKS
-from convnext_dense.training.optimizer_state import (
-    lay_out_like_parameters,
-    optimizers_of,
-    saved_optimizers,
-)
+from convnext_dense.training.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
 
 
 def to_channels_last(model: nn.Module) -> int:
-    """Lay the weights of the model's convolutions out as channels-last, which makes their outputs so too.
+    """Convert the weights of the model's convolutions to channels-last. Their outputs then are channels-last too.
 
-    Other parameters of four dimensions stay: the operators that take them, such as deformable convolution, read them
-    as contiguous ones, and so does weight standardisation.
+    Other parameters of four dimensions keep their format: deformable convolutions and weight standardization read them
+    as contiguous.
 
     Args:
-        model: What is changed.
+        model: The model, which is changed.
 
     Returns:
-        How many convolutions lay otherwise.
+        The number of weights that were converted.
 
     Example:
         >>> convolution = nn.Conv2d(8, 16, 3)
@@ -35,51 +31,50 @@ def to_channels_last(model: nn.Module) -> int:
         >>> convolution(torch.rand(2, 8, 5, 5)).is_contiguous(memory_format=torch.channels_last)
         True
     """
-    laid_out = 0
+    converted = 0
     for module in model.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d) or isinstance(module, ConvWS2d):
             continue
         weight = module.weight
-        # Not `is_contiguous`: a depthwise weight is so in both layouts, and DDP's buckets want the very strides of the
-        # gradients.
+        # Not `is_contiguous`, which is true of a depthwise weight in both formats: DDP's buckets compare the strides.
         if weight.stride() != torch.empty_like(weight, memory_format=torch.channels_last, device='meta').stride():
             weight.data = weight.data.clone(memory_format=torch.channels_last)
-            laid_out += 1
-    return laid_out
+            converted += 1
+    return converted
 
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lays the whole model out as channels-last for training, validation and testing.
+    """Converts the whole model to channels-last for training, validation and testing.
 
-    It acts once the weights are initialised and loaded, so that a seed gives the weights it would without. A
-    distributed model is wrapped anew, for its buckets of gradients would keep the old layout; an optimizer's loaded
-    state and EMA's copy of the model follow the weights. Checkpoints are saved contiguous: runs with and without this
-    hook go on from each other's.
+    It acts after the weights are initialized and loaded, so a seed gives the same weights as without it. A distributed
+    model is wrapped again, because its gradient buckets would keep the old strides. The optimizer's loaded state and
+    EMA's copy of the model are converted too. Checkpoints are saved contiguous, so runs with and without this hook can
+    resume from each other's checkpoints.
 
     Example:
         >>> custom_hooks = [dict(type='convnext_dense.ChannelsLastHook')]
     """
 
-    # After EMAHook, which puts its own weights into the checkpoint.
+    # After EMAHook, which puts its averaged weights into the checkpoint.
     priority = 'VERY_LOW'
 
     def before_train(self, runner: Runner) -> None:
-        """Lay out the model and the optimizer's state, which may have been loaded."""
-        self._lay_out(runner)
+        """Convert the model, and the optimizer's state, which may have been loaded."""
+        self._convert(runner)
         for optimizer in optimizers_of(runner.optim_wrapper):
             lay_out_like_parameters(optimizer)
 
     def before_val(self, runner: Runner) -> None:
-        """Lay out the model, which may be validated without being trained."""
-        self._lay_out(runner)
+        """Convert the model, which may be validated without being trained."""
+        self._convert(runner)
 
     def before_test(self, runner: Runner) -> None:
-        """Lay out the model."""
-        self._lay_out(runner)
+        """Convert the model."""
+        self._convert(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Have weights and optimizer states saved contiguous, as runs without this hook do."""
+        """Save weights and optimizer state contiguous, as runs without this hook do."""
         states = [checkpoint['state_dict'], checkpoint.get('ema_state_dict', {})]
         for saved in saved_optimizers(checkpoint):
             states.extend(saved['state'].values())
@@ -88,18 +83,16 @@ class ChannelsLastHook(Hook):
                 if isinstance(value, Tensor):
                     state[name] = value.contiguous()
 
-    def _lay_out(self, runner: Runner) -> None:
-        wrapped = is_model_wrapper(runner.model)
-        model = runner.model.module if wrapped else runner.model
-        if not to_channels_last(model):
+    def _convert(self, runner: Runner) -> None:
+        if not to_channels_last(runner.model):
             return
-        print_log('The weights of convolutions are laid out as channels-last.', logger='current')
-        if wrapped:
-            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)
+        print_log('Convolution weights are laid out as channels-last.', logger='current')
+        if is_model_wrapper(runner.model):
+            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.module)
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
                 average = hook.ema_model
                 to_channels_last(average.module)
                 if average.update_buffers:
-                    # It kept the old memory.
+                    # These are references to the old memory.
                     average.avg_parameters = average.module.state_dict()

@@ -8,25 +8,24 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
-from torch._dynamo import config as dynamo_config
-from torch.fx.experimental import _config as shapes_config
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
 from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
+from convnext_dense.training.unwrap import unwrap
 
 DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
 
 
 class CompiledForward:
-    """A module's forward, compiled, to stand in the module's place of it.
+    """A module's compiled forward, which replaces the module's own.
 
-    mmseg's decoders call ``self.forward(...)``, which ``module.compile()`` leaves as it is; and a module returned by
-    ``torch.compile(module)`` would put ``_orig_mod`` into the names of the weights. Here a module stays what it is. It
-    can be copied and pickled: the copy compiles its own forward when first called.
+    ``torch.compile(module)`` would put ``_orig_mod`` into the names of the weights, and ``module.compile()`` has no
+    effect on mmseg's decoders, which call ``self.forward(...)``. Here the module stays as it is. It can be copied and
+    pickled; a copy compiles its own forward in its first call.
 
     Args:
-        module: Whose forward it is.
+        module: The module whose forward is compiled.
         options: The arguments of `torch.compile`.
 
     Example:
@@ -42,11 +41,15 @@ class CompiledForward:
         self._compiled = None
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        """Run the forward, compiled when there is no code for such arguments yet."""
+        """Run the forward, and compile it first if there is no code yet for such arguments."""
+        # Imported here because they are private to PyTorch, and load torch._dynamo.
+        from torch._dynamo import config as dynamo_config
+        from torch.fx.experimental import _config as shapes_config
+
         if self._compiled is None:
             self._compiled = torch.compile(MethodType(type(self.module).forward, self.module), **self.options)
-        # Else two sizes that happen to be equal are taken to be so always, and each coincidence compiles anew; and
-        # graphs are split at DDP's buckets, which fails on sizes that vary and on blocks that are recomputed.
+        # Duck shaping assumes that equal sizes stay equal, and recompiles when they do not. optimize_ddp splits graphs
+        # at DDP's buckets, which fails with varying sizes and with recomputed blocks.
         with shapes_config.patch(use_duck_shape=False), dynamo_config.patch(optimize_ddp=False):
             return self._compiled(*args, **kwargs)
 
@@ -56,15 +59,15 @@ class CompiledForward:
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Compiles backbone, neck and dense heads by `torch.compile`, once for images of every size.
+    """Compiles backbone, neck and dense heads with `torch.compile`, once for images of every size.
 
-    Training and evaluation each compile once, in their first step. Heads that work on queries (DINO, Mask2Former) and
-    RoI heads are left as they are.
+    Training and evaluation compile once each, in their first step. Heads that work on queries (DINO, Mask2Former) and
+    RoI heads are not compiled.
 
     Args:
-        modules: Names of the model's modules to compile. Defaults to those of `DENSE_MODULES` that there are.
-        dynamic: Whether the code is for any size. False compiles for each size, up to PyTorch's limit; None begins
-            with one size, and generalises.
+        modules: Names of the model's modules to compile. Defaults to those of `DENSE_MODULES` that the model has.
+        dynamic: Whether the code serves every size. False compiles again for each size, up to PyTorch's limit; None
+            compiles for one size first, and for every size when the second one comes.
         backend: `torch.compile`'s backend.
         mode: `torch.compile`'s mode.
 
@@ -86,24 +89,24 @@ class CompileHook(Hook):
         self.options = dict(dynamic=dynamic, backend=backend, mode=mode)
 
     def before_run(self, runner: Runner) -> None:
-        """Find out early whether the machine can compile."""
+        """Check that the machine can compile, before the data and weights are loaded."""
         if self.options['backend'] == 'inductor':
             check_compiler(next(runner.model.parameters()).device.type)
 
     def before_train(self, runner: Runner) -> None:
-        """Compile what will run."""
+        """Replace the forwards."""
         self._compile(runner.model)
 
     def before_val(self, runner: Runner) -> None:
-        """Compile what will run."""
+        """Replace the forwards, if there was no training."""
         self._compile(runner.model)
 
     def before_test(self, runner: Runner) -> None:
-        """Compile what will run."""
+        """Replace the forwards."""
         self._compile(runner.model)
 
     def _compile(self, model: nn.Module) -> None:
-        targets = self._targets(_unwrapped(model))
+        targets = self._targets(unwrap(model))
         new = [name for name, module in targets.items() if not isinstance(module.forward, CompiledForward)]
         for name in new:
             targets[name].forward = CompiledForward(targets[name], self.options)
@@ -111,7 +114,7 @@ class CompileHook(Hook):
             print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
 
     def _targets(self, model: nn.Module) -> dict[str, nn.Module]:
-        # Here, so that importing this package loads none of mmcv's operators.
+        # Imported here because mmdet loads all of mmcv's operators.
         from mmdet.models.dense_heads import DETRHead, MaskFormerHead
 
         targets = {}
@@ -126,28 +129,28 @@ class CompileHook(Hook):
                     ) from None
                 continue
             if isinstance(module, nn.ModuleList):
-                targets |= {f'{name}.{i}': each for i, each in enumerate(module)}
+                targets |= {f'{name}.{i}': child for i, child in enumerate(module)}
             else:
                 targets[name] = module
-        # These work on queries, which matching and losses in Python change at every step.
+        # Matching and losses of these heads are Python that changes with every step.
         query_heads = (DETRHead, MaskFormerHead)
         return {name: module for name, module in targets.items() if not isinstance(module, query_heads)}
 
 
 def check_compiler(device: str) -> None:
-    """Raise UsageError if there is no compiler for the code that `torch.compile` generates.
+    """Raise UsageError if this machine cannot compile the code that `torch.compile` generates.
 
     Args:
-        device: The type of device that the code is for.
+        device: The type of device that the code is for, such as 'cuda'.
 
     Raises:
-        UsageError: If there is no compiler, or Python's headers are not there.
+        UsageError: If there is no compiler, or Python's headers are missing.
     """
     names, language, variable = COMPILERS.get(device, COMPILERS['cuda'])
     if not has_compiler(names, variable):
         raise UsageError(
             f'compile: torch.compile needs a {language} compiler, and this machine has none; install {names[0]}, '
-            f'name one by the environment variable {variable}, or leave compile out.'
+            f'name one in the environment variable {variable}, or leave compile out.'
         )
     header = python_header()
     if not header.is_file():
@@ -155,10 +158,3 @@ def check_compiler(device: str) -> None:
             f"compile: torch.compile needs Python's headers, and there is no {header}; install them (python3-dev), "
             'or leave compile out.'
         )
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside wrappers for distributed training and augmented testing."""
-    while isinstance(getattr(model, 'module', None), nn.Module):
-        model = model.module
-    return model

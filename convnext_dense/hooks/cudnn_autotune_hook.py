@@ -1,4 +1,6 @@
-"""Has cuDNN time its kernels only where shapes stay few."""
+"""Limits cuDNN's autotuning to runs with few shapes."""
+
+from functools import partial
 
 import torch
 from mmengine.hooks import Hook
@@ -7,17 +9,20 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.unwrap import unwrap
 
 
 @HOOKS.register_module()
 class CudnnAutotuneHook(Hook):
-    """Turns cuDNN's autotuning on in training while its convolutions see few shapes, and off for good after that.
+    """Turns cuDNN's autotuning on in training, and off for good once the convolutions have seen too many shapes.
 
-    Autotuning times every kernel at each new shape. For crops of one size that pays once; at multi-scale training,
-    and for RoI heads, whose number of boxes varies, it stalls again and again. Validation and testing run without.
+    Autotuning times every kernel at every new shape. With crops of one size that happens once. In multi-scale
+    training, and in RoI heads, whose number of boxes varies, it stalls the run again and again. Validation and testing
+    run without autotuning.
 
     Args:
-        max_shapes: With more distinct shapes of an image batch, or of the inputs of a RoI head, it is turned off.
+        max_shapes: The largest number of distinct shapes, of image batches or of the inputs of a RoI head, with which
+            autotuning stays on.
 
     Example:
         >>> custom_hooks = [dict(type='convnext_dense.CudnnAutotuneHook')]
@@ -30,36 +35,36 @@ class CudnnAutotuneHook(Hook):
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to count shapes."""
-        model = getattr(runner.model, 'module', runner.model)
-        self._handles = [model.data_preprocessor.register_forward_hook(self._see_images)]
+        """Turn autotuning on, and begin to count shapes."""
+        model = unwrap(runner.model)
+        self._handles = [model.data_preprocessor.register_forward_hook(self._count_images)]
         for name, head in _roi_heads(model).items():
-            self._handles.append(head.register_forward_pre_hook(self._seer(name)))
+            self._handles.append(head.register_forward_pre_hook(partial(self._count_boxes, name)))
         torch.backends.cudnn.benchmark = self._on
         print_log(
-            f"cuDNN's autotuning is on, until training has seen more than {self.max_shapes} shapes.", logger='current'
+            f"cuDNN's autotuning is on until training has seen more than {self.max_shapes} shapes.", logger='current'
         )
 
     def before_val(self, runner: Runner) -> None:
-        """Leave validation's shapes alone."""
+        """Turn autotuning off: validation has many shapes."""
         torch.backends.cudnn.benchmark = False
 
     def after_val(self, runner: Runner) -> None:
-        """Go on as before it."""
+        """Restore the state before validation."""
         torch.backends.cudnn.benchmark = self._on
 
     def after_train(self, runner: Runner) -> None:
-        """Count no more."""
+        """Stop counting."""
         self._stop_counting()
 
-    def _see_images(self, preprocessor: nn.Module, args: tuple, batch: dict) -> None:
+    def _count_images(self, preprocessor: nn.Module, args: tuple, batch: dict) -> None:
         if isinstance(batch.get('inputs'), Tensor):
-            self._see('images', batch['inputs'].shape)
+            self._count('images', batch['inputs'].shape)
 
-    def _seer(self, name: str):  # noqa: ANN202 - a hook
-        return lambda head, args: self._see(name, args[0].shape)
+    def _count_boxes(self, name: str, head: nn.Module, args: tuple) -> None:
+        self._count(name, args[0].shape)
 
-    def _see(self, name: str, shape: torch.Size) -> None:
+    def _count(self, name: str, shape: torch.Size) -> None:
         if not torch.is_grad_enabled():
             return
         seen = self.shapes.setdefault(name, set())
@@ -68,7 +73,7 @@ class CudnnAutotuneHook(Hook):
             self._on = torch.backends.cudnn.benchmark = False
             self._stop_counting()
             print_log(
-                f"cuDNN's autotuning is off from here: {name} came in more than {self.max_shapes} shapes.",
+                f"cuDNN's autotuning is off from here on: {name} came in more than {self.max_shapes} shapes.",
                 logger='current',
             )
 
@@ -79,7 +84,7 @@ class CudnnAutotuneHook(Hook):
 
 
 def _roi_heads(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the RoI heads by name, of each stage."""
+    """Return the box heads and mask heads of every stage, by the names that the log uses."""
     heads = {}
     for name, module in getattr(model, 'roi_head', nn.Module()).named_children():
         if name.endswith('_head'):

@@ -5,19 +5,16 @@ from mmengine.runner import Runner
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
-from convnext_dense.training.optimizer_state import (
-    lay_out_like_parameters,
-    optimizers_of,
-    saved_optimizers,
-)
+from convnext_dense.training.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
 
 
 @HOOKS.register_module()
 class FusedOptimizerHook(Hook):
-    """Has a run with ``optimizer=dict(fused=True)`` and one without go on from each other's checkpoints.
+    """Lets a run with ``optimizer=dict(fused=True)`` and one without resume from each other's checkpoints.
 
-    A resumed PyTorch optimizer takes its settings from the checkpoint, ``fused`` among them: the config's would be
-    lost. Here the config's stands, the state is fitted to it, and checkpoints are saved with PyTorch's default, None.
+    A PyTorch optimizer that is resumed takes its settings from the checkpoint, including ``fused``, and the config's
+    is lost. This hook restores the config's and fits the loaded state to it. Checkpoints are saved with PyTorch's
+    default, None.
 
     Raises:
         UsageError: If the optimizer is not fused.
@@ -28,7 +25,7 @@ class FusedOptimizerHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Fit what was loaded."""
+        """Restore ``fused``, and fit the loaded state to it."""
         for optimizer in optimizers_of(runner.optim_wrapper):
             if not optimizer.defaults.get('fused'):
                 raise UsageError(
@@ -40,15 +37,15 @@ class FusedOptimizerHook(Hook):
                 for param in group['params']:
                     state = optimizer.state.get(param, {})
                     if 'step' in state:
-                        # The kernel counts on the parameter's device; other forms count on the CPU.
+                        # The fused kernel keeps its step count on the parameter's device, other forms on the CPU.
                         state['step'] = state['step'].to(param.device)
             lay_out_like_parameters(optimizer)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save the settings as PyTorch's defaults."""
+        """Save PyTorch's default in place of ``fused``."""
         for saved in saved_optimizers(checkpoint):
             for group in saved['param_groups']:
                 group['fused'] = None
-            # mmengine's record of the settings that parameters without a group would have.
+            # mmengine's record of the optimizer's defaults.
             if 'base_param_settings' in saved:
                 saved['base_param_settings'] = {**saved['base_param_settings'], 'fused': None}

@@ -1,4 +1,4 @@
-"""Records what a training run costs and scores."""
+"""Records what a training run costs and what it scores."""
 
 import json
 import resource
@@ -14,21 +14,40 @@ from mmengine.runner import Runner
 
 from convnext_dense.registry import HOOKS
 
-FILE = 'training_cost.json'
-# The first iterations allocate memory and choose kernels.
-WARM_UP = 5
+TRAINING_COST_FILE = 'training_cost.json'
+# The first iterations allocate memory and choose kernels, so their rates do not count.
+WARM_UP_ITERATIONS = 5
 # ru_maxrss is in bytes on macOS, and in KiB elsewhere.
 RSS_UNIT = 1 if sys.platform == 'darwin' else 1024
 
 
+def read_training_cost(folder: str | Path) -> dict | None:
+    """Return what a run cost and scored, as its `TrainingCostHook` recorded it; None if the run is not finished.
+
+    Args:
+        folder: The run's work directory.
+
+    Example:
+        >>> read_training_cost('no/such/folder') is None
+        True
+    """
+    file = Path(folder, TRAINING_COST_FILE)
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
 @HOOKS.register_module()
 class TrainingCostHook(Hook):
-    """Writes ``training_cost.json`` into the work directory at the end of training.
+    """Writes ``training_cost.json`` into the work directory at the end of training; `read_training_cost` reads it.
 
-    It holds the metrics of the last validation, the seconds of training without validation, the median of the images
-    per second, over all processes, the peak memory in bytes of the main process (on a GPU what PyTorch allocated,
-    else the process's resident memory), the number of iterations and the device. What was measured before a resumed
-    checkpoint counts.
+    The keys of the file:
+
+    - ``metrics``: the metrics of the last validation.
+    - ``seconds``: the time of training, without validation and without saving checkpoints.
+    - ``images_per_second``: the median over the iterations, summed over all processes.
+    - ``peak_memory``: the main process's, in bytes: on a GPU what PyTorch allocated, else the resident memory.
+    - ``iterations``, ``device``, ``processes``.
+
+    A resumed run includes what was measured before its checkpoint.
 
     Example:
         >>> custom_hooks = [dict(type='convnext_dense.TrainingCostHook')]
@@ -44,26 +63,26 @@ class TrainingCostHook(Hook):
         self._last: float | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Go on from what the resumed run had measured."""
+        """Continue from what the resumed run had measured."""
         measured = checkpoint.get('training_cost')
         if measured and runner._resume:
             self.seconds, self.rates, self.peak = measured['seconds'], list(measured['rates']), measured['peak']
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what was measured so far."""
+        """Save what was measured so far."""
         checkpoint['training_cost'] = dict(seconds=self.seconds, rates=self.rates[-1000:], peak=self._peak_memory())
-        # The time that saving takes is none of training's.
+        # The time that saving takes does not count.
         self._last = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Start the clock, if it stood still for a validation or the start."""
+        """Start the clock, if it is stopped."""
         if self._last is None:
             self._last = time.perf_counter()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Count the time since the last iteration ended, in which the data was waited for too."""
+        """Count the time since the last iteration ended, which includes the wait for the data."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -76,19 +95,19 @@ class TrainingCostHook(Hook):
         self._last = None
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Stop the clock: the data loader starts anew."""
+        """Stop the clock: the data loader restarts."""
         self._last = None
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Keep the metrics of the last validation."""
+        """Keep the metrics of the latest validation."""
         self.metrics = dict(metrics or {})
 
     def after_train(self, runner: Runner) -> None:
         """Write the file."""
         if not self.metrics and runner.val_loop is not None:
-            # A run that was stopped between its last checkpoint and its last validation has only this left to do.
+            # This run resumed from a checkpoint that was saved after the last step and before the last validation.
             runner.val_loop.run()
-        rates = self.rates[WARM_UP:] or self.rates
+        rates = self.rates[WARM_UP_ITERATIONS:] or self.rates
         on_gpu = torch.cuda.is_available()
         content = dict(
             metrics={name: float(value) for name, value in self.metrics.items()},
@@ -100,8 +119,8 @@ class TrainingCostHook(Hook):
             processes=get_world_size(),
         )
         if is_main_process():
-            Path(runner.work_dir, FILE).write_text(json.dumps(content, indent=2) + '\n')
+            Path(runner.work_dir, TRAINING_COST_FILE).write_text(json.dumps(content, indent=2) + '\n')
 
     def _peak_memory(self) -> int:
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
-        return max(self.peak, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else own)
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+        return max(self.peak, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resident)

@@ -2,5 +2,6 @@
 
 from convnext_dense.training.bf16_optim_wrapper import BFloat16OptimWrapper
 from convnext_dense.training.cpu_ddp import CPUDistributedDataParallel
+from convnext_dense.training.unwrap import unwrap
 
-__all__ = ['BFloat16OptimWrapper', 'CPUDistributedDataParallel']
+__all__ = ['BFloat16OptimWrapper', 'CPUDistributedDataParallel', 'unwrap']

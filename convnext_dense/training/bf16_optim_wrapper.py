@@ -13,18 +13,18 @@ from convnext_dense.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Computes the losses in bfloat16 where that is safe, by autocast on the model's own device, a CPU too.
+    """Computes the losses in bfloat16, by autocast on the model's own device, which may be a CPU.
 
-    Weights, gradients and the optimizer's state are float32. bfloat16 has float32's range, so the loss is not scaled.
-    mmengine's ``AmpOptimWrapper(dtype='bfloat16')`` scales it all the same: each step divides the gradients, looks for
-    infinities among them, and waits for the GPU to say whether it found any.
+    Weights, gradients and the optimizer's state stay float32. bfloat16 has float32's range, so the loss is not scaled.
+    mmengine's ``AmpOptimWrapper(dtype='bfloat16')`` scales it nevertheless: every step divides the gradients, checks
+    them for infinities, and waits for the GPU to report the result.
 
-    Three of mmcv's operators get float32. RoIAlign and deformable attention turn boxes and locations to the type of
-    the feature maps, and bfloat16 has whole pixels only up to 256; deformable attention and the sigmoid focal loss
-    have no bfloat16 form on a GPU.
+    Three of mmcv's operators compute in float32. RoIAlign and deformable attention cast boxes and locations to the
+    type of the feature maps, and bfloat16 represents whole pixels only up to 256. Deformable attention and the sigmoid
+    focal loss have no bfloat16 kernel for GPUs.
 
     Raises:
-        UsageError: In the first step, if the GPU does not compute in bfloat16.
+        UsageError: In the first step, if the GPU cannot compute in bfloat16.
 
     Example:
         >>> optim_wrapper = dict(type='convnext_dense.BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4))
@@ -34,10 +34,10 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Compute in bfloat16, beside what mmengine does to accumulate gradients.
+        """Autocast to bfloat16, inside mmengine's own context, which accumulates gradients.
 
         Args:
-            model: What is trained.
+            model: The model that is trained.
         """
         device = next(model.parameters()).device
         if not self._prepared:
@@ -52,13 +52,13 @@ class BFloat16OptimWrapper(OptimWrapper):
 def _check_gpu() -> None:
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UsageError(
-            f'BFloat16OptimWrapper: {torch.cuda.get_device_name()} does not compute in bfloat16, which GPUs from '
-            'Ampere on do; use AmpOptimWrapper, or leave bf16 out.'
+            f'BFloat16OptimWrapper: {torch.cuda.get_device_name()} cannot compute in bfloat16; it takes Ampere '
+            'or later. Use AmpOptimWrapper, or leave bf16 out.'
         )
 
 
 def _keep_in_float32(model: nn.Module) -> None:
-    # Here, so that importing this package loads none of mmcv's operators.
+    # Imported here because mmdet loads all of mmcv's operators.
     from mmcv.ops import MultiScaleDeformableAttention
     from mmdet.models.losses import FocalLoss
     from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
@@ -67,7 +67,7 @@ def _keep_in_float32(model: nn.Module) -> None:
         if isinstance(module, BaseRoIExtractor):
             module.register_forward_pre_hook(_float_maps)
         elif isinstance(module, MultiScaleDeformableAttention):
-            # The type of the values is that in which the attention's operator runs.
+            # The attention's operator runs in the type of its values.
             module.value_proj.register_forward_hook(_float_output)
         elif isinstance(module, FocalLoss):
             module.register_forward_pre_hook(_float_arguments, with_kwargs=True)
@@ -75,7 +75,7 @@ def _keep_in_float32(model: nn.Module) -> None:
 
 def _float_maps(extractor: nn.Module, args: tuple) -> tuple:
     maps: tuple[Tensor, ...] = args[0]
-    return tuple(each.float() for each in maps), *args[1:]
+    return tuple(level.float() for level in maps), *args[1:]
 
 
 def _float_output(projection: nn.Module, args: tuple, output: Tensor) -> Tensor:
@@ -83,9 +83,9 @@ def _float_output(projection: nn.Module, args: tuple, output: Tensor) -> Tensor:
 
 
 def _float_arguments(loss: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    return tuple(_float(each) for each in args), {name: _float(value) for name, value in kwargs.items()}
+    return tuple(_float(value) for value in args), {name: _float(value) for name, value in kwargs.items()}
 
 
 def _float(value: object) -> object:
-    # Labels stay whole numbers.
+    # Labels stay integers.
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

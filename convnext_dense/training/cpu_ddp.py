@@ -10,18 +10,18 @@ from convnext_dense.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's wrapper for processes that train on the CPU. The tools choose it where there is no GPU.
+    """mmengine's distributed wrapper for processes that train on CPUs. `fit_to_device` chooses it if there is no GPU.
 
-    PyTorch's SyncBN needs GPUs, so it becomes BN, and a line in the log says so (in a single process, mmengine does
-    the same). The layers keep their parameters, and checkpoints stay interchangeable.
+    PyTorch's SyncBN needs GPUs, so it becomes BN, and the log says so; in a single process mmengine does the same.
+    Parameter names do not change, so checkpoints stay interchangeable.
 
     Args:
         module: The model.
-        device_ids: Taken from mmengine and left aside: processes on a CPU have no device of their own.
+        device_ids: Accepted because mmengine passes it, and ignored: a process on a CPU has no device of its own.
         broadcast_buffers: Whether every step begins with the first process's buffers, such as BN's statistics.
-        find_unused_parameters: Whether some parameters may take no part in a step.
-        static_graph: Whether every step's graph is the first one's.
-        gradient_as_bucket_view: Whether gradients lie in the memory that is sent to the other processes.
+        find_unused_parameters: Whether a step may leave parameters unused.
+        static_graph: Whether every step has the graph of the first.
+        gradient_as_bucket_view: Whether gradients are views of the buckets that are sent to the other processes.
 
     Example:
         >>> model_wrapper_cfg = dict(type='convnext_dense.CPUDistributedDataParallel')
@@ -36,10 +36,10 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         static_graph: bool = False,
         gradient_as_bucket_view: bool = False,
     ) -> None:
-        layers = sum(isinstance(each, SyncBatchNorm) for each in module.modules())
-        if layers:
+        num_layers = sum(isinstance(layer, SyncBatchNorm) for layer in module.modules())
+        if num_layers:
             module = revert_sync_batchnorm(module)
-            print_log(f'{layers} SyncBN layers became BN: there is no GPU.', logger='current')
+            print_log(f'{num_layers} SyncBN layers became BN: there is no GPU.', logger='current')
         super().__init__(
             module,
             broadcast_buffers=broadcast_buffers,

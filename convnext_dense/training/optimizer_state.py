@@ -1,4 +1,4 @@
-"""Fits an optimizer's state to how its parameters lie in memory."""
+"""Fits an optimizer's state to the memory layout of its parameters."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def optimizers_of(optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimi
 
 
 def saved_optimizers(checkpoint: dict) -> list[dict]:
-    """Return the state dicts of a checkpoint's optimizers; there may be none.
+    """Return the state dicts of a checkpoint's optimizers; the list may be empty.
 
     Example:
         >>> saved_optimizers(dict(optimizer=dict(state={}, param_groups=[])))
@@ -35,14 +35,14 @@ def saved_optimizers(checkpoint: dict) -> list[dict]:
 def lay_out_like_parameters(optimizer: Optimizer) -> int:
     """Give the optimizer's running averages the strides of their parameters.
 
-    Averages that were loaded keep the strides they were saved with. PyTorch's fused optimizers walk through memory: on
-    a CPU they would pair each average with another weight, without a word, and on a GPU they refuse.
+    Loaded averages keep the strides they were saved with. PyTorch's fused optimizers read memory in order: with other
+    strides, they refuse on a GPU, and on a CPU they silently pair averages with the wrong weights.
 
     Args:
-        optimizer: What is changed.
+        optimizer: The optimizer, which is changed.
 
     Returns:
-        How many averages were laid out anew.
+        The number of averages whose strides changed.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.ones(4, 3, 2, 2))
@@ -53,15 +53,15 @@ def lay_out_like_parameters(optimizer: Optimizer) -> int:
         >>> lay_out_like_parameters(optimizer)
         2
     """
-    laid_out = 0
+    changed = 0
     for param, state, name in _averages(optimizer):
         average = state[name]
         if average.stride() != param.stride():
             state[name] = torch.empty_strided(
                 param.size(), param.stride(), dtype=average.dtype, device=average.device
             ).copy_(average)
-            laid_out += 1
-    return laid_out
+            changed += 1
+    return changed
 
 
 def _averages(optimizer: Optimizer) -> Iterator[tuple[Tensor, dict, str]]:

@@ -37,7 +37,7 @@ CASCADE = CONFIGS / 'cascade_mask_rcnn/cascade-mask-rcnn_convnext-t_fpn_4conv1fc
 MASK2FORMER = CONFIGS / 'mask2former/mask2former_convnext-t_8xb2-lsj-50e_coco.py'
 ROADMAP = CONFIGS / 'roadmap/mask-rcnn_roadmap-04-width-96_fpn_amp-1x_coco.py'
 # Compilation is another test's, and DDP wants more than one process.
-FAST_SWITCHES = ['channels_last', 'bf16', 'autotune', 'fused_adamw', 'prefetch']
+FAST_SWITCHES = ['channels_last', 'bf16', 'cudnn_benchmark', 'fused_adamw', 'prefetch']
 SLEEP = 0.5
 GIBIBYTE = 2**30
 
@@ -238,7 +238,7 @@ class TestOpenMMLabsConfig:
     def test_autotunes_cudnn_as_their_own_configs_do(self, config, package):
         runtime = Config.fromfile(Path(package.__file__).parent / '.mim/configs/_base_/default_runtime.py')
         cfg = load_config(str(config))
-        enable_speed(cfg, ['autotune'])
+        enable_speed(cfg, ['cudnn_benchmark'])
         assert openmmlab_config(cfg).env_cfg.cudnn_benchmark == runtime.env_cfg.cudnn_benchmark
 
     @pytest.mark.parametrize('imports', ['convnext_dense', ['convnext_dense']])

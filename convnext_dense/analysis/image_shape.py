@@ -1,0 +1,46 @@
+"""The image size at which a model's multiply-adds are counted."""
+
+from mmengine.config import Config
+
+from convnext_dense.errors import UsageError
+
+DETECTION_SHAPE = (800, 1280)
+PAD = ('Pad', 'mmdet.Pad')
+
+
+def default_shape(cfg: Config) -> tuple[int, int]:
+    """Return the height and width in pixels at which papers count multiply-adds.
+
+    - A detector: 800 x 1280, or the one size to which its test pipeline pads every image.
+    - A segmenter that slides a window: the window's height, and four times its width. This is the largest image that
+      its test pipeline resizes to.
+    - Another segmenter: the size of its training crops.
+
+    Args:
+        cfg: A config with a model.
+
+    Raises:
+        UsageError: If the config has none of these sizes.
+
+    Example:
+        >>> default_shape(Config(dict(default_scope='mmdet')))
+        (800, 1280)
+        >>> model = dict(test_cfg=dict(mode='slide', crop_size=(512, 512)))
+        >>> default_shape(Config(dict(default_scope='mmseg', model=model)))
+        (512, 2048)
+    """
+    if cfg.default_scope == 'mmdet':
+        pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline', [])
+        sizes = [transform.size for transform in pipeline if transform['type'] in PAD and transform.get('size')]
+        # mmdet's pipelines have the width first.
+        return tuple(reversed(sizes[-1])) if sizes else DETECTION_SHAPE
+    test_cfg = cfg.model.get('test_cfg') or {}
+    if test_cfg.get('mode') == 'slide':
+        height, width = test_cfg['crop_size']
+        return height, 4 * width
+    size = (cfg.model.get('data_preprocessor') or {}).get('size')
+    if size is None:
+        raise UsageError(
+            'shape: the config has no model.data_preprocessor.size; give the height and width to count at.'
+        )
+    return tuple(size)
