@@ -94,7 +94,7 @@ def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
 
 def _generator_version() -> str:
     """Tell one version of the generator from another, by its source."""
-    sources = (Path(__file__).with_name(name).read_bytes() for name in ('shapes.py', 'demo.py'))
+    sources = (Path(__file__).with_name(name).read_bytes() for name in ('shapes.py', 'dataset.py'))
     return hashlib.sha256(b''.join(sources)).hexdigest()[:16]
 
 
