@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from benchmarks.measure import default_device, describe_machine, percentile
 from benchmarks.metric_comparison import check_for_coco_metric, compare_with_mmdet
 from benchmarks.stopwatch import PARTS, Stopwatch
-from convnext_dense.apis.train import build_runner
+from convnext_dense.apis.training import build_runner
 from convnext_dense.config.load import check_checkpoint, check_data
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner

@@ -9,7 +9,8 @@ def lazy_exports(package: str, exports: dict[str, str]) -> Callable[[str], objec
 
     Args:
         package: The room's full name.
-        exports: The file of each name, without the room.
+        exports: The file of each name, without the room. No file has the name of an export: importing it would hide
+            the export.
 
     Example:
         >>> getattr_of_json = lazy_exports('json', {'JSONDecoder': 'decoder'})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.apis.launch import launch
+from convnext_dense.apis.processes import launch
 from convnext_dense.config.find import find_config
 from convnext_dense.datasets.demo import make_demo_data
 from convnext_dense.errors import UsageError

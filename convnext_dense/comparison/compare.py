@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.analysis import default_shape, measure_complexity
-from convnext_dense.apis.launch import launch
+from convnext_dense.apis.processes import launch
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data

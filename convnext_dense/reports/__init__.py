@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from convnext_dense.reports.complexity_table import complexity_table
+    from convnext_dense.reports.complexity import complexity_table
     from convnext_dense.reports.page import html_facts, html_page, html_table
     from convnext_dense.reports.plot import plot_scores
     from convnext_dense.reports.table import format_table
@@ -15,7 +15,7 @@ __all__ = ['complexity_table', 'format_table', 'html_facts', 'html_page', 'html_
 __getattr__ = lazy_exports(
     __name__,
     dict(
-        complexity_table='complexity_table',
+        complexity_table='complexity',
         format_table='table',
         html_facts='page',
         html_page='page',

@@ -159,7 +159,7 @@ class TestMistakes:
         ('arguments', 'message'),
         [
             (['train', DETECTOR, '--speed', 'turbo'], "--speed: there is no switch 'turbo'; choose from channels_last"),
-            (['test', DETECTOR, 'a.pth', '--speed', 'bf16'], '--speed bf16: it acts in training alone; testing has'),
+            (['test', DETECTOR, 'a.pth', '--speed', 'bf16'], '--speed: bf16 acts in training only; testing has'),
             (['train', DETECTOR, '--backbone', 'timm/resnet5o'], "has no model 'resnet5o'"),
             (['compare', DETECTOR, '--backbones', 'convnext_atto', 'convnext_atto'], '--backbones: convnext_atto is'),
         ],

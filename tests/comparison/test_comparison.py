@@ -10,7 +10,7 @@ import threading
 import pytest
 from filelock import FileLock
 
-import convnext_dense.apis.launch as launch
+import convnext_dense.apis.processes as launch
 import convnext_dense.comparison.compare as comparison
 from convnext_dense.comparison.compare import compare_backbones
 from convnext_dense.comparison.report import comparison_table
