@@ -149,12 +149,12 @@ def check_compiler(device: str) -> None:
     names, language, variable = COMPILERS.get(device, COMPILERS['cuda'])
     if not has_compiler(names, variable):
         raise UsageError(
-            f'compile: torch.compile needs a {language} compiler, and this machine has none; install {names[0]}, '
+            f'CompileHook: torch.compile needs a {language} compiler, and this machine has none; install {names[0]}, '
             f'name one in the environment variable {variable}, or leave compile out.'
         )
     header = python_header()
     if not header.is_file():
         raise UsageError(
-            f"compile: torch.compile needs Python's headers, and there is no {header}; install them (python3-dev), "
+            f"CompileHook: torch.compile needs Python's headers, and there is no {header}; install them (python3-dev), "
             'or leave compile out.'
         )
