@@ -1,4 +1,4 @@
-"""What this machine has to compile generated code by."""
+"""Is there a C compiler? torch.compile and Triton need one for the code that they generate."""
 
 import os
 import shutil
@@ -6,16 +6,16 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-# By the type of device: what generated code is compiled by, its language, and the variable that names another.
+# By device type: the compilers, their language, and the environment variable that names another compiler.
 COMPILERS = {'cpu': (('g++', 'clang++'), 'C++', 'CXX'), 'cuda': (('gcc', 'clang'), 'C', 'CC')}
 
 
 def has_compiler(names: Sequence[str], variable: str) -> bool:
-    """Return whether one of some compilers is on the PATH.
+    """Return whether a compiler is on the PATH.
 
     Args:
-        names: The compilers' names.
-        variable: An environment variable that may name another.
+        names: Names of compilers, any of which will do.
+        variable: The environment variable that may name another compiler.
 
     Example:
         >>> has_compiler(['no_such_compiler'], 'NO_SUCH_VARIABLE')
@@ -25,7 +25,7 @@ def has_compiler(names: Sequence[str], variable: str) -> bool:
 
 
 def python_header() -> Path:
-    """Return where Python's C header is, if it is installed.
+    """Return the path that Python's C header has if it is installed.
 
     Example:
         >>> python_header().name

@@ -1,6 +1,6 @@
-"""What today's PyTorch asks of mmcv and mmengine: operators without a compiler, and safe checkpoint loading.
+"""Makes mmcv, mmengine and mmpretrain work with today's PyTorch: operators without a compiler, safe checkpoint loading.
 
-``import convnext_dense.compat`` imports neither of them: what they need is done as soon as they are imported.
+``import convnext_dense.compat`` imports none of them. Each is patched as soon as it is imported.
 """
 
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
@@ -10,7 +10,7 @@ __all__ = ['prepare_imports', 'provide_mmcv_ext', 'when_imported']
 
 
 def prepare_imports() -> None:
-    """Give mmcv, mmengine and mmpretrain what they lack, whenever they are imported.
+    """Arrange for mmcv, mmengine and mmpretrain to be patched when they are imported.
 
     Example:
         >>> from convnext_dense.compat import prepare_imports

@@ -13,9 +13,9 @@ HISTORY_BUFFER_METHODS = ('min', 'max', 'mean', 'current')
 def allow_mmengine_globals() -> None:
     """Add what mmengine pickles into a checkpoint (log histories in numpy arrays) to torch's allow-list.
 
-    With it, ``--resume`` and ``load_from`` work with `weights_only` left on. So do the training checkpoints of the
-    official repositories, which hold their command line's arguments. A checkpoint that pickles anything else, code that
-    would run included, is still refused by torch, by name.
+    Resuming and ``load_from`` then work with `weights_only` left on. So do the training checkpoints of the official
+    repositories, which hold the arguments of their command line. torch still refuses a checkpoint that pickles anything
+    else, such as code, and names it.
 
     Example:
         >>> from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
@@ -34,7 +34,7 @@ def allow_mmengine_globals() -> None:
 
 def _numpy_globals() -> list[object]:
     dtypes = ('bool', 'uint8', 'int32', 'int64', 'float16', 'float32', 'float64', 'str')
-    # The functions that a pickle of an array and of a scalar calls; numpy 2 renamed the module they say they are from.
+    # The functions that unpickle an array and a scalar. numpy 2 renamed their module.
     functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
     names = [
         (function, f'{module}.{function.__name__}')
@@ -45,7 +45,7 @@ def _numpy_globals() -> list[object]:
 
 
 def _history_buffer_method(owner: type, name: str) -> object:
-    """Stand for `getattr` in a pickle, for the one use that mmengine makes of it."""
+    """Replace `getattr` in a pickle, for mmengine's one use of it only."""
     if owner is not HistoryBuffer or name not in HISTORY_BUFFER_METHODS:
         raise pickle.UnpicklingError(
             f'the checkpoint asks for the attribute {name!r} of {owner!r}; '

@@ -13,7 +13,7 @@ EXT_FILE = Path(__file__).parent / 'ops' / 'ext.py'
 
 
 class MmcvExtFinder(MetaPathFinder):
-    """Finds ``mmcv._ext`` in our own file. As the last finder, it is asked only where no compiled one exists."""
+    """Finds ``mmcv._ext`` in our own file. It is the last finder, so a compiled ``mmcv._ext`` keeps precedence."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""Lets mmengine find the configs of other packages at once."""
+"""Makes mmengine find the configs of other packages in milliseconds instead of seconds."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,10 +9,10 @@ SEPARATOR = '::'
 
 
 def package_config(name: str) -> Path | None:
-    """Return the file of a config that is named with its package, as in ``_base_``; None if there is none.
+    """Return the file of a config that is named with its package, as in ``_base_``, or None if it does not exist.
 
     Args:
-        name: Such as ``mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py``.
+        name: The name, such as ``mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py``.
 
     Example:
         >>> package_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py').name
@@ -27,10 +27,11 @@ def package_config(name: str) -> Path | None:
 
 
 def find_package_configs_directly() -> None:
-    """Let a config's bases of other packages be looked for where they lie.
+    """Make mmengine look for a package's config in the package's folder first.
 
-    mmengine first reloads pkg_resources and parses all of the package's metafiles for each base, a second or more, and
-    then takes the same file: metafiles name configs with their suffix, which it has cut off.
+    For every base of another package, mmengine reloads pkg_resources and parses all of the package's metafiles, which
+    takes a second or more. It then takes the same file after all: metafiles name configs with their suffix, and it
+    looks for the name without.
 
     Example:
         >>> find_package_configs_directly()

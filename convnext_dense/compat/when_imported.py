@@ -1,4 +1,4 @@
-"""Runs something as soon as a module has been imported, without importing it."""
+"""Runs an action as soon as a module has been imported, without importing it."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,11 +9,11 @@ from types import ModuleType
 
 
 def when_imported(name: str, action: Callable[[], object]) -> None:
-    """Call `action` once the module `name` has been imported: at once, if it is already.
+    """Call `action` as soon as the module `name` is imported, or at once if it is imported already.
 
     Args:
         name: The module's full name.
-        action: What is called. Importing the module fails with what it raises.
+        action: What to call. If it raises, importing the module fails with that error.
 
     Example:
         >>> when_imported('json', lambda: print('json is here'))
@@ -27,7 +27,7 @@ def when_imported(name: str, action: Callable[[], object]) -> None:
 
 
 class _PostImportFinder(MetaPathFinder):
-    """Finds one module where the other finders find it, and leaves after that."""
+    """Finds one module by the other finders, and removes itself after that."""
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class _PostImportFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's spec with a loader that calls the action behind the module's own."""
+        """Return the module's own spec, with a loader that also calls the action."""
         if fullname != self.name:
             return None
         sys.meta_path.remove(self)
@@ -49,14 +49,14 @@ class _PostImportFinder(MetaPathFinder):
 
 
 class _ActingLoader(Loader):
-    """A module's own loader, which calls an action once the module has been executed."""
+    """Wraps a module's own loader, and calls an action once the module has been executed."""
 
     def __init__(self, loader: Loader, action: Callable[[], object]) -> None:
         self._loader = loader
         self._action = action
 
     def __getattr__(self, name: str) -> object:
-        # Whoever asks the loader for a source file or for resources, asks the module's own.
+        # Source code, resources and the like come from the module's own loader.
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -64,7 +64,7 @@ class _ActingLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module, give it its own loader back, and act."""
+        """Execute the module, give it back its own loader, and call the action."""
         self._loader.exec_module(module)
         module.__spec__.loader = module.__loader__ = self._loader
         self._action()

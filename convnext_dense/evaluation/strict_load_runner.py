@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
 from convnext_dense.training.unwrap import unwrap
-from convnext_dense.weights.matching import listed
+from convnext_dense.weights.matching import shorten
 
 
 class StrictLoadRunner(Runner):
@@ -43,7 +43,7 @@ class StrictLoadRunner(Runner):
         absent += _other_shapes(model, checkpoint.get('state_dict', checkpoint))
         if absent:
             raise CheckpointError(
-                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {listed(absent)}; '
+                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {shorten(absent)}; '
                 'test it with the config that it was trained with.'
             )
         return checkpoint

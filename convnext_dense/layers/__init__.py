@@ -1,4 +1,4 @@
-"""The layers that the backbones are made of, in plain PyTorch, and the block by the fused kernels."""
+"""The layers of the backbones in plain PyTorch, and the block with the fused kernels."""
 
 from convnext_dense.kernels import CHOICES as KERNEL_CHOICES
 from convnext_dense.layers.drop_path import DropPath

@@ -4,13 +4,13 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Drops a residual branch for random samples in training, and scales the other samples' to keep the mean.
+    """Drops a residual branch for random samples in training, and scales the other samples to keep the mean.
 
     Args:
-        drop_prob: Probability that a sample is dropped, at least 0 and below 1.
+        drop_prob: Probability to drop a sample, at least 0 and below 1.
 
     Shape:
-        (N, ...) to the same.
+        (N, ...) to (N, ...).
 
     Reference:
         https://arxiv.org/abs/1603.09382
@@ -30,7 +30,7 @@ class DropPath(nn.Module):
         if self.drop_prob == 0 or not self.training:
             return x
         keep_prob = 1 - self.drop_prob
-        # Drawn as timm draws it, so that a seed drops the same samples.
+        # Drawn as timm draws it, so that the same seed drops the same samples.
         kept = x.new_empty((x.shape[0], *(1 for _ in x.shape[1:]))).bernoulli_(keep_prob)
         return x * kept.div_(keep_prob)
 

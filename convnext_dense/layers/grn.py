@@ -1,21 +1,21 @@
-"""Global response normalisation."""
+"""Global response normalization."""
 
 import torch
 from torch import Tensor, nn
 
 
 class GRN(nn.Module):
-    r"""Global response normalisation of ConvNeXt V2, channels last.
+    r"""Global response normalization of ConvNeXt V2, channels last.
 
     .. math:: y = x + \gamma \, x \, \frac{g}{\mathrm{mean}_c(g) + \epsilon} + \beta,
         \qquad g_c = \lVert x_c \rVert_2
 
-    The norm of each channel is over the image. It is taken in float32: squares of a half-precision activation
-    overflow.
+    The norm of a channel is over all pixels of an image. It is computed in float32, because squares of half-precision
+    activations overflow.
 
     Args:
         num_channels: C.
-        eps: Added to the mean norm. Defaults to 1e-6.
+        eps: Added to the mean norm.
 
     Shape:
         (N, H, W, C) to (N, H, W, C). The parameters are (1, 1, 1, C), as in the official repository.
@@ -36,7 +36,7 @@ class GRN(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x`, (N, H, W, C)."""
+        """Normalize `x`, (N, H, W, C)."""
         norm = torch.linalg.vector_norm(x.float(), dim=(1, 2), keepdim=True)
         response = norm / (norm.mean(dim=-1, keepdim=True) + self.eps)
         scale = (1 + self.gamma * response).to(x.dtype)

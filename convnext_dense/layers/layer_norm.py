@@ -9,11 +9,11 @@ class LayerNorm2d(nn.LayerNorm):
 
     .. math:: y = \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \epsilon}} \cdot \gamma + \beta
 
-    The mean and the variance are over C. A channels-last input costs no copy and gives a channels-last output.
+    The mean and the variance are over C. A channels-last input is not copied and gives a channels-last output.
 
     Args:
         num_channels: C.
-        eps: Added to the variance. Defaults to 1e-6, ConvNeXt's.
+        eps: Added to the variance.
 
     Shape:
         (N, C, H, W) to (N, C, H, W).
@@ -31,7 +31,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(num_channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x`, (N, C, H, W)."""
+        """Normalize `x`, (N, C, H, W)."""
         x = x.permute(0, 2, 3, 1)
         x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
         return x.permute(0, 3, 1, 2)

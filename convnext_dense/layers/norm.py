@@ -13,12 +13,12 @@ def build_norm(norm_cfg: dict, num_channels: int) -> nn.Module:
     """Build a norm layer for feature maps (N, C, H, W).
 
     Args:
-        norm_cfg: ``type`` is 'LN2d' or 'LN' for `LayerNorm2d`, or a type of mmcv's, such as 'BN' or 'GN'; the other
+        norm_cfg: ``type`` is 'LN2d' or 'LN' for `LayerNorm2d`, or one of mmcv's types, such as 'BN' or 'GN'; the other
             keys are the layer's arguments. ``requires_grad=False`` freezes its parameters.
         num_channels: C.
 
     Raises:
-        ValueError: If `norm_cfg` has no type, or one that mmcv does not know.
+        ValueError: If `norm_cfg` has no type, or a type that mmcv does not know.
 
     Example:
         >>> build_norm(dict(type='LN2d', eps=1e-6), 96).normalized_shape

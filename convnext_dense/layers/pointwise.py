@@ -1,4 +1,4 @@
-"""The linear layer over a feature map's channels."""
+"""A linear layer over the channels of a feature map."""
 
 import torch
 import torch.nn.functional as F
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 
 class PointwiseLinear(nn.Linear):
-    r"""A linear layer over the last dimension: what a 1x1 convolution computes, channels last.
+    r"""A linear layer over the last dimension, which is a 1x1 convolution for channels-last maps.
 
     .. math:: y = x W^T + b
 
-    Compiled for a CPU, the bias is an addition of its own. PyTorch's matrix product with a bias first copies the bias
-    all over the output, which takes as long as the GELU; an addition is fused with what follows instead. On a GPU, the
-    product adds the bias itself.
+    When compiled for a CPU, the layer adds the bias after the matrix product: PyTorch's product with a bias first
+    copies the bias to the whole output, which takes as long as the GELU, while a separate addition is fused with the
+    layer that follows. On a GPU, the product adds the bias at no cost.
 
     Shape:
         (..., in_features) to (..., out_features).

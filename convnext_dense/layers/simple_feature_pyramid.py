@@ -1,4 +1,4 @@
-"""Makes a feature pyramid from the single map of a plain vision transformer."""
+"""A feature pyramid made from the single map of a plain vision transformer."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,16 +9,16 @@ from convnext_dense.layers.layer_norm import LayerNorm2d
 
 
 class SimpleFeaturePyramid(nn.Module):
-    """ViTDet's simple feature pyramid: every level is made from the one map, and none from another level.
+    """ViTDet's simple feature pyramid, whose levels are all made from one map.
 
-    A level of half the stride is a transposed convolution of stride 2, of a quarter two with a norm and GELU between,
-    each halving the channels; a level of a larger stride is max pooling. A 1x1 and a 3x3 convolution, each with its
-    LayerNorm, follow.
+    A transposed convolution of stride 2, which halves the channels, makes a level of half the map's stride; two of
+    them, with LayerNorm and GELU between, make a level of a quarter. Max pooling makes levels of larger strides. Every
+    level ends in a 1x1 and a 3x3 convolution, each followed by LayerNorm.
 
     Args:
         in_channels: Channels of the map.
-        in_stride: Its stride in pixels, a power of 2.
-        out_strides: The levels' strides in pixels, powers of 2.
+        in_stride: Stride of the map in pixels, a power of 2.
+        out_strides: Strides of the levels in pixels, powers of 2.
         out_channels: Channels of every level.
 
     Shape:

@@ -14,31 +14,32 @@ DECAY_TYPES = ('layer_wise', 'stage_wise')
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     r"""Gives a backbone's earlier layers a lower learning rate.
 
-    With n layers in the backbone, the stem has id 0 and the heads have id n + 1. A parameter of id i trains at
+    If the backbone has n layers, the stem has id 0 and the heads have id n + 1. A parameter of id i trains at
 
     .. math:: \mathrm{lr}_i = \mathrm{lr} \cdot \mathrm{rate}^{\,n + 1 - i}
 
-    For ConvNeXt the groups equal those of ``LearningRateDecayOptimizerConstructor`` of mmdet and mmseg. Other
-    backbones say the ids themselves by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's
-    protocol), or else each of their blocks, told by the parameters' names, is a layer.
+    For ConvNeXt the groups equal those of ``LearningRateDecayOptimizerConstructor`` of mmdet and mmseg. Any other
+    backbone may give the ids by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's protocol). If it
+    does not, every block is a layer; blocks are recognized by the names of the parameters.
 
-    1-D parameters, biases, and the parameters of GRN get no weight decay, unless a key of `paramwise_cfg` says so. A
-    backbone with a method ``no_weight_decay()``, which is timm's protocol, says itself which others get none.
+    1-D parameters, biases, and the parameters of GRN get no weight decay, unless `paramwise_cfg` sets it. If the
+    backbone has a method ``no_weight_decay()`` (timm's protocol), it decides which other parameters get none.
 
     Args:
         optim_wrapper_cfg: As for mmengine's ``DefaultOptimWrapperConstructor``; the optimizer's ``lr`` is required.
         paramwise_cfg: All keys of ``DefaultOptimWrapperConstructor``, whose multipliers apply on top, and
 
             - ``decay_rate`` (float): The rate, above 0 and at most 1.
-            - ``decay_type`` (str): 'layer_wise' (default), or 'stage_wise', where a layer is a whole stage.
-            - ``num_layers`` (int): n, which is the backbone's own if not given. A layer-wise n must equal the
-              backbone's own; for 'stage_wise' it sets how far the last stage is from the heads, as mmseg's does.
+            - ``decay_type`` (str): 'layer_wise' (default), or 'stage_wise', in which a layer is a whole stage.
+            - ``num_layers`` (int): n. Defaults to the backbone's own, which a layer-wise n must equal. For
+              'stage_wise' it sets the distance of the last stage from the heads, as in mmseg.
 
     Raises:
-        ValueError: If a key has a value that is not allowed, or the model has no backbone whose layers can be told.
+        ValueError: If a key has a value that is not allowed, or the model has no backbone with recognizable layers.
 
     Reference:
-        https://arxiv.org/abs/2106.08254 and the official ConvNeXt repository
+        `BEiT: BERT Pre-Training of Image Transformers <https://arxiv.org/abs/2106.08254>`_ and the official ConvNeXt
+        repository
 
     Example:
         >>> import torch
@@ -68,12 +69,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         prefix: str = '',
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Append the model's parameter groups to `params`; frozen parameters are in none.
+        """Append the model's parameter groups to `params`. Frozen parameters are in no group.
 
         Args:
-            params: Filled with groups of ``params``, ``param_names``, ``lr``, ``lr_scale``, ``weight_decay`` and
-                ``group_name``.
-            module: The model; or, where mmengine's constructor calls this for a child, that child.
+            params: A list that is filled with groups of ``params``, ``param_names``, ``lr``, ``lr_scale``,
+                ``weight_decay`` and ``group_name``.
+            module: The model, or a child of it when mmengine's constructor recurses.
             prefix: The child's name.
             is_dcn_module: Whether the child is part of a deformable convolution.
         """
@@ -87,7 +88,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self._not_decayed = _not_decayed(module)
         groups: dict[str, dict] = {}
         for single in singles:
-            # A parameter that modules share comes once for each of them; `pop` lets the first stand for all.
+            # A parameter that several modules share comes once per module; `pop` keeps the first.
             name = names.pop(id(single['params'][0]), None)
             if name is not None:
                 self._add_to_group(groups, single, name, ids.get(name, head_id), head_id)
@@ -100,7 +101,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         params.extend(groups.values())
 
     def _add_to_group(self, groups: dict[str, dict], single: dict, name: str, layer_id: int, head_id: int) -> None:
-        """Add a parameter, in a group of its own by mmengine's rules, to the group of its layer and settings."""
+        """Add a parameter, which mmengine put in a group of its own, to the group of its layer and settings."""
         settings = {key: value for key, value in single.items() if key != 'params'}
         is_custom = bool(settings.keys() - {'lr', 'weight_decay'})
         scale = self.paramwise_cfg['decay_rate'] ** (head_id - layer_id)
@@ -115,7 +116,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         group_name = f'layer_{layer_id}_{decay}'
         key = f'{group_name} {sorted(settings.items())}'
         if key not in groups:
-            namesakes = sum(each.startswith(f'{group_name} ') for each in groups)
+            namesakes = sum(other.startswith(f'{group_name} ') for other in groups)
             groups[key] = dict(
                 params=[],
                 param_names=[],
@@ -129,9 +130,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Return the layer id of each of the backbone's parameters, and the heads' id."""
         backbones = _backbones(model)
         if not backbones:
-            raise ValueError(
-                f"{type(model).__name__} has no module named 'backbone', whose learning rates could decay."
-            )
+            raise ValueError(f"{type(model).__name__} has no module named 'backbone'; learning-rate decay needs one.")
         decay_type, num_layers = self.paramwise_cfg.get('decay_type'), self.paramwise_cfg.get('num_layers')
         per_backbone = [
             backbone_layer_ids(module, prefix, decay_type, num_layers) for prefix, module in backbones.items()
@@ -152,12 +151,12 @@ def backbone_layer_ids(
 
     Args:
         backbone: The backbone.
-        prefix: What its parameters' names begin with in the model.
+        prefix: What the names of its parameters begin with in the model.
         decay_type: 'layer_wise' or 'stage_wise'.
         num_layers: As in `LayerDecayOptimWrapperConstructor`.
 
     Raises:
-        ValueError: If `num_layers` does not fit the backbone, or its layers cannot be told.
+        ValueError: If `num_layers` does not fit the backbone, or its layers cannot be recognized.
 
     Example:
         >>> from convnext_dense.backbones import ConvNeXt
@@ -192,14 +191,14 @@ def backbone_layer_ids(
             )
     if len(set(ids.values()) - {0, head_id}) == 0:
         raise ValueError(
-            f'{type(backbone).__name__}: its layers cannot be told from the names of its parameters; '
+            f'{type(backbone).__name__}: its layers cannot be recognized by the names of its parameters; '
             'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
         )
     return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
 
 
 def _not_decayed(model: nn.Module) -> set[str]:
-    """Return the names of the parameters that have no weight decay unless `paramwise_cfg` says so."""
+    """Return the names of the parameters that get no weight decay unless `paramwise_cfg` sets it."""
     # GRN's gamma and beta are (1, 1, 1, C).
     names = {
         name
@@ -215,5 +214,5 @@ def _not_decayed(model: nn.Module) -> set[str]:
 
 
 def _backbones(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the model's backbones by what their parameters' names begin with."""
+    """Return the model's backbones by the prefix of their parameters' names."""
     return {f'{name}.': module for name, module in model.named_modules() if name.split('.')[-1] == 'backbone'}

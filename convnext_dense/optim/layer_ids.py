@@ -1,4 +1,4 @@
-"""Finds the depth of a backbone's parameters from their names, for backbones that do not say it themselves."""
+"""Finds the depth of a backbone's parameters by their names, for backbones without `get_layer_depth`."""
 
 import re
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ BLOCK = re.compile(
 
 
 def layer_ids(names: Iterable[str]) -> tuple[dict[str, int], int]:
-    """Number the layers of a backbone: 0 is the stem, then a layer for each block, and one more for what follows.
+    """Number the layers of a backbone: the stem is 0, then every block is a layer, and the end is one more.
 
     Args:
         names: The names of all its parameters, in the order of `named_parameters`.
 
     Returns:
-        Each name's layer id, and the number of blocks. Parameters between two blocks belong to the earlier one.
+        The layer id of each name, and the number of blocks. Parameters between two blocks belong to the earlier one.
 
     Example:
         >>> layer_ids(['conv1.weight', 'layer1.0.conv1.weight', 'layer1.1.conv1.weight', 'norm.weight'])
@@ -27,12 +27,12 @@ def layer_ids(names: Iterable[str]) -> tuple[dict[str, int], int]:
     """
     names = list(names)
     indices = [_block_indices(name) for name in names]
-    # A stage's blocks are what is deepest in it; beside them lie `stages.0.downsample.` or `layers.0.2.`, a norm.
-    depth = {each[0]: 0 for each in indices if each}
-    for each in indices:
-        if each:
-            depth[each[0]] = max(depth[each[0]], len(each))
-    units = [each if each and len(each) == depth[each[0]] else () for each in indices]
+    # A stage's blocks have the most indices. Modules next to them have fewer: `stages.0.downsample.`, or a norm,
+    # `layers.0.2.`.
+    most: dict[int, int] = {}
+    for index in filter(None, indices):
+        most[index[0]] = max(most.get(index[0], 0), len(index))
+    units = [index if index and len(index) == most[index[0]] else () for index in indices]
     return _number(names, units, indices)
 
 
@@ -45,15 +45,15 @@ def stage_ids(names: Iterable[str]) -> tuple[dict[str, int], int]:
     """
     names = list(names)
     indices = [_block_indices(name) for name in names]
-    return _number(names, [each[:1] for each in indices], indices)
+    return _number(names, [index[:1] for index in indices], indices)
 
 
 def _number(
     names: list[str], units: list[tuple[int, ...]], indices: list[tuple[int, ...]]
 ) -> tuple[dict[str, int], int]:
-    """Number the names' units from 1 by rising indices; a name without a unit goes with the unit before it.
+    """Number the units from 1 by rising indices; a name without a unit belongs to the unit before it.
 
-    After the last unit, only what still lies within a stage goes with it.
+    After the last unit, only names within a stage belong to it.
     """
     order = {unit: i + 1 for i, unit in enumerate(sorted(set(units) - {()}))}
     end = max((i + 1 for i, unit in enumerate(units) if unit), default=0)
@@ -67,5 +67,5 @@ def _number(
 
 
 def _block_indices(name: str) -> tuple[int, ...]:
-    found = BLOCK.match(name)
-    return tuple(int(each) for each in re.findall(r'\d+', found[1])) if found else ()
+    match = BLOCK.match(name)
+    return tuple(map(int, re.findall(r'\d+', match[1]))) if match else ()

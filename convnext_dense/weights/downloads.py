@@ -1,4 +1,4 @@
-"""Fetches weights from the web and from Hugging Face, once, into PyTorch's and Hugging Face's caches."""
+"""Downloads weights from the web and from Hugging Face, once, into PyTorch's and Hugging Face's caches."""
 
 import hashlib
 import os
@@ -18,17 +18,17 @@ from convnext_dense.weights.published import OPENMMLAB, PUBLISHED
 # These publishers write the start of a file's SHA-256 into its name.
 DIGEST = re.compile(r'-([0-9a-f]{8,})\.')
 WITH_DIGESTS = (OPENMMLAB, 'https://download.pytorch.org/', 'https://github.com/')
-# The names that weights have on Hugging Face; timm looks for safetensors of each first.
+# What Hugging Face's repositories call their weights; timm tries the safetensors form of each first.
 HUB_FILES = ('pytorch_model.bin', 'open_clip_pytorch_model.bin')
-# On one machine, processes that want the same file wait for the first.
+# Processes of one machine that want the same file wait for the first to download it.
 LOCK = '.lock'
 
 
 def download(address: str) -> Path:
-    """Return the cached file of an address, fetched by the first process that asks for it.
+    """Return the cached file of an address; the first process that asks for it downloads it.
 
     Raises:
-        CheckpointError: If it cannot be fetched, with where to put it instead.
+        CheckpointError: If it cannot be downloaded. The message says where to put the file instead.
     """
     file = cache_folder() / _cached_name(address)
     digest = DIGEST.search(file.name) if address.startswith(WITH_DIGESTS) else None
@@ -50,34 +50,35 @@ def read_hub(repository: str, filename: str = '') -> dict:
 
     Args:
         repository: ORG/NAME.
-        filename: One of its files. Defaults to what such a repository calls its weights.
+        filename: One of its files. Defaults to the usual names of weights.
 
     Raises:
-        CheckpointError: If they cannot be fetched, with where to put them instead, or are no weights.
+        CheckpointError: If they cannot be downloaded (the message says where to put the file instead), or are no
+            weights.
     """
-    # Here, so that a ConvNeXt does not import timm.
+    # Imported here, so that a ConvNeXt does not import timm.
     from timm.models import load_state_dict_from_hf
 
     name = '--'.join([*repository.split('/'), *filename.split('/')] if filename else repository.split('/'))
-    copies = [cache_folder() / each for each in ([name] if filename else [f'{name}{SAFETENSORS}', f'{name}.bin'])]
+    copies = [cache_folder() / copy for copy in ([name] if filename else [f'{name}{SAFETENSORS}', f'{name}.bin'])]
     for copy in copies:
         if copy.is_file():
             return read_file(copy)
     problem = None
-    for each in [filename] if filename else HUB_FILES:
+    for file in [filename] if filename else HUB_FILES:
         try:
-            return dict(state_dict=load_state_dict_from_hf(repository, each, weights_only=True))
+            return dict(state_dict=load_state_dict_from_hf(repository, file, weights_only=True))
         except OSError as error:
             problem = error
             if not isinstance(error, EntryNotFoundError) or isinstance(error, LocalEntryNotFoundError):
                 break
         except (SafetensorError, *DAMAGED) as error:
             raise CheckpointError(
-                f'{each} of https://huggingface.co/{repository} is damaged, or holds more than weights, and was not '
+                f'{file} of https://huggingface.co/{repository} is damaged, or holds more than weights, and was not '
                 f'loaded ({type(error).__name__}).'
             ) from error
     reason = 'no connection' if isinstance(problem, LocalEntryNotFoundError) else type(problem).__name__
-    gated = ' Its licence must be accepted there first, and `hf auth login` run here.'
+    gated = ' Its license must be accepted there first, and `hf auth login` run here.'
     raise CheckpointError(
         f'the weights of {repository} could not be fetched from https://huggingface.co/{repository} ({reason}); fetch '
         f'its {filename or "model.safetensors or pytorch_model.bin"} where there is a network, and put it at '
@@ -92,8 +93,8 @@ def cache_folder() -> Path:
 
 
 def _cached_name(address: str) -> str:
-    """Return the address's file name; where another address may have the same, with a digest of the address in it."""
+    """Return the address's file name, with a digest of the address if another one may have the same file name."""
     name = Path(urlparse(address).path).name
-    if DIGEST.search(name) or any(address == each.address for each in PUBLISHED.values()):
+    if DIGEST.search(name) or any(address == published.address for published in PUBLISHED.values()):
         return name
     return f'{Path(name).stem}-{hashlib.sha256(address.encode()).hexdigest()[:8]}{Path(name).suffix}'

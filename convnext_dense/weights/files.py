@@ -20,9 +20,9 @@ from convnext_dense.errors import CheckpointError
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
-# Whose names and classes a detector or segmenter is for: what OpenMMLab's tools read of `meta`, as JSON.
+# The part of `meta` that OpenMMLab's tools read, the dataset's classes and palette; safetensors holds it as JSON.
 DATASET_META = 'dataset_meta'
-# What torch's loader raises on a file that is damaged, or none of its own: it follows what the bytes say.
+# torch's loader does what the bytes say, so a damaged or foreign file can make it raise any of these.
 DAMAGED = (
     RuntimeError,
     EOFError,
@@ -41,18 +41,18 @@ DAMAGED = (
 
 
 def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.device = 'cpu') -> dict:
-    """Return a checkpoint file's content. Nothing in it is run: objects other than weights are refused.
+    """Return a checkpoint file's content. Objects other than weights are refused, so no code in the file runs.
 
     Args:
         path: A file of ``torch.save``, or one whose name ends in .safetensors.
-        mmap: Whether the weights are read from the file only when they are used. The file must not be changed then.
-        map_location: The device for the weights of PyTorch's files; mmap is for 'cpu'.
+        mmap: Whether to read the weights from the file only when they are used. The file must not change then.
+        map_location: The device for the weights of PyTorch's files; `mmap` needs 'cpu'.
 
     Returns:
-        What was saved; of safetensors with a dataset's names, ``dict(state_dict=..., meta=...)``.
+        What was saved; ``dict(state_dict=..., meta=...)`` for safetensors with a dataset's meta.
 
     Raises:
-        CheckpointError: If there is no such file, or it is no checkpoint.
+        CheckpointError: If the file does not exist, or is no checkpoint.
 
     Example:
         >>> import tempfile, torch
@@ -87,10 +87,10 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
     Args:
         path: The file, ending in .pth, .pt or .safetensors.
         state_dict: The weights.
-        meta: The `meta` of an OpenMMLab checkpoint. Safetensors keeps its dataset's names only.
+        meta: The `meta` of an OpenMMLab checkpoint. Safetensors keeps only its `dataset_meta`.
 
     Raises:
-        CheckpointError: If the file is there already, has another ending, or cannot be written.
+        CheckpointError: If the file exists already, has another ending, or cannot be written.
     """
     path = Path(path)
     check_new_file(path)
@@ -101,11 +101,11 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
         with TemporaryDirectory(dir=path.parent) as folder:
             temporary = Path(folder) / path.name
             if path.suffix == SAFETENSORS:
-                names = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
-                save_file(weights, temporary, metadata={'format': 'pt', **names})
+                extra = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
+                save_file(weights, temporary, metadata={'format': 'pt', **extra})
             else:
                 torch.save(dict(meta=dict(meta), state_dict=weights), temporary)
-            # safetensors lets nobody else read its files.
+            # safetensors makes files that only their owner can read.
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
@@ -115,7 +115,7 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
 
 
 def check_new_file(path: Path) -> None:
-    """Raise CheckpointError if weights cannot go to `path`: it is there, or its ending names no format."""
+    """Raise CheckpointError if `path` exists already, or if its ending names no format."""
     if path.exists():
         raise CheckpointError(f'{path} is there already; remove it first, or give another name.')
     if path.suffix not in SUFFIXES:
@@ -135,7 +135,7 @@ def _read_safetensors(path: Path) -> dict:
 
 def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:
     whole = zipfile.is_zipfile(path)
-    # Another library's `safe_globals` takes what it had allowed out again when it ends, ours among it.
+    # When another library's `safe_globals` ends, it removes our entries of the allow-list too.
     allow_mmengine_globals()
     try:
         return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
@@ -146,7 +146,7 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip
         if isinstance(error, pickle.UnpicklingError) and refused:
             raise CheckpointError(
                 f'the checkpoint {path} holds more than weights, {refused[1]}, which could run code; it was not '
-                'loaded. Where you trust it, save its state_dict alone, and load that.'
+                'loaded. If you trust it, save its state_dict alone, and load that.'
             ) from error
         reason = 'cut short' if is_zip and not whole else "damaged, or not one of PyTorch's"
         raise CheckpointError(f'the checkpoint {path} is {reason} ({type(error).__name__} on reading it).') from error

@@ -1,4 +1,4 @@
-"""Says what a checkpoint is, and what of it would load."""
+"""Describes a checkpoint, and what of it would load."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +11,15 @@ from torch import Tensor
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
 from convnext_dense.weights.conversion import to_official
-from convnext_dense.weights.export import beside
-from convnext_dense.weights.matching import listed, locate, match
+from convnext_dense.weights.export import other_tensors
+from convnext_dense.weights.matching import locate, match, shorten
 from convnext_dense.weights.published import PUBLISHED
-from convnext_dense.weights.recognize import BACKBONE, flatten, measure
+from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
 from convnext_dense.weights.sources import read_weights
 
 
 class Inspection(NamedTuple):
-    """What a checkpoint is, as text, and why it would not load, if it would not."""
+    """A description of a checkpoint, and why it would not load; None if it would."""
 
     text: str
     problem: str | None
@@ -42,10 +42,10 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
     """
     checkpoint = read_weights(source)
     tensors = flatten(checkpoint)
-    found = locate(tensors, source)
-    weights = to_official(tensors, found).weights
-    config = measure(weights).backbone()
-    _, report = match(tensors, _on_meta((model or {}).get('backbone', None if model else config)), source)
+    detected = locate(tensors, source)
+    weights = to_official(tensors, detected).weights
+    config = infer_size(weights).backbone_cfg()
+    _, report = match(tensors, _build_on_meta((model or {}).get('backbone', None if model else config)), source)
     count = sum(tensor.numel() for tensor in weights.values())
     size = f'{Path(source).stat().st_size / 1e6:.1f} MB, ' if Path(source).is_file() else ''
     keys = [str(key) for key, value in checkpoint.items() if not isinstance(value, Tensor)]
@@ -59,27 +59,30 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
         f'by init_cfg  {"the backbone would load" if report.fits else "the backbone would not load"}',
     ]
     if model:
-        lines.append(f'by load_from {_rest_of_the_model(model, beside(tensors, found))}')
+        lines.append(f'by load_from {_describe_rest(model, other_tensors(tensors, detected))}')
     return Inspection('\n'.join(lines), None if report.fits else report.problem())
 
 
-def _rest_of_the_model(config: dict, rest: Mapping[str, Tensor]) -> str:
-    """Say how much of a model beside its backbone is in a checkpoint's other tensors."""
+def published_table() -> str:
+    """Return the published names as a text table, each with its license and address."""
+    rows = [
+        ('name', 'license', 'address'),
+        *((name, published.license, published.address) for name, published in PUBLISHED.items()),
+    ]
+    width = max(map(len, PUBLISHED))
+    return '\n'.join(f'{name:<{width}}  {license:<33}  {address}' for name, license, address in rows)
+
+
+def _describe_rest(config: dict, rest: Mapping[str, Tensor]) -> str:
+    """Say how much of a model outside its backbone would load from `rest`."""
     state = MODELS.build(config).state_dict()
     own = {name: tensor.shape for name, tensor in state.items() if not name.startswith(BACKBONE)}
     absent = [name for name, shape in own.items() if name not in rest or rest[name].shape != shape]
     loads = f'{len(own) - len(absent)} of {len(own)} tensors of the rest of the model would load'
-    return f'{loads}; tools/test.py would refuse it for {listed(absent)}' if absent else loads
+    return f'{loads}; testing would refuse it for lack of {shorten(absent)}' if absent else loads
 
 
-def published_table() -> str:
-    """Return the published names, each with its licence and where it is from."""
-    rows = [('name', 'licence', 'address'), *((name, each.licence, each.address) for name, each in PUBLISHED.items())]
-    width = max(map(len, PUBLISHED))
-    return '\n'.join(f'{name:<{width}}  {licence:<33}  {address}' for name, licence, address in rows)
-
-
-def _on_meta(config: dict | None) -> ConvNeXt:
+def _build_on_meta(config: dict | None) -> ConvNeXt:
     config = dict(config or {'type': 'no backbone'})
     kind = str(config.pop('type', 'ConvNeXt')).split('.')[-1]
     config.pop('_scope_', None)

@@ -1,8 +1,7 @@
-"""The key layouts of public ConvNeXt weights: one table each, from the official repository's names to theirs.
+"""The key layouts of public ConvNeXt weights: a table each, from the official repository's names to the layout's.
 
-A row is a pair of names. In braces stand the stage ``{s}``, the block ``{b}``, another index ``{i}``, a module
-``{m}`` and the parameter ``{p}``; the same letter stands for the same text on both sides. The first row that fits a
-name counts.
+A row is a pair of names. Fields in braces are the stage ``{s}``, the block ``{b}``, another index ``{i}``, a module
+``{m}`` and the parameter ``{p}``; a field has the same value on both sides. The first row that matches a name counts.
 """
 
 import re
@@ -19,30 +18,32 @@ class Layout:
     Args:
         name: The layout's name, for people.
         rows: Pairs of an official name and this layout's, with fields in braces.
-        marks: This layout's names of one tensor in every block, which no other layout has: by them it is recognised.
+        signatures: Names, with fields in braces, that recognize this layout: one tensor of every block, by a name that
+            no other layout has.
         dropped: Regular expressions of names that have no use in a backbone, each with what they are.
     """
 
     name: str
     rows: tuple[tuple[str, str], ...]
-    marks: tuple[str, ...]
+    signatures: tuple[str, ...]
     dropped: tuple[tuple[str, str], ...] = ()
 
     @cached_property
-    def mark(self) -> re.Pattern:
-        """Matches a recognised name; its first group is what stands before the layout's own names."""
-        return re.compile('(.*?)(?:' + '|'.join(_pattern(mark, named=False) for mark in self.marks) + ')')
+    def signature(self) -> re.Pattern:
+        """Matches the signatures after any prefix, which is the first group."""
+        names = '|'.join(_pattern(signature, named=False) for signature in self.signatures)
+        return re.compile(f'(.*?)(?:{names})')
 
     @cached_property
     def _to_official(self) -> list[tuple[re.Pattern, str]]:
-        return [(re.compile(_pattern(theirs)), official) for official, theirs in self.rows]
+        return [(re.compile(_pattern(name)), official) for official, name in self.rows]
 
     @cached_property
     def _from_official(self) -> list[tuple[re.Pattern, str]]:
-        return [(re.compile(_pattern(official)), theirs) for official, theirs in self.rows]
+        return [(re.compile(_pattern(official)), name) for official, name in self.rows]
 
     def to_official(self, name: str) -> str | None:
-        """Return the official repository's name for this layout's `name`, or None where it has none.
+        """Return the official repository's name for this layout's `name`, or None if it has none.
 
         Example:
             >>> TIMM.to_official('stages.2.blocks.8.mlp.fc1.weight')
@@ -51,7 +52,7 @@ class Layout:
         return _translate(name, self._to_official)
 
     def from_official(self, name: str) -> str | None:
-        """Return this layout's name for the official repository's `name`, or None where it has none.
+        """Return this layout's name for the official repository's `name`, or None if it has none.
 
         Example:
             >>> TIMM.from_official('norm3.bias')
@@ -60,7 +61,7 @@ class Layout:
         return _translate(name, self._from_official)
 
     def why_dropped(self, name: str) -> str | None:
-        """Return what this layout's `name` is, where a backbone has no use for it."""
+        """Return what this layout's `name` is if a backbone has no use for it, else None."""
         return next((reason for pattern, reason in self.dropped if re.match(pattern, name)), None)
 
 
@@ -85,7 +86,7 @@ def _translate(name: str, rows: list[tuple[re.Pattern, str]]) -> str | None:
 CLASSIFIER = 'the classifier'
 HEAD = ((r'head\.', CLASSIFIER),)
 
-# facebookresearch/ConvNeXt, ConvNeXt-V2 and dinov3, and this package. A classifier's final norm is the last stage's.
+# facebookresearch/ConvNeXt, ConvNeXt-V2, dinov3, and this package. A classifier's final norm is the last stage's.
 OFFICIAL = Layout(
     'official',
     rows=(
@@ -95,11 +96,11 @@ OFFICIAL = Layout(
         ('norm{s}.{p}', 'norm{s}.{p}'),
         ('norm3.{p}', 'norm.{p}'),
     ),
-    marks=('stages.{s}.{b}.dwconv.weight',),
+    signatures=('stages.{s}.{b}.dwconv.weight',),
     dropped=(*HEAD, (r'norms\.', 'copies of the final norm'), (r'projectors\.', 'projectors of distillation')),
 )
 
-# The encoder of ConvNeXt V2's pre-training, in MinkowskiEngine's sparse layers.
+# The encoder of ConvNeXt V2's pretraining, in MinkowskiEngine's sparse layers.
 FCMAE = Layout(
     'official FCMAE, sparse',
     rows=(
@@ -112,10 +113,10 @@ FCMAE = Layout(
         ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.linear.{p}'),
         ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.{p}'),
     ),
-    marks=('stages.{s}.{b}.dwconv.kernel',),
+    signatures=('stages.{s}.{b}.dwconv.kernel',),
 )
 
-# mmpretrain and mmcls, and with them the ConvNeXt models of mmdet and mmseg.
+# mmpretrain and mmcls, and so the ConvNeXt models of mmdet and mmseg.
 MMPRETRAIN = Layout(
     'mmpretrain',
     rows=(
@@ -126,12 +127,12 @@ MMPRETRAIN = Layout(
         ('stages.{s}.{b}.{m}.{p}', 'stages.{s}.{b}.{m}.{p}'),
         ('norm{s}.{p}', 'norm{s}.{p}'),
     ),
-    marks=('stages.{s}.{b}.depthwise_conv.weight',),
+    signatures=('stages.{s}.{b}.depthwise_conv.weight',),
     dropped=HEAD,
 )
 
-# timm's ConvNeXt of every kind, DINOv3 and CLIP included, and open_clip, which wraps it as `visual.trunk.`. A trunk
-# for features has underscores; `norm_pre` is the final norm of models that pool after it.
+# All ConvNeXts of timm, DINOv3 and CLIP included, and of open_clip, which wraps them as `visual.trunk.`. A model made
+# with `features_only` has underscores; `norm_pre` is the final norm of models that pool after it.
 TIMM = Layout(
     'timm',
     rows=(
@@ -153,11 +154,11 @@ TIMM = Layout(
         ('norm3.{p}', 'head.norm.{p}'),
         ('norm3.{p}', 'norm_pre.{p}'),
     ),
-    marks=('stages.{s}.blocks.{b}.conv_dw.weight', 'stages_{s}.blocks.{b}.conv_dw.weight'),
+    signatures=('stages.{s}.blocks.{b}.conv_dw.weight', 'stages_{s}.blocks.{b}.conv_dw.weight'),
     dropped=HEAD,
 )
 
-# torchvision's `features` are the stem and then, in turn, a stage and a downsampling.
+# torchvision's `features` are the stem, then stages and downsampling layers in turn.
 TORCHVISION = Layout(
     'torchvision',
     rows=(
@@ -175,11 +176,11 @@ TORCHVISION = Layout(
         ),
         ('norm3.{p}', 'classifier.0.{p}'),
     ),
-    marks=('features.{s}.{b}.block.0.weight',),
+    signatures=('features.{s}.{b}.block.0.weight',),
     dropped=((r'classifier\.2\.', CLASSIFIER),),
 )
 
-# transformers' ConvNext and ConvNextV2: models, classifiers, backbones and UperNet's.
+# transformers' ConvNext and ConvNextV2: models, classifiers, backbones, and UperNet's backbone.
 TRANSFORMERS = Layout(
     'transformers',
     rows=(
@@ -194,11 +195,11 @@ TRANSFORMERS = Layout(
         *((f'norm{s}.{{p}}', f'hidden_states_norms.stage{s + 1}.{{p}}') for s in range(4)),
         ('norm3.{p}', 'layernorm.{p}'),
     ),
-    marks=('encoder.stages.{s}.layers.{b}.dwconv.weight',),
+    signatures=('encoder.stages.{s}.layers.{b}.dwconv.weight',),
     dropped=((r'classifier\.', CLASSIFIER),),
 )
 
-# transformers' DINOv3ConvNext. Newer versions have the stages in `model.`, and the final norm beside it.
+# transformers' DINOv3ConvNext. Newer versions have the stages in `model.`, and the final norm next to it.
 TRANSFORMERS_DINOV3 = Layout(
     'transformers DINOv3',
     rows=(
@@ -215,7 +216,7 @@ TRANSFORMERS_DINOV3 = Layout(
         ),
         ('norm3.{p}', 'layer_norm.{p}'),
     ),
-    marks=(
+    signatures=(
         'model.stages.{s}.layers.{b}.depthwise_conv.weight',
         'stages.{s}.layers.{b}.depthwise_conv.weight',
     ),

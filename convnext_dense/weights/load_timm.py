@@ -1,24 +1,41 @@
-"""Loads timm's weights into a TimmBackbone."""
+"""Loads timm's weights into a backbone made of a timm model. Importing this module does not import timm."""
+
+from typing import Protocol, runtime_checkable
 
 from mmengine.logging import print_log
 from torch import Tensor
 
-from convnext_dense.backbones import TimmBackbone
 from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.recognize import BACKBONE
 from convnext_dense.weights.sources import read_weights
 
-# What training checkpoints keep their weights in.
+# Keys that training checkpoints keep their weights under.
 WRAPPERS = ('state_dict', 'model')
-DETECTORS_BACKBONE = 'backbone.'
 
 
-def load_timm_pretrained(backbone: TimmBackbone, checkpoint: str, prefix: str | None = None) -> None:
-    """Load a TimmBackbone's weights, all of them or none.
+@runtime_checkable
+class TakesTimmWeights(Protocol):
+    """A backbone that loads weights in timm's names by timm's own code, as `TimmBackbone` does."""
+
+    model_name: str
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the backbone's own weights."""
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> object:
+        """Load weights in the backbone's own names."""
+
+    def load_timm_weights(self, weights: dict[str, Tensor]) -> None:
+        """Load weights in timm's names."""
+
+
+def load_timm_pretrained(backbone: TakesTimmWeights, checkpoint: str, prefix: str | None = None) -> None:
+    """Load the weights of a backbone made of a timm model, all of them or none.
 
     Args:
-        backbone: The backbone.
-        checkpoint: A source of `read_weights`: ``timm://MODEL.TAG``, a file of timm's weights, or a detector's or
-            segmenter's of this package with the same backbone.
+        backbone: The backbone, such as a `TimmBackbone`.
+        checkpoint: A source of `read_weights`: ``timm://MODEL.TAG``, a file of timm's weights, or a checkpoint of this
+            package's detectors or segmenters with the same backbone.
         prefix: What stands before the names of the weights to take.
 
     Raises:
@@ -48,11 +65,9 @@ def _unwrap(content: dict) -> dict:
 
 
 def _select(weights: dict, own: dict, prefix: str | None, checkpoint: str) -> dict[str, Tensor]:
-    if prefix is None and all(DETECTORS_BACKBONE + name in weights for name in own):
-        prefix = DETECTORS_BACKBONE
-    selected = {
-        name.removeprefix(prefix or ''): value for name, value in weights.items() if name.startswith(prefix or '')
-    }
+    if prefix is None:
+        prefix = BACKBONE if all(BACKBONE + name in weights for name in own) else ''
+    selected = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     if not selected:
         raise CheckpointError(f'{checkpoint} has no names that begin with {prefix!r}.')
     return selected

@@ -11,12 +11,12 @@ from torch import Tensor
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.conversion import OUTSIDE, to_official
-from convnext_dense.weights.recognize import Found, Size, find, measure
+from convnext_dense.weights.recognize import DetectedWeights, Size, infer_size, recognize
 
 STEM = 'downsample_layers.0.0.weight'
 NORM = re.compile(r'norm\d')
 IN_BLOCK = re.compile(r'(^|\.)(stages|features)[._]\d')
-# timm inflates stems of these channels only.
+# timm inflates stems of this many channels only.
 RGB = 3
 SHOWN = 4
 
@@ -34,12 +34,12 @@ class LoadReport:
         dtypes: The precisions of the checkpoint's ConvNeXt.
         matched: Official names of tensors that load.
         dropped: Names in the checkpoint that are left out on purpose, by reason.
-        new: The backbone's output norms for which the checkpoint has nothing; they keep their initial values.
-        unexpected: Names in the checkpoint, beside the backbone's blocks, that nothing is known of.
-        missing: The backbone's tensors, other than `new`, that the checkpoint lacks.
-        homeless: Official names of tensors in the checkpoint for which the backbone has no place.
+        new: The backbone's output norms that the checkpoint lacks; they keep their initial values.
+        missing: Other tensors of the backbone that the checkpoint lacks.
+        unexpected: Tensors of the checkpoint's ConvNeXt that the backbone has no place for.
+        outside_block: Unknown names in the checkpoint, outside of all blocks; they are left out.
         wrong_shape: The shape in the checkpoint and in the backbone, by official name.
-        inflated: The stem's input channels in the checkpoint, where the backbone has another number.
+        inflated: The stem's input channels in the checkpoint, if the backbone has another number.
     """
 
     source: str
@@ -51,27 +51,30 @@ class LoadReport:
     matched: list[str] = field(default_factory=list)
     dropped: dict[str, list[str]] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    homeless: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    outside_block: list[str] = field(default_factory=list)
     wrong_shape: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     inflated: int | None = None
 
     @property
     def fits(self) -> bool:
-        """Whether every tensor of the backbone but new output norms is matched, and every one that is known used."""
-        return not (self.missing or self.homeless or self.wrong_shape)
+        """Whether every tensor of the backbone except new norms is matched, and every known tensor has a place."""
+        return not (self.missing or self.unexpected or self.wrong_shape)
 
     def problem(self) -> str:
-        """One sentence on why the checkpoint does not fit: which tensors, and the likely cause."""
+        """Say in one sentence why the checkpoint does not fit: which tensors, and the likely cause."""
         parts = []
         if self.missing:
-            parts.append(f'it lacks {listed(self.missing)}')
+            parts.append(f'it lacks {shorten(self.missing)}')
         if self.wrong_shape:
-            shapes = [f'{name} (file {_x(a)}, backbone {_x(b)})' for name, (a, b) in self.wrong_shape.items()]
-            parts.append(f'the shapes differ of {listed(shapes)}')
-        if self.homeless:
-            parts.append(f'the backbone has no place for {listed(self.homeless)}')
+            shapes = [
+                f'{name} (file {_format_shape(file)}, backbone {_format_shape(own)})'
+                for name, (file, own) in self.wrong_shape.items()
+            ]
+            parts.append(f'the shapes differ of {shorten(shapes)}')
+        if self.unexpected:
+            parts.append(f'the backbone has no place for {shorten(self.unexpected)}')
         return f'{self.source} does not fit the backbone: {"; ".join(parts)}. Likely cause: {self._cause()}.'
 
     def _cause(self) -> str:
@@ -92,26 +95,26 @@ class LoadReport:
         return 'the file is incomplete or was changed, for the sizes agree'
 
     def __str__(self) -> str:
-        peeled = f', below {self.prefix!r}' if self.prefix else ''
+        below = f', below {self.prefix!r}' if self.prefix else ''
         dtypes = ', '.join(str(dtype).removeprefix('torch.') for dtype in self.dtypes)
-        total = len(self.matched) + len(self.missing) + len(self.wrong_shape)
+        total = len(self.matched) + len(self.missing) + len(self.wrong_shape) + len(self.new)
         lines = [
-            f'Weights of {self.size} from {self.source} ({self.layout} layout{peeled}; {dtypes})',
-            f'  matched            {len(self.matched)} of {total + len(self.new)} tensors of the backbone',
+            f'Weights of {self.size} from {self.source} ({self.layout} layout{below}; {dtypes})',
+            f'  matched            {len(self.matched)} of {total} tensors of the backbone',
         ]
         if self.inflated:
             lines.append(f'  adapted            the stem, from {self.inflated} input channels')
         for reason, names in self.dropped.items():
-            what = modules(names, self.prefix) if reason == OUTSIDE else listed(names)
+            what = count_by_module(names, self.prefix) if reason == OUTSIDE else shorten(names)
             lines.append(f'  dropped on purpose {reason}: {what}')
         rows = (
-            ('newly initialised', self.new),
-            ('unexpected', self.unexpected),
+            ('newly initialized', self.new),
+            ('unknown', self.outside_block),
             ('missing', self.missing),
-            ('without a place', self.homeless),
+            ('unexpected', self.unexpected),
             ('of wrong shape', list(self.wrong_shape)),
         )
-        lines += [f'  {title:<18} {listed(names)}' for title, names in rows if names]
+        lines += [f'  {title:<18} {shorten(names)}' for title, names in rows if names]
         return '\n'.join(lines)
 
 
@@ -136,29 +139,29 @@ def match(
         >>> len(report.matched), len(report.new), report.fits
         (126, 6, True)
     """
-    found = locate(tensors, source, prefix)
-    official = to_official(tensors, found)
+    detected = locate(tensors, source, prefix)
+    official = to_official(tensors, detected)
     own = backbone.state_dict()
     report = LoadReport(
         source,
-        found.layout.name,
-        found.prefix,
-        measure(official.weights),
-        measure(own),
+        detected.layout.name,
+        detected.prefix,
+        infer_size(official.weights),
+        infer_size(own),
         tuple({tensor.dtype: None for tensor in official.weights.values()}),
     )
     for name, reason in official.dropped.items():
         report.dropped.setdefault(reason, []).append(name)
     for name in official.unexpected:
-        # Of what is in a block, nothing may be left out.
-        (report.homeless if IN_BLOCK.search(name) else report.unexpected).append(name)
+        # A tensor in a block must not be left out.
+        (report.unexpected if IN_BLOCK.search(name) else report.outside_block).append(name)
     matched = {}
     for name, tensor in official.weights.items():
         if name not in own:
-            _place_homeless(name, backbone, report)
+            _explain_unexpected(name, backbone, report)
             continue
         if name == STEM and _can_inflate(tensor, own[name]):
-            # Here, so that a ConvNeXt does not import timm.
+            # Imported here, so that a ConvNeXt does not import timm.
             from timm.models import adapt_input_conv
 
             report.inflated = tensor.shape[1]
@@ -174,19 +177,61 @@ def match(
     for name in own:
         if name in official.weights or name.endswith('num_batches_tracked'):
             continue
-        initial = is_classifier and NORM.match(name) and name.split('.')[0] not in norms
-        (report.new if initial else report.missing).append(name)
+        is_new = is_classifier and NORM.match(name) and name.split('.')[0] not in norms
+        (report.new if is_new else report.missing).append(name)
     return matched, report
 
 
-def _place_homeless(name: str, backbone: ConvNeXt, report: LoadReport) -> None:
+def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None) -> DetectedWeights:
+    """Return what `recognize` finds, or raise CheckpointError.
+
+    Raises:
+        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
+    """
+    detected = recognize(tensors, prefix)
+    if detected is None:
+        holds = f'its {len(tensors)} tensors are such as {shorten(tensors)}' if tensors else 'it has no tensors'
+        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: {holds}.')
+    return detected
+
+
+def shorten(names: Iterable[str]) -> str:
+    """Return the first few names, and how many more there are.
+
+    Example:
+        >>> shorten('abcdef')
+        'a, b, c, d and 2 more'
+    """
+    names = list(names)
+    shown = ', '.join(names[:SHOWN])
+    return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
+
+
+def count_by_module(names: Iterable[str], prefix: str) -> str:
+    """Return the modules that tensors outside of the one at `prefix` belong to, each with its number of tensors.
+
+    Example:
+        >>> count_by_module(['model.neck.conv.weight', 'model.neck.conv.bias', 'ema.decay'], 'model.backbone.')
+        'neck (2), ema (1)'
+    """
+    counts = Counter()
+    for name in names:
+        parts, prefix_parts = name.split('.'), prefix.split('.')
+        while len(parts) > 1 and parts[0] == prefix_parts[0]:
+            del parts[0], prefix_parts[0]
+        counts[parts[0]] += 1
+    return ', '.join(f'{module} ({count})' for module, count in counts.items())
+
+
+def _explain_unexpected(name: str, backbone: ConvNeXt, report: LoadReport) -> None:
+    """Report an official name that the backbone lacks: as dropped if the backbone lacks it on purpose."""
     stage = re.match(r'(?:stages|downsample_layers)\.(\d+)\.', name)
     if NORM.match(name):
         report.dropped.setdefault('output norms that are not asked for', []).append(name)
     elif stage and len(backbone.stages) <= int(stage[1]) < len(backbone.depths):
         report.dropped.setdefault('stages after the last output', []).append(name)
     else:
-        report.homeless.append(name)
+        report.unexpected.append(name)
 
 
 def _can_inflate(source: Tensor, own: Tensor) -> bool:
@@ -197,36 +242,5 @@ def _can_inflate(source: Tensor, own: Tensor) -> bool:
     )
 
 
-def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None) -> Found:
-    """Return where the ConvNeXt of a checkpoint is, by `find`.
-
-    Raises:
-        CheckpointError: If no ConvNeXt is among the tensors, or none of that prefix.
-    """
-    found = find(tensors, prefix)
-    if found is None:
-        holds = f'its {len(tensors)} tensors are such as {listed(tensors)}' if tensors else 'it has no tensors'
-        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: {holds}.')
-    return found
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    names = list(names)
-    shown = ', '.join(names[:SHOWN])
-    return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
-
-
-def modules(names: Iterable[str], prefix: str) -> str:
-    """Return the modules beside the one at `prefix` that the names belong to, with how many tensors each has."""
-    counts = Counter()
-    for name in names:
-        parts, beside = name.split('.'), prefix.split('.')
-        while len(parts) > 1 and parts[0] == beside[0]:
-            del parts[0], beside[0]
-        counts[parts[0]] += 1
-    return ', '.join(f'{module} ({count})' for module, count in counts.items())
-
-
-def _x(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
     return 'x'.join(map(str, shape)) or 'a number'

@@ -10,33 +10,34 @@ from torch import Tensor, nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
 from convnext_dense.registry import STATE_DICT_CONVERTERS, WEIGHT_INITIALIZERS
-from convnext_dense.weights.matching import LoadReport, listed, match
+from convnext_dense.weights.load_timm import TakesTimmWeights, load_timm_pretrained
+from convnext_dense.weights.matching import LoadReport, match, shorten
 from convnext_dense.weights.recognize import flatten
 from convnext_dense.weights.sources import read_weights
 
 
 def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = None, strict: bool = True) -> LoadReport:
-    """Load a ConvNeXt's weights from any public checkpoint, all that fits or nothing, and report it to the log.
+    """Load a ConvNeXt's weights from any public checkpoint, and log a report.
 
-    The layout and what is wrapped around the weights are recognised. The classifier is dropped, its final norm becomes
-    `norm3`, and a stem of 3 input channels is adapted to the backbone's as timm does.
+    The layout is recognized and wrappers around the weights are removed. The classifier is dropped, its final norm
+    becomes `norm3`, and a stem of 3 input channels is adapted to the backbone's as timm does.
 
     Args:
         backbone: The backbone.
         checkpoint: A path, an address, a published name, or another source of `read_weights`.
-        prefix: What stands before the names of the ConvNeXt to take, if the checkpoint has several.
-        strict: Whether it is an error if tensors of the backbone, other than output norms, are missing or differ in
-            shape, or the checkpoint's have no place in it.
+        prefix: Which ConvNeXt to take, if the checkpoint has several: what stands before its names.
+        strict: Whether to raise an error if tensors of the backbone, except output norms, are missing or differ in
+            shape, or if the backbone has no place for some of the checkpoint's.
 
     Returns:
         What was done with each tensor.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be read, holds no ConvNeXt, or NaN, or if nothing of it fits, or, when
-            strict, not all. The backbone is unchanged then.
+        CheckpointError: If the checkpoint cannot be read, holds no ConvNeXt, or holds NaN; if nothing of it fits; if
+            `strict` and not all of it fits. The backbone is unchanged then.
 
     Example:
-        >>> from convnext_dense.backbones import ConvNeXt, TimmBackbone
+        >>> from convnext_dense.backbones import ConvNeXt
         >>> from convnext_dense.weights import load_pretrained
         >>> print(load_pretrained(ConvNeXt('tiny'), 'convnext_tiny_in1k'))  # doctest: +SKIP
     """
@@ -48,8 +49,8 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
         raise CheckpointError(f'{report.problem()} strict=False in init_cfg loads only what fits.')
     if not weights:
         raise CheckpointError(f'nothing of {checkpoint} fits the backbone: {report.problem()}')
-    if spoilt := [name for name, tensor in weights.items() if not _is_finite(tensor)]:
-        raise CheckpointError(f'{checkpoint} has NaN or infinite values in {listed(spoilt)}.')
+    if not_finite := [name for name, tensor in weights.items() if not _is_finite(tensor)]:
+        raise CheckpointError(f'{checkpoint} has NaN or infinite values in {shorten(not_finite)}.')
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
@@ -59,14 +60,15 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
 
 @WEIGHT_INITIALIZERS.register_module()
 class Pretrained(PretrainedInit):
-    """The `init_cfg` of type 'Pretrained' of this package's backbones: `load_pretrained`, or `load_timm_pretrained`.
+    """The initializer of ``init_cfg=dict(type='Pretrained', ...)`` in this package's backbones.
 
-    For another module it is mmengine's own.
+    A ConvNeXt loads by `load_pretrained`, a `TimmBackbone` by `load_timm_pretrained`, and any other module as in
+    mmengine.
 
     Args:
         checkpoint: As in `load_pretrained`.
         prefix: As in `load_pretrained`.
-        map_location: For another module only; a ConvNeXt's weights go where the backbone is.
+        map_location: For other modules; the weights of this package's backbones go where the backbone is.
         strict: As in `load_pretrained`.
 
     Example:
@@ -83,10 +85,7 @@ class Pretrained(PretrainedInit):
         """Load the weights into `module`."""
         if isinstance(module, ConvNeXt):
             load_pretrained(module, self.checkpoint, self.prefix, self.strict)
-        elif type(module).__name__ == 'TimmBackbone':
-            # Here, so that a ConvNeXt does not import timm.
-            from convnext_dense.weights.load_timm import load_timm_pretrained
-
+        elif isinstance(module, TakesTimmWeights):
             load_timm_pretrained(module, self.checkpoint, self.prefix)
         else:
             super().__call__(module)
@@ -97,15 +96,15 @@ class Pretrained(PretrainedInit):
 
 @STATE_DICT_CONVERTERS.register_module('ConvNeXt')
 def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix: str) -> None:
-    """Give the backbone's weights in a state dict the backbone's names and shapes, in place, and report it to the log.
+    """Rename and reshape the backbone's weights in a state dict, in place, and log a report.
 
-    Every state dict passes through here on its way into a ConvNeXt, alone or within a model, so that `load_from` takes
-    detectors and segmenters of every layout. Within a model, modules before the backbone may be loaded already when an
-    error is raised; mmdet and mmseg have none. Names of which nothing is known stay, for the caller to report.
+    A ConvNeXt calls this for every state dict that it loads, alone or within a model, so `load_from` takes detectors
+    and segmenters of every layout. When it raises, modules that stand before the backbone in a model may be loaded
+    already; mmdet's and mmseg's models have none. Unknown names stay in the state dict, for the caller to report.
 
     Args:
         backbone: The backbone.
-        state_dict: The weights, as a backbone or a whole model is given them.
+        state_dict: The weights of the backbone or of the whole model.
         prefix: What the backbone's names begin with.
 
     Raises:
@@ -113,7 +112,7 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
 
     Example:
         >>> import timm
-        >>> from convnext_dense.backbones import ConvNeXt, TimmBackbone
+        >>> from convnext_dense.backbones import ConvNeXt
         >>> weights = timm.create_model('convnext_atto').state_dict()
         >>> convert_state_dict(ConvNeXt('atto'), weights, '')
         >>> 'norm3.weight' in weights, 'head.fc.weight' in weights
@@ -134,17 +133,17 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
     if not report.fits:
         raise CheckpointError(
             f"{report.problem()} To load only what fits, use the backbone's init_cfg=dict(type='Pretrained', "
-            'checkpoint=..., strict=False) in place of load_from.'
+            'checkpoint=..., strict=False) instead of load_from.'
         )
-    for name in own.keys() - {prefix + name for name in report.unexpected}:
+    for name in own.keys() - {prefix + name for name in report.outside_block}:
         del state_dict[name]
     state_dict.update({prefix + name: tensor for name, tensor in weights.items()})
     _log(report)
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    # The extremes pass NaN on, and take no memory.
-    return all(bool(each.isfinite()) for each in tensor.aminmax())
+    # The minimum and the maximum are NaN if any value is; isfinite on the tensor would take memory.
+    return all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
 def _shapes(state_dict: dict[str, Tensor]) -> dict[str, tuple[int, ...] | None]:
@@ -152,5 +151,5 @@ def _shapes(state_dict: dict[str, Tensor]) -> dict[str, tuple[int, ...] | None]:
 
 
 def _log(report: LoadReport) -> None:
-    level = logging.WARNING if report.unexpected or not report.fits else logging.INFO
+    level = logging.WARNING if report.outside_block or not report.fits else logging.INFO
     print_log(str(report), logger='current', level=level)

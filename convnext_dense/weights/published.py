@@ -1,18 +1,18 @@
-"""A short name for every published ConvNeXt weight, with its licence.
+"""A short name for every published ConvNeXt weight, with its address and license.
 
-A backbone's name says the architecture and then, in order, the data it was trained on; a number at the end is the
-resolution of the last training, where that is not 224. The names of whole models say the data they are for. Left out
-are weights of other architectures: the official isotropic models, and timm's with overlapping stems or RMSNorm.
+A backbone's name is the architecture and then, in order, the data it was trained on; a number at the end is the
+resolution of the last training, if that is not 224. A whole model's name ends in the data it is for. Weights of other
+architectures are left out: the official isotropic models, and timm's with overlapping stems or RMSNorm.
 """
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """Where published weights are, and the licence that their publisher states."""
+    """The address of published weights, and the license that their publisher states."""
 
     address: str
-    licence: str
+    license: str
 
 
 V1_SIZES = ('tiny', 'small', 'base', 'large')
@@ -65,8 +65,8 @@ V2 = {
     'convnextv2_huge_fcmae_in22k_in1k_512': 'im22k/convnextv2_huge_22k_512_ema.pt',
 }
 
-# Trained or kept by timm, under timm's own names: the architecture, a dot, and the tag.
-TIMM = (
+# Trained or hosted by timm, by timm's own names: the architecture, a dot, and the tag.
+TIMM_WEIGHTS = (
     'convnext_atto.d2_in1k',
     'convnext_femto.d1_in1k',
     'convnext_pico.d1_in1k',
@@ -109,11 +109,11 @@ TIMM = (
     'convnext_xxlarge.clip_laion2b_soup_ft_in1k',
 )
 
-# mmpretrain's own training: with and without averaged weights, and SparK's pre-training of V2.
+# mmpretrain's own training: with and without averaged weights, and SparK's pretraining of V2.
 MMPRETRAIN_V1 = f'{OPENMMLAB}mmclassification/v0/convnext/'
 SPARK_FOLDER = 'spark_sparse-convnextv2-tiny_16xb256-amp-coslr-800e_in1k'
 SPARK = f'{OPENMMLAB}mmpretrain/v1.0/spark'
-MMPRETRAIN = {
+MMPRETRAIN_WEIGHTS = {
     'convnext_tiny_mmpretrain_in1k': f'{MMPRETRAIN_V1}convnext-tiny_32xb128_in1k_20221207-998cf3e9.pth',
     'convnext_tiny_mmpretrain_in1k_noema': f'{MMPRETRAIN_V1}convnext-tiny_32xb128-noema_in1k_20221208-5d4509c7.pth',
     'convnext_small_mmpretrain_in1k': f'{MMPRETRAIN_V1}convnext-small_32xb128_in1k_20221207-4ab7052c.pth',
@@ -127,7 +127,7 @@ MMPRETRAIN = {
     ),
 }
 
-# mmdet's and mmseg's own training, in folders of the file's name without the date.
+# mmdet's and mmseg's own training. A folder has the file's name without the date.
 MMDET_MODELS = {
     'mask_rcnn_convnext_tiny_in1k_coco_mmdet': (
         'mask_rcnn_convnext-t_p4_w7_fpn_fp16_ms-crop_3x_coco',
@@ -182,12 +182,12 @@ PUBLISHED = {
         )
         for size in V1_SIZES[:3]
     },
-    **{name.replace('.', '_').replace('_ft_', '_'): Published(f'timm://{name}', 'Apache-2.0') for name in TIMM},
+    **{name.replace('.', '_').replace('_ft_', '_'): Published(f'timm://{name}', 'Apache-2.0') for name in TIMM_WEIGHTS},
     **{
         f'convnext_{size}_torchvision_in1k': Published(f'torchvision://convnext_{size}.imagenet1k_v1', 'BSD-3-Clause')
         for size in V1_SIZES
     },
-    **{name: Published(address, 'Apache-2.0') for name, address in MMPRETRAIN.items()},
+    **{name: Published(address, 'Apache-2.0') for name, address in MMPRETRAIN_WEIGHTS.items()},
     **{
         name: Published(f'{home}{folder}/{folder}_{date}.pth', 'Apache-2.0')
         for home, models in ((MMDET, MMDET_MODELS), (MMSEG, MMSEG_MODELS))

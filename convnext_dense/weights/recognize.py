@@ -1,4 +1,4 @@
-"""Finds a ConvNeXt among the tensors of a checkpoint: its layout, where it stands, and its size."""
+"""Recognizes a ConvNeXt among the tensors of a checkpoint: its layout, its prefix, and its size."""
 
 import re
 from collections import Counter
@@ -13,13 +13,13 @@ from convnext_dense.weights.layouts import LAYOUTS, Layout
 
 # What OpenMMLab's models call their backbone.
 BACKBONE = 'backbone.'
-# Of several copies in a file, averaged weights are what its authors evaluate. mmengine is the exception: it saves the
-# averaged ones as `state_dict`, and the others as `ema_state_dict`.
+# Of several copies in a file, take the averaged weights: its authors evaluate those. mmengine saves them as
+# `state_dict`, and the others as `ema_state_dict`.
 PREFERRED = re.compile(r'(^|[._])(model_ema|state_dict_ema|teacher)\.')
 AVOIDED = re.compile(r'(^|[._])(ema_state_dict|student|optimizer)\.')
 
 
-class Found(NamedTuple):
+class DetectedWeights(NamedTuple):
     """A ConvNeXt in a checkpoint: its layout, and the prefix of its names among the flattened ones."""
 
     layout: Layout
@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 
 class Size(NamedTuple):
-    """What the shapes of a ConvNeXt's tensors say of it."""
+    """The size of a ConvNeXt, as the shapes of its tensors show it."""
 
     depths: tuple[int, ...]
     channels: tuple[int, ...]
@@ -37,7 +37,7 @@ class Size(NamedTuple):
 
     @property
     def arch(self) -> str | dict:
-        """The backbone's argument `arch`: a name where there is one."""
+        """The backbone's argument `arch`: a name if this size has one, else the depths and channels."""
         for name, arch in ConvNeXt.arch_settings.items():
             if arch == (self.depths, self.channels):
                 return name
@@ -49,8 +49,8 @@ class Size(NamedTuple):
             arch = f'of depths {list(self.depths)} and channels {list(self.channels)}'
         return f'ConvNeXt {"V2" if self.use_grn else "V1"} {arch}'
 
-    def backbone(self) -> dict:
-        """The config of the backbone that these weights are of."""
+    def backbone_cfg(self) -> dict:
+        """Return the config of a backbone of this size."""
         config = dict(type='convnext_dense.ConvNeXt', arch=self.arch)
         if self.in_channels not in (3, None):
             config['in_channels'] = self.in_channels
@@ -60,7 +60,7 @@ class Size(NamedTuple):
 
 
 def flatten(checkpoint: Mapping, prefix: str = '') -> dict[str, Tensor]:
-    """Return every tensor of a checkpoint by its name, with the keys of nested dicts before it and dots between.
+    """Return every tensor of a checkpoint by its name; the keys of nested dicts come before it, joined by dots.
 
     Example:
         >>> import torch
@@ -76,51 +76,54 @@ def flatten(checkpoint: Mapping, prefix: str = '') -> dict[str, Tensor]:
     return tensors
 
 
-def find(names: Iterable[str], prefix: str | None = None) -> Found | None:
-    """Return the layout and the prefix of the ConvNeXt among `names`, or None where there is none.
+def recognize(names: Iterable[str], prefix: str | None = None) -> DetectedWeights | None:
+    """Return the layout and the prefix of the ConvNeXt among `names`, or None if there is none.
 
-    Every block has a tensor that says its layout, so that one missing tensor hides nothing. Of several ConvNeXts,
-    averaged weights (`model_ema`, `teacher`) come first, then the one with the most blocks.
+    Every block has a signature of its layout, so a missing tensor hides nothing. Of several ConvNeXts, averaged
+    weights (`model_ema`, `teacher`) come first, then the one with the most blocks.
 
     Args:
         names: Names of tensors, as `flatten` returns them.
-        prefix: What stands before the names of the one to choose, if there are several: all of it, or some modules.
+        prefix: Which of several ConvNeXts to take: the prefix of its names, or some modules in it.
 
     Raises:
-        CheckpointError: If there are several, and none of that prefix.
+        CheckpointError: If there are several, and none of them has that prefix.
 
     Example:
         >>> import timm
-        >>> from convnext_dense.weights.recognize import find
-        >>> found = find(timm.create_model('test_convnext').state_dict())
-        >>> found.layout.name, found.prefix
+        >>> from convnext_dense.weights.recognize import recognize
+        >>> detected = recognize(timm.create_model('test_convnext').state_dict())
+        >>> detected.layout.name, detected.prefix
         ('timm', '')
     """
     blocks = Counter(
-        Found(layout, match[1]) for name in names for layout in LAYOUTS if (match := layout.mark.fullmatch(name))
+        DetectedWeights(layout, match[1])
+        for name in names
+        for layout in LAYOUTS
+        if (match := layout.signature.fullmatch(name))
     )
     candidates = list(blocks)
     if prefix and len(candidates) > 1:
         modules = f'.{prefix.strip(".")}.'
-        candidates = [each for each in blocks if modules in f'.{each.prefix}']
+        candidates = [candidate for candidate in blocks if modules in f'.{candidate.prefix}']
         if not candidates:
-            prefixes = ', '.join(repr(each.prefix) for each in blocks)
+            prefixes = ', '.join(repr(candidate.prefix) for candidate in blocks)
             raise CheckpointError(f'prefix={prefix!r}: there is no ConvNeXt there; there are some at {prefixes}.')
 
-    def rank(candidate: Found) -> tuple[int, int]:
+    def rank(candidate: DetectedWeights) -> tuple[int, int]:
         averaged = bool(PREFERRED.search(candidate.prefix)) - bool(AVOIDED.search(candidate.prefix))
         return averaged, blocks[candidate]
 
     return max(candidates, key=rank, default=None)
 
 
-def measure(weights: Mapping[str, Tensor]) -> Size:
+def infer_size(weights: Mapping[str, Tensor]) -> Size:
     """Return the size of a ConvNeXt from its tensors, by official names; a stage without tensors has 0 blocks.
 
     Example:
         >>> from convnext_dense.backbones import ConvNeXt
-        >>> from convnext_dense.weights.recognize import measure
-        >>> print(measure(ConvNeXt('atto', use_grn=True).state_dict()))
+        >>> from convnext_dense.weights.recognize import infer_size
+        >>> print(infer_size(ConvNeXt('atto', use_grn=True).state_dict()))
         ConvNeXt V2 atto
     """
     depths, channels = Counter(), Counter()

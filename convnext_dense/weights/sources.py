@@ -12,27 +12,27 @@ from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.downloads import download, read_hub
 from convnext_dense.weights.files import read_file
 from convnext_dense.weights.published import PUBLISHED
-from convnext_dense.weights.recognize import BACKBONE, find, flatten
+from convnext_dense.weights.recognize import BACKBONE, flatten, recognize
 
 WEB = ('http://', 'https://')
-TIMM, HUGGINGFACE, TORCHVISION = 'timm://', 'huggingface://', 'torchvision://'
-# The schemes for which mmengine asks this package.
-REGISTERED = (*WEB, TIMM, HUGGINGFACE)
+TIMM_SCHEME, HUGGINGFACE_SCHEME, TORCHVISION_SCHEME = 'timm://', 'huggingface://', 'torchvision://'
+# mmengine asks this package to read these.
+REGISTERED = (*WEB, TIMM_SCHEME, HUGGINGFACE_SCHEME)
 HUGGINGFACE_FILE = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/main/([^?]+)')
 
 
 def read_weights(source: str, mmap: bool = True, map_location: str | torch.device = 'cpu') -> dict:
-    """Return a checkpoint's content, fetched if need be. Fetched files are kept in PyTorch's and Hugging Face's caches.
+    """Return a checkpoint's content. Downloads are kept in PyTorch's and Hugging Face's caches.
 
     Args:
         source: A path; an address of http or https; a name of `PUBLISHED`, such as ``convnext_tiny_in1k``;
-            ``timm://MODEL.TAG``; ``huggingface://ORG/NAME``, and ``/FILE`` for one of many;
+            ``timm://MODEL.TAG``; ``huggingface://ORG/NAME``, or ``huggingface://ORG/NAME/FILE`` for one of its files;
             ``torchvision://MODEL`` or ``torchvision://MODEL.WEIGHTS``; or what mmengine reads, such as ``s3://``.
-        mmap: Whether a file's weights are read only when they are used.
+        mmap: Whether to read a file's weights only when they are used.
         map_location: The device for the weights of PyTorch's files.
 
     Raises:
-        CheckpointError: If it is not there, cannot be fetched or is no checkpoint.
+        CheckpointError: If it does not exist, cannot be fetched, or is no checkpoint.
 
     Example:
         >>> from convnext_dense.weights import read_weights
@@ -42,19 +42,19 @@ def read_weights(source: str, mmap: bool = True, map_location: str | torch.devic
     if os.path.isfile(file):
         return read_file(file, mmap, map_location)
     if source in PUBLISHED:
-        address, licence = PUBLISHED[source]
-        print_log(f'{source}: weights from {address}, licence {licence}.', logger='current')
+        address, license = PUBLISHED[source]
+        print_log(f'{source}: weights from {address}, license {license}.', logger='current')
         source = address
-    if source.startswith(TIMM):
-        source = _timm_address(source.removeprefix(TIMM))
-    elif source.startswith(TORCHVISION):
-        source = _torchvision_address(source.removeprefix(TORCHVISION))
+    if source.startswith(TIMM_SCHEME):
+        source = _timm_address(source.removeprefix(TIMM_SCHEME))
+    elif source.startswith(TORCHVISION_SCHEME):
+        source = _torchvision_address(source.removeprefix(TORCHVISION_SCHEME))
     if match := HUGGINGFACE_FILE.fullmatch(source):
-        source = f'{HUGGINGFACE}{match[1]}/{match[2]}'
-    if source.startswith(HUGGINGFACE):
-        owner, name, filename = [*source.removeprefix(HUGGINGFACE).split('/', 2), '', ''][:3]
+        source = f'{HUGGINGFACE_SCHEME}{match[1]}/{match[2]}'
+    if source.startswith(HUGGINGFACE_SCHEME):
+        owner, name, filename = [*source.removeprefix(HUGGINGFACE_SCHEME).split('/', 2), '', ''][:3]
         if not owner or not name:
-            raise CheckpointError(f'{source}: a repository is named as {HUGGINGFACE}ORG/NAME.')
+            raise CheckpointError(f'{source}: a repository is named as {HUGGINGFACE_SCHEME}ORG/NAME.')
         return read_hub(f'{owner}/{name}', filename)
     if source.startswith(WEB):
         return read_file(download(source), mmap, map_location)
@@ -66,16 +66,16 @@ def read_weights(source: str, mmap: bool = True, map_location: str | torch.devic
 
 
 def load_from_anywhere(source: str, map_location: str | torch.device | None = None) -> dict:
-    """Read a whole checkpoint for mmengine, with the weights as `state_dict`, which is where it looks for them.
+    """Read a whole checkpoint for mmengine, which looks for the weights under `state_dict`.
 
-    There is no mmap: what a run keeps of a checkpoint must outlive a change of the file.
+    The file is read at once, not by mmap: a run must outlive a change of the file.
 
     Args:
         source: As in `read_weights`.
-        map_location: The device.
+        map_location: The device. Defaults to the CPU.
 
     Raises:
-        CheckpointError: As `read_weights`.
+        CheckpointError: As in `read_weights`.
     """
     if '://' in source and not source.startswith(REGISTERED):
         raise CheckpointError(_not_there(source))
@@ -84,10 +84,10 @@ def load_from_anywhere(source: str, map_location: str | torch.device | None = No
         return checkpoint
     if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
         return dict(state_dict=checkpoint)
-    found = find(flatten(checkpoint))
-    wrapper = found.prefix.split('.')[0] if found else ''
-    # A detector saved as `model`, say; the wrapper of a backbone alone is no matter of mmengine's.
-    if found and found.prefix.endswith(BACKBONE) and isinstance(checkpoint.get(wrapper), dict):
+    detected = recognize(flatten(checkpoint))
+    wrapper = detected.prefix.split('.')[0] if detected else ''
+    # Unwrap whole models only, such as a detector saved as `model`.
+    if detected and detected.prefix.endswith(BACKBONE) and isinstance(checkpoint.get(wrapper), dict):
         return {**checkpoint, 'state_dict': checkpoint[wrapper]}
     return checkpoint
 
@@ -99,7 +99,7 @@ def _not_there(source: str) -> str:
 
 
 def _timm_address(name: str) -> str:
-    # Here, so that a ConvNeXt does not import timm.
+    # Imported here, so that a ConvNeXt does not import timm.
     from timm.models import get_pretrained_cfg
 
     try:
@@ -109,7 +109,7 @@ def _timm_address(name: str) -> str:
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
         raise CheckpointError(f'timm://{name}: this version of timm knows no weights of that name.')
     file = f'/{cfg.hf_hub_filename}' if cfg.hf_hub_filename else ''
-    return f'{HUGGINGFACE}{cfg.hf_hub_id}{file}' if cfg.hf_hub_id else cfg.url
+    return f'{HUGGINGFACE_SCHEME}{cfg.hf_hub_id}{file}' if cfg.hf_hub_id else cfg.url
 
 
 def _torchvision_address(name: str) -> str:

@@ -49,7 +49,7 @@ class Reaches:
 
 
 @pytest.mark.parametrize(('owner', 'name'), [(HistoryBuffer, '__init__'), (torch.Tensor, 'numpy'), (dict, 'get')])
-def test_getattr_reaches_nothing_but_the_history_buffers_statistics(tmp_path, owner, name):
+def test_getattr_reaches_only_the_history_buffers_statistics(tmp_path, owner, name):
     torch.save(Reaches(owner, name), tmp_path / 'bad.pth')
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / 'bad.pth')

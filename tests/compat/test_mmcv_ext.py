@@ -1,4 +1,4 @@
-"""How ``mmcv._ext`` comes to be."""
+"""The stand-in for ``mmcv._ext``."""
 
 import subprocess
 import sys
@@ -34,6 +34,7 @@ def test_providing_twice_adds_one_finder():
     assert len(sys.meta_path) == before
 
 
+@pytest.mark.e2e
 def test_a_compiled_extension_keeps_precedence(tmp_path):
     (tmp_path / '_ext.py').write_text('COMPILED = True\n')
     code = (

@@ -202,9 +202,10 @@ class TestDeformConv:
 
     @pytest.mark.parametrize('type_', ['DCN', 'DCNv2'])
     def test_layers_without_offsets_are_convolutions(self, type_):
-        layer = build_conv_layer(dict(type=type_), 4, 6, 3, stride=2, padding=1, bias=False)
+        geometry = dict(stride=(2, 1), padding=(1, 2), dilation=(2, 1))
+        layer = build_conv_layer(dict(type=type_), 4, 6, 3, bias=False, **geometry)
         x = torch.rand(2, 4, 9, 12)
-        expected = torch.nn.functional.conv2d(x, layer.weight, stride=2, padding=1)
+        expected = torch.nn.functional.conv2d(x, layer.weight, **geometry)
         # DCNv2's masks begin as sigmoid(0).
         close(layer(x), expected * (0.5 if type_ == 'DCNv2' else 1))
 
@@ -299,6 +300,7 @@ class TestDeformableAttention:
         assert module.value_proj.weight.grad.any()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 class TestOnGpu:
     def test_roi_align_takes_bf16(self, goldens):

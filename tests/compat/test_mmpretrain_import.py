@@ -1,4 +1,4 @@
-"""mmpretrain beside a transformers that it does not know."""
+"""mmpretrain with a transformers that it does not know."""
 
 import importlib
 import sys
@@ -19,7 +19,7 @@ def test_mmpretrain_leaves_out_its_multi_modal_models():
     assert mmpretrain.models.ConvNeXt
 
 
-def test_it_is_left_as_it_is_where_it_knows_transformers(monkeypatch, tmp_path):
+def test_mmpretrain_stays_whole_if_it_knows_transformers(monkeypatch, tmp_path):
     (tmp_path / 'transformers').mkdir()
     (tmp_path / 'transformers' / '__init__.py').touch()
     (tmp_path / 'transformers' / 'modeling_utils.py').write_text(f'def {MOVED}(): ...\n')

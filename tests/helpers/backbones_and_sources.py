@@ -4,16 +4,23 @@ import torch
 
 from convnext_dense.backbones import ConvNeXt
 
+# For tests of names, to which the size does not matter.
+SMALL = dict(depths=[1, 1, 2, 1], channels=[16, 32, 64, 128])
 
-def v1(arch, **arguments):
+
+def v1(arch=SMALL, **arguments):
     return ConvNeXt(arch, **dict(layer_scale_init_value=1.0) | arguments)
 
 
-def v2(arch, **arguments):
+def v2(arch=SMALL, **arguments):
     return ConvNeXt(arch, use_grn=True, layer_scale_init_value=0.0, **arguments)
 
 
-def randomised(make):
+def depths_and_channels(arch):
+    return ConvNeXt.arch_settings[arch] if isinstance(arch, str) else (arch['depths'], arch['channels'])
+
+
+def randomized(make):
     """The model that `make` returns, every parameter with a value at which it matters."""
     model = make()
     for name, param in model.named_parameters():
@@ -34,7 +41,7 @@ def without_output_norms(backbone):
     return backbone.eval()
 
 
-def accounted(report):
-    """How many of the checkpoint's tensors the report speaks of."""
-    groups = (report.matched, report.unexpected, report.homeless, report.wrong_shape, *report.dropped.values())
+def num_reported(report):
+    """How many of the checkpoint's tensors the report names."""
+    groups = (report.matched, report.outside_block, report.unexpected, report.wrong_shape, *report.dropped.values())
     return sum(map(len, groups))

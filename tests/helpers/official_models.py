@@ -76,7 +76,7 @@ def sparse(dense):
 
 
 def fcmae_decoder(dims):
-    """What FCMAE has beside its encoder; its one block is a V2 block of 512 channels."""
+    """What FCMAE has besides its encoder; its one block is a V2 block of 512 channels."""
     block = {name.replace('stages.0.0', 'decoder.0'): s for name, s in backbone((1, 0, 0, 0), (512,) * 4, True).items()}
     return {name: s for name, s in block.items() if name.startswith('decoder.')} | {
         'mask_token': (1, 512, 1, 1),

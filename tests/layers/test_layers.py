@@ -1,3 +1,5 @@
+"""The layers compared with the formulas of their papers."""
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -5,7 +7,7 @@ from torch.testing import assert_close
 from convnext_dense.layers import GRN, LayerNorm2d, build_norm
 
 
-def test_layer_norm_normalises_the_channels_of_each_pixel():
+def test_layer_norm_normalizes_the_channels_of_each_pixel():
     norm = LayerNorm2d(6, eps=1e-6)
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)

@@ -1,4 +1,4 @@
-"""Our constructor against mmdet's and mmseg's, and on what theirs do not take."""
+"""Our constructor compared with mmdet's and mmseg's, and on models that theirs do not support."""
 
 import pytest
 import torch
@@ -31,18 +31,24 @@ def ours(model, **paramwise_cfg):
 
 
 def setting_of(all_groups, key):
-    """Each parameter's value of a key, by its name."""
+    """The value of a key for every parameter, by name."""
     return {name: group[key] for group in all_groups.values() for name in group['param_names']}
+
+
+def narrow(arch):
+    """A ConvNeXt with the depths of `arch`, which decide the groups, and few channels."""
+    depths, _ = ConvNeXt.arch_settings[arch]
+    return Model(ConvNeXt(dict(depths=list(depths), channels=[8, 16, 32, 64])))
 
 
 @pytest.fixture(scope='module')
 def tiny():
-    return Model(ConvNeXt('tiny'))
+    return narrow('tiny')
 
 
 @pytest.fixture(scope='module')
 def small():
-    return Model(ConvNeXt('small'))
+    return narrow('small')
 
 
 class TestEqualsOpenMMLab:
@@ -63,11 +69,11 @@ class TestEqualsOpenMMLab:
 
     @pytest.mark.parametrize('decay_type', ['layer_wise', 'stage_wise'])
     def test_num_layers_is_the_backbones_own_when_left_out(self, small, decay_type):
-        told = ours(small, decay_rate=0.7, decay_type=decay_type, num_layers=12)
-        assert setting_of(ours(small, decay_rate=0.7, decay_type=decay_type), 'lr') == setting_of(told, 'lr')
+        given = ours(small, decay_rate=0.7, decay_type=decay_type, num_layers=12)
+        assert setting_of(ours(small, decay_rate=0.7, decay_type=decay_type), 'lr') == setting_of(given, 'lr')
 
 
-class TestBesideMmengine:
+class TestMmenginesKeys:
     def test_custom_keys_multiply_and_add(self, tiny):
         own = ours(
             tiny,
@@ -117,7 +123,7 @@ class TestBesideMmengine:
 
     def test_two_backbones_decay_alike(self):
         model = torch.nn.Module()
-        model.teacher, model.student = Model(ConvNeXt('atto')), Model(ConvNeXt('tiny'))
+        model.teacher, model.student = Model(ConvNeXt('atto')), narrow('tiny')
         lr = setting_of(ours(model, decay_rate=0.7), 'lr')
         for which in ('teacher', 'student'):
             assert lr[f'{which}.head.weight'] == 1e-4
@@ -150,7 +156,7 @@ class TestOtherBackbones:
             name.removeprefix('backbone.'): group['lr_scale'] for group in own.values() for name in group['param_names']
         }
 
-    def test_each_block_of_a_resnet_is_a_layer(self):
+    def test_every_block_of_a_resnet_is_a_layer(self):
         scales = self.scales(ResNet(50))  # 3 + 4 + 6 + 3 blocks
         assert scales['conv1.weight'] == scales['bn1.bias'] == 0.5**17
         assert scales['layer1.0.conv1.weight'] == 0.5**16
@@ -158,13 +164,13 @@ class TestOtherBackbones:
         assert scales['layer4.2.conv3.weight'] == 0.5
         assert scales['head.weight'] == 1
 
-    def test_each_stage_of_a_resnet_is_a_layer_stage_wise(self):
+    def test_stage_wise_every_stage_of_a_resnet_is_a_layer(self):
         scales = self.scales(ResNet(50), 'stage_wise')
         assert scales['conv1.weight'] == 0.5**5
         assert scales['layer1.0.conv1.weight'] == scales['layer1.2.conv1.weight'] == 0.5**4
         assert scales['layer4.0.conv1.weight'] == 0.5
 
-    def test_each_block_of_a_swin_is_a_layer(self):
+    def test_every_block_of_a_swin_is_a_layer(self):
         scales = self.scales(SwinTransformer())  # 2 + 2 + 6 + 2 blocks
         assert scales['patch_embed.projection.weight'] == 0.5**13
         assert scales['stages.0.blocks.0.norm1.weight'] == 0.5**12
@@ -173,7 +179,7 @@ class TestOtherBackbones:
         assert scales['stages.3.blocks.1.ffn.layers.1.weight'] == 0.5
         assert scales['norm3.weight'] == scales['head.weight'] == 1
 
-    def test_each_layer_of_a_vit_is_a_layer(self):
+    def test_every_layer_of_a_vit_is_a_layer(self):
         scales = self.scales(MAE(img_size=(32, 32), embed_dims=48, num_layers=3, num_heads=2))
         assert scales['patch_embed.projection.weight'] == scales['cls_token'] == 0.5**4
         assert scales['layers.0.ln1.weight'] == 0.5**3
@@ -215,7 +221,7 @@ class TestWrongSettings:
         with pytest.raises(ValueError, match="no module named 'backbone'"):
             ours(torch.nn.Linear(2, 2), decay_rate=0.9)
 
-    def test_a_backbone_whose_layers_cannot_be_told(self):
+    def test_a_backbone_whose_layers_cannot_be_recognized(self):
         with pytest.raises(ValueError, match=r'Sequential.*get_layer_depth'):
             ours(Model(torch.nn.Sequential(torch.nn.Linear(2, 2))), decay_rate=0.9)
 

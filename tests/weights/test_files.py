@@ -34,9 +34,9 @@ class TestReading:
         save_file(WEIGHTS, tmp_path / 'x.safetensors')
         assert_same(read_file(tmp_path / 'x.safetensors'), WEIGHTS)
 
-    def test_training_checkpoints_of_the_official_repositories_hold_their_arguments(self, tmp_path):
+    def test_the_arguments_in_official_training_checkpoints(self, tmp_path):
         torch.save(dict(model=WEIGHTS, args=argparse.Namespace(lr=0.1)), tmp_path / 'x.pth')
-        # Other libraries allow it for a while too, timm among them, and take it out again.
+        # Other libraries, such as timm, allow it for a while too, and remove it again.
         with torch.serialization.safe_globals([argparse.Namespace]):
             pass
         assert_same(read_file(tmp_path / 'x.pth')['model'], WEIGHTS)

@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from helpers.backbones_and_sources import accounted, random_state, v1, v2
+from helpers.backbones_and_sources import num_reported, random_state, v1, v2
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import WEIGHT_INITIALIZERS
@@ -12,7 +12,7 @@ from torch import nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights import load_pretrained, pretrained
-from convnext_dense.weights.recognize import measure
+from convnext_dense.weights.recognize import infer_size
 
 STEM = 'downsample_layers.0.0.weight'
 PAIR = ('weight', 'bias')
@@ -39,7 +39,7 @@ class TestWrappers:
             lambda weights: {f'image.encoder.{name}': t for name, t in weights.items()},
         ],
     )
-    def test_are_peeled_without_being_told(self, wrap, weights, save):
+    def test_are_removed(self, wrap, weights, save):
         ours = v1('atto')
         load_pretrained(ours, save(wrap(weights)))
         for name, tensor in weights.items():
@@ -47,7 +47,7 @@ class TestWrappers:
 
     def test_a_prefix_chooses_one_of_several(self, weights, save):
         other = {name: t + 1 for name, t in weights.items()}
-        file = save({f'{key}.{name}': t for key, each in (('a', other), ('b', weights)) for name, t in each.items()})
+        file = save({f'{key}.{name}': t for key, copy in (('a', other), ('b', weights)) for name, t in copy.items()})
         for prefix, expected in (('a.', other), ('a', other), ('b.', weights)):
             ours = v1('atto')
             load_pretrained(ours, file, prefix=prefix)
@@ -55,34 +55,34 @@ class TestWrappers:
         with pytest.raises(CheckpointError, match=r"prefix='c': .* there are some at 'a\.', 'b\.'"):
             load_pretrained(v1('atto'), file, prefix='c')
 
-    def test_what_is_beside_the_backbone_is_in_the_report(self, weights, save):
+    def test_other_modules_are_reported(self, weights, save):
         whole = {f'backbone.{name}': t for name, t in weights.items()} | {'neck.conv.weight': torch.rand(2, 2)}
         report = load_pretrained(v1('atto'), save(dict(state_dict=whole)))
         assert report.dropped == {'outside the backbone': ['state_dict.neck.conv.weight']}
         assert 'outside the backbone: neck (1)' in str(report)
-        assert accounted(report) == len(whole)
+        assert num_reported(report) == len(whole)
 
 
 class TestReport:
-    def test_says_what_happened_to_each_tensor(self, weights, save):
+    def test_names_what_happened_to_each_tensor(self, weights, save):
         weights = weights | {'head.weight': torch.rand(9, 320), 'strange': torch.rand(1)}
         text = str(load_pretrained(v1('atto'), save(weights)))
         assert 'ConvNeXt V1 atto' in text
         assert 'official layout' in text
         assert 'matched            124 of 132 tensors' in text
         assert 'the classifier: head.weight' in text
-        assert 'newly initialised  norm0.weight, norm0.bias, norm1.weight, norm1.bias and 4 more' in text
-        assert 'unexpected         strange' in text
+        assert 'newly initialized  norm0.weight, norm0.bias, norm1.weight, norm1.bias and 4 more' in text
+        assert 'unknown            strange' in text
 
-    def test_stages_that_are_not_built_are_dropped_on_purpose(self, weights, save):
+    def test_names_stages_that_are_not_built_as_dropped(self, weights, save):
         ours = v1('atto', out_indices=(0, 1))
         report = load_pretrained(ours, save(weights))
         dropped = report.dropped['stages after the last output']
         assert {name.split('.')[1] for name in dropped} == {'2', '3'}
         assert report.fits
-        assert accounted(report) == len(weights)
+        assert num_reported(report) == len(weights)
 
-    def test_is_printed_once_by_a_configs_init_cfg(self, weights, save, monkeypatch):
+    def test_is_logged_once_by_init_cfg(self, weights, save, monkeypatch):
         printed = []
         monkeypatch.setattr(pretrained, 'print_log', lambda text, **_: printed.append(text))
         init_cfg = dict(type='Pretrained', checkpoint=save(weights))
@@ -153,7 +153,7 @@ class TestMisfits:
         with pytest.raises(CheckpointError, match=r'set use_grn=True, layer_scale_init_value=0\.0'):
             load_pretrained(v1('atto'), save(v2('atto').state_dict()))
 
-    def test_load_what_fits_if_the_config_says_so(self, weights, save):
+    def test_load_what_fits_if_not_strict(self, weights, save):
         file = save(without(STEM)(weights) | {'stages.1.0.norm.weight': torch.rand(7)})
         ours = v1('atto', init_cfg=dict(type='Pretrained', checkpoint=file, strict=False))
         before = ours.state_dict()[STEM].clone()
@@ -161,16 +161,16 @@ class TestMisfits:
         assert torch.equal(ours.state_dict()[STEM], before)
         assert torch.equal(ours.state_dict()['stages.0.0.gamma'], weights['stages.0.0.gamma'])
 
-    def test_nothing_that_fits_is_an_error_all_the_same(self, weights, save):
+    def test_nothing_that_fits_is_an_error_if_not_strict(self, weights, save):
         with pytest.raises(CheckpointError, match=r'nothing of .* fits the backbone'):
             load_pretrained(v1('base'), save(weights), strict=False)
 
-    def test_both_causes_are_named(self, weights, save):
+    def test_name_both_causes(self, weights, save):
         with pytest.raises(CheckpointError, match=r"set arch='atto', use_grn=False, layer_scale_init_value=1\.0"):
             load_pretrained(v2('nano'), save(weights))
 
     @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-    def test_nan(self, value, weights, save):
+    def test_values_that_are_not_finite(self, value, weights, save):
         with pytest.raises(CheckpointError, match=rf'NaN or infinite values in {STEM}'):
             load_pretrained(v1('atto'), save(weights | {STEM: torch.full_like(weights[STEM], value)}))
 
@@ -178,7 +178,7 @@ class TestMisfits:
         model = nn.ModuleDict(dict(backbone=v1('femto'), head=nn.Linear(1, 1)))
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         whole = {f'backbone.{name}': t for name, t in weights.items()} | {'head.bias': torch.ones(1)}
-        with pytest.raises(CheckpointError, match=r"backbone does not fit.*set arch='atto'.*in place of load_from"):
+        with pytest.raises(CheckpointError, match=r"backbone does not fit.*set arch='atto'.*instead of load_from"):
             load_checkpoint(model, save(whole))
         for name, tensor in model.state_dict().items():
             assert torch.equal(tensor, before[name])
@@ -190,7 +190,7 @@ class TestMisfits:
 
 
 class TestOwnStateDict:
-    """Whatever a backbone is made of, it loads what it saved."""
+    """A backbone of any kind loads what it saved."""
 
     def test_of_a_subclass_with_more_layers(self):
         class More(ConvNeXt):
@@ -209,19 +209,19 @@ class TestOwnStateDict:
         old = {name: t for name, t in model.state_dict().items() if not name.endswith('num_batches_tracked')}
         model.load_state_dict(old)
 
-    def test_an_unknown_name_is_left_for_pytorch_to_refuse(self):
+    def test_with_an_unknown_name_is_refused_by_pytorch(self):
         model = v1('atto')
         with pytest.raises(RuntimeError, match='strange'):
             model.load_state_dict(model.state_dict() | {'strange': torch.rand(1)})
 
-    def test_on_the_meta_device_nothing_is_loaded(self, weights, save):
+    def test_is_not_loaded_on_the_meta_device(self, weights, save):
         with torch.device('meta'):
             model = v1('atto')
         with pytest.raises(CheckpointError, match='on the meta device'):
             load_pretrained(model, save(weights))
 
 
-def test_another_packages_initialisers_still_work(weights, save):
+def test_another_packages_initializers_still_work(weights, save):
     @WEIGHT_INITIALIZERS.register_module(force=True)
     class SetsGamma:
         def __init__(self, value):
@@ -244,7 +244,7 @@ def test_another_packages_initialisers_still_work(weights, save):
 
 class TestStem:
     @pytest.mark.parametrize('in_channels', [1, 2, 4, 6, 7])
-    def test_other_input_channels_are_inflated_as_timm_does(self, in_channels, save):
+    def test_is_inflated_as_timm_inflates_it(self, in_channels, save):
         theirs = timm.create_model('convnext_atto')
         ours = v1('atto', in_channels=in_channels)
         report = load_pretrained(ours, save(theirs.state_dict()))
@@ -252,7 +252,7 @@ class TestStem:
         assert torch.equal(ours.state_dict()[STEM], expected)
         assert report.inflated == 3
 
-    def test_gray_images_give_what_their_rgb_form_gave(self, weights, save):
+    def test_of_one_channel_gives_what_rgb_gave_for_gray(self, weights, save):
         gray, rgb = v1('atto', in_channels=1), v1('atto')
         for ours in (gray, rgb):
             load_pretrained(ours, save(weights))
@@ -262,11 +262,11 @@ class TestStem:
             expected = rgb.downsample_layers[0](x.expand(-1, 3, -1, -1))
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
-    def test_weights_of_as_many_channels_load_as_they_are(self, save):
+    def test_of_as_many_channels_loads_as_it_is(self, save):
         theirs, ours = v1('atto', in_channels=6), v1('atto', in_channels=6)
         assert load_pretrained(ours, save(random_state(theirs))).inflated is None
 
-    def test_channels_that_cannot_be_inflated_are_an_error(self, save):
+    def test_that_cannot_be_inflated_is_an_error(self, save):
         with pytest.raises(CheckpointError, match='another stem; only one of 3 input channels'):
             load_pretrained(v1('atto', in_channels=5), save(v1('atto', in_channels=6).state_dict()))
 
@@ -282,8 +282,8 @@ def test_half_precision_loads_into_float32(dtype, weights, save):
         assert torch.equal(ours.state_dict()[name], tensor.float())
 
 
-def test_every_arch_is_recognised_from_its_shapes():
+def test_every_arch_is_inferred_from_its_shapes():
     for arch in ConvNeXt.arch_settings:
         with torch.device('meta'):
-            size = measure(ConvNeXt(arch, use_grn=True, layer_scale_init_value=0.0).state_dict())
+            size = infer_size(ConvNeXt(arch, use_grn=True, layer_scale_init_value=0.0).state_dict())
         assert (size.arch, size.use_grn, size.layer_scale, size.in_channels) == (arch, True, False, 3)

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention (https://arxiv.org/abs/2010.04159), by mmcv's own PyTorch form of it."""
+"""Multi-scale deformable attention (https://arxiv.org/abs/2010.04159), by mmcv's own PyTorch implementation."""
 
 import torch
 from torch import Tensor
@@ -19,10 +19,10 @@ def ms_deform_attn_forward(
     Args:
         value: (N, keys, heads, channels).
         spatial_shapes: (levels, 2), the height and width of each level.
-        level_start_index: Unused: (levels,), which follows from `spatial_shapes`.
-        sampling_locations: (N, queries, heads, levels, points, 2), as x, y from 0 to 1.
+        level_start_index: (levels,), unused: it follows from `spatial_shapes`.
+        sampling_locations: (N, queries, heads, levels, points, 2), (x, y) from 0 to 1.
         attention_weights: (N, queries, heads, levels, points).
-        im2col_step: Unused: images that mmcv's kernel takes at a time.
+        im2col_step: Unused: the number of images that mmcv's kernel processes at a time.
     """
     tensors = value, sampling_locations, attention_weights
     return _attend(spatial_shapes, *map(at_least_float32, tensors)).to(value.dtype)
@@ -43,15 +43,15 @@ def ms_deform_attn_backward(
     """Fill the three gradients; the other arguments are those of `ms_deform_attn_forward`."""
     tensors = value, sampling_locations, attention_weights
     with torch.enable_grad():
-        leaves = [at_least_float32(each.detach()).requires_grad_() for each in tensors]
+        leaves = [at_least_float32(tensor.detach()).requires_grad_() for tensor in tensors]
         output = _attend(spatial_shapes, *leaves)
     grads = torch.autograd.grad(output, leaves, grad_output.to(output.dtype))
-    for filled, grad in zip((grad_value, grad_sampling_loc, grad_attn_weight), grads, strict=True):
-        filled.copy_(grad)
+    for output_grad, grad in zip((grad_value, grad_sampling_loc, grad_attn_weight), grads, strict=True):
+        output_grad.copy_(grad)
 
 
 def _attend(spatial_shapes: Tensor, value: Tensor, sampling_locations: Tensor, attention_weights: Tensor) -> Tensor:
-    # Imported late: mmcv loads this module while it imports that one.
+    # Imported late, because mmcv is still importing that module when it loads this one.
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     with torch.autocast(value.device.type, enabled=False):

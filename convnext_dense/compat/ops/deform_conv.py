@@ -9,17 +9,16 @@ from convnext_dense.compat.ops.precision import at_least_float32
 
 
 class Geometry(NamedTuple):
-    """A convolution's geometry, each of the first three as (height, width)."""
+    """A convolution's geometry, in the order of torchvision's operators."""
 
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
+    stride_h: int
+    stride_w: int
+    padding_h: int
+    padding_w: int
+    dilation_h: int
+    dilation_w: int
     groups: int
     deform_groups: int
-
-    def flat(self) -> tuple[int, ...]:
-        """Return the numbers in the order of torchvision's operators."""
-        return (*self.stride, *self.padding, *self.dilation, self.groups, self.deform_groups)
 
 
 def deform_conv_forward(
@@ -46,10 +45,10 @@ def deform_conv_forward(
     Args:
         input: (N, C_in, H, W).
         weight: (C_out, C_in / group, kH, kW).
-        offset: (N, 2 * deformable_group * kH * kW, H_out, W_out), as y, x in pixels for each point of the kernel.
-        output: What is filled.
-        columns: Unused: a buffer of mmcv's.
-        ones: Unused, likewise.
+        offset: (N, 2 * deformable_group * kH * kW, H_out, W_out), (y, x) in pixels for each point of the kernel.
+        output: The tensor to fill.
+        columns: Unused buffer of mmcv's kernel.
+        ones: Unused buffer of mmcv's kernel.
         kW: Kernel width.
         kH: Kernel height.
         dW: Horizontal stride.
@@ -60,9 +59,9 @@ def deform_conv_forward(
         dilationH: Vertical dilation.
         group: Groups of the convolution.
         deformable_group: Groups of channels that share their offsets.
-        im2col_step: Unused: images that mmcv's kernel takes at a time.
+        im2col_step: Unused: the number of images that mmcv's kernel processes at a time.
     """
-    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     _forward(input, weight, offset, None, None, output, geometry)
 
 
@@ -87,7 +86,7 @@ def deform_conv_backward_input(
     im2col_step: int,
 ) -> None:
     """Fill `grad_input` and `grad_offset`; the other arguments are those of `deform_conv_forward`."""
-    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
     grads = _backward(grad_output, input, weight, offset, None, None, geometry)
     grad_input.copy_(grads.input)
     grad_offset.copy_(grads.offset)
@@ -114,8 +113,8 @@ def deform_conv_backward_parameters(
     im2col_step: int,
 ) -> None:
     """Add `scale` times the gradient to `grad_weight`; the other arguments are those of `deform_conv_forward`."""
-    geometry = Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
-    # torchvision offers no gradient of the weight alone, and none without a weight.
+    geometry = Geometry(dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
+    # torchvision computes all gradients at once, and needs a weight of the right shape for it.
     channels = grad_output.shape[1]
     weight = grad_weight.new_zeros((channels, input.shape[1] // group, kH, kW))
     grads = _backward(grad_output, input, weight, offset, None, None, geometry)
@@ -148,12 +147,12 @@ def modulated_deform_conv_forward(
     Args:
         input: (N, C_in, H, W).
         weight: (C_out, C_in / group, kernel_h, kernel_w).
-        bias: (C_out,), read where `with_bias`.
-        ones: Unused: a buffer of mmcv's.
-        offset: (N, 2 * deformable_group * kernel_h * kernel_w, H_out, W_out), as y, x in pixels.
+        bias: (C_out,), unused unless `with_bias`.
+        ones: Unused buffer of mmcv's kernel.
+        offset: (N, 2 * deformable_group * kernel_h * kernel_w, H_out, W_out), (y, x) in pixels.
         mask: (N, deformable_group * kernel_h * kernel_w, H_out, W_out), the factor of each point of the kernel.
-        output: What is filled.
-        columns: Unused: a buffer of mmcv's.
+        output: The tensor to fill.
+        columns: Unused buffer of mmcv's kernel.
         kernel_h: Kernel height.
         kernel_w: Kernel width.
         stride_h: Vertical stride.
@@ -164,9 +163,9 @@ def modulated_deform_conv_forward(
         dilation_w: Horizontal dilation.
         group: Groups of the convolution.
         deformable_group: Groups of channels that share their offsets and masks.
-        with_bias: Whether `bias` is added.
+        with_bias: Whether to add `bias`.
     """
-    geometry = Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    geometry = Geometry(stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
     _forward(input, weight, offset, mask, bias if with_bias else None, output, geometry)
 
 
@@ -197,7 +196,7 @@ def modulated_deform_conv_backward(
     with_bias: bool,
 ) -> None:
     """Fill the five gradients; the other arguments are those of `modulated_deform_conv_forward`."""
-    geometry = Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    geometry = Geometry(stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
     grads = _backward(grad_output, input, weight, offset, mask, bias if with_bias else None, geometry)
     grad_input.copy_(grads.input)
     grad_weight.copy_(grads.weight)
@@ -225,7 +224,7 @@ def _operands(
         mask = input.new_zeros((len(input), 1))
     if bias is None:
         bias = input.new_zeros(len(weight))
-    return tuple(each.to(input.dtype) for each in (input, weight, offset, mask, bias))
+    return tuple(operand.to(input.dtype) for operand in (input, weight, offset, mask, bias))
 
 
 def _forward(
@@ -238,7 +237,7 @@ def _forward(
     geometry: Geometry,
 ) -> None:
     operands = _operands(input, weight, offset, mask, bias)
-    output.copy_(torch.ops.torchvision.deform_conv2d(*operands, *geometry.flat(), mask is not None))
+    output.copy_(torch.ops.torchvision.deform_conv2d(*operands, *geometry, mask is not None))
 
 
 def _backward(
@@ -253,6 +252,6 @@ def _backward(
     operands = _operands(input, weight, offset, mask, bias)
     return Gradients(
         *torch.ops.torchvision._deform_conv2d_backward(
-            grad_output.to(operands[0].dtype), *operands, *geometry.flat(), mask is not None
+            grad_output.to(operands[0].dtype), *operands, *geometry, mask is not None
         )
     )

@@ -49,17 +49,17 @@ __all__ = [
 
 
 def get_compiler_version() -> str:
-    """Say, in mmcv's environment report, where the operators come from."""
+    """Return the origin of the operators, for mmcv's environment report."""
     return f'none; operators by torchvision {torchvision.__version__}'
 
 
 def get_compiling_cuda_version() -> str:
-    """Return the CUDA version that the operators' kernels were built with."""
+    """Return the CUDA version that the kernels of the operators were built with."""
     return torch.version.cuda or 'not available'
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    # mmcv checks at import that each operator's name exists, so an operator that we lack fails only when called.
+    # mmcv checks at import that every operator exists, so a missing one must fail only when it is called.
     if name.startswith('_'):
         raise AttributeError(name)
 

@@ -24,7 +24,7 @@ def sigmoid_focal_loss_forward(
         input: (N, C) logits.
         target: (N,) class indices; one outside 0 to C - 1 means background.
         weight: (C,) factors by the target's class, or empty for none. Background counts as 1.
-        output: What is filled.
+        output: The tensor to fill.
         gamma: The focusing exponent.
         alpha: The factor of the positive class; the negative's is 1 - alpha.
     """
@@ -59,7 +59,7 @@ def softmax_focal_loss_forward(
         input: (N, C) probabilities: mmcv applies the softmax.
         target: (N,) class indices; a negative one is ignored.
         weight: (C,) factors by the target's class, or empty for none.
-        output: What is filled.
+        output: The tensor to fill.
         gamma: The focusing exponent.
         alpha: The loss's factor.
     """

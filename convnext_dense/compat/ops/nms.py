@@ -16,7 +16,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     Args:
         boxes: (N, 4), as x1, y1, x2, y2 in pixels.
         scores: (N,).
-        iou_threshold: A box is dropped where its IoU with a kept box is above this.
+        iou_threshold: A box is dropped if its IoU with a kept box is above this.
         offset: 0 or 1; a box's width is ``x2 - x1 + offset``.
     """
     boxes = at_least_float32(boxes)

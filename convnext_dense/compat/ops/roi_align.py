@@ -26,15 +26,15 @@ def roi_align_forward(
     Args:
         input: (N, C, H, W) features, of any floating type.
         rois: (R, 5), as batch index, x1, y1, x2, y2 in pixels of the image.
-        output: What is filled.
-        argmax_y: Unused: it belongs to max pooling.
-        argmax_x: Unused, likewise.
+        output: The tensor to fill.
+        argmax_y: Unused: for max pooling only.
+        argmax_x: Unused: for max pooling only.
         aligned_height: Rows of the output.
         aligned_width: Columns of the output.
-        spatial_scale: Pixels of `input` for a pixel of the image.
+        spatial_scale: Pixels of `input` per pixel of the image.
         sampling_ratio: Samples along each side of a bin; 0 chooses by the RoI's size.
         pool_mode: 1, average pooling.
-        aligned: Whether pixel centres lie at half coordinates.
+        aligned: Whether pixel centers are at half-integer coordinates.
 
     Raises:
         NotImplementedError: For max pooling, which torchvision lacks.

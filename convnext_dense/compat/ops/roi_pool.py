@@ -1,4 +1,4 @@
-"""RoIPool (https://arxiv.org/abs/1504.08083) in plain PyTorch: torchvision's rounds the RoIs, and mmcv's does not."""
+"""RoIPool (https://arxiv.org/abs/1504.08083) in plain PyTorch. torchvision's rounds the RoIs; mmcv's does not."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ NOTHING_POOLED = -1
 
 
 class Members(NamedTuple):
-    """The rows (or columns) in each bin, (bins, most in a bin); those not `inside` only fill up."""
+    """The rows (or columns) in each bin, (bins, most in a bin), padded with entries that are not `inside`."""
 
     index: Tensor
     inside: Tensor
@@ -29,11 +29,11 @@ def roi_pool_forward(
     Args:
         input: (N, C, H, W) features.
         rois: (R, 5), as batch index, x1, y1, x2, y2 in pixels of the image, ends inclusive.
-        output: What is filled.
-        argmax: (R, C, pooled_height, pooled_width), filled with the maximum's place, ``y * W + x``, or -1.
+        output: The tensor to fill.
+        argmax: (R, C, pooled_height, pooled_width), filled with the position of the maximum, ``y * W + x``, or -1.
         pooled_height: Rows of the output.
         pooled_width: Columns of the output.
-        spatial_scale: Pixels of `input` for a pixel of the image.
+        spatial_scale: Pixels of `input` per pixel of the image.
     """
     height, width = input.shape[-2:]
     bounds = rois[:, 1:].float()
@@ -65,7 +65,7 @@ def roi_pool_backward(
     pooled_width: int,
     spatial_scale: float,
 ) -> None:
-    """Add to `grad_input` (N, C, H, W) each output's gradient, at the place of its maximum."""
+    """Add each output's gradient to `grad_input` (N, C, H, W), at the position of its maximum."""
     pooled = argmax != NOTHING_POOLED
     roi, channel, _, _ = pooled.nonzero(as_tuple=True)
     image = rois[:, 0].long()[roi]
@@ -73,7 +73,7 @@ def roi_pool_backward(
 
 
 def _bins(start: Tensor, end: Tensor, bins: int, size: int) -> tuple[Tensor, Tensor]:
-    """Return the first row and the row after the last, each (R, bins), of RoIs cut into bins; empty RoIs get none."""
+    """Return the first row of each bin and the row after its last, both (R, bins). The bins of empty RoIs are empty."""
     length = (end - start)[:, None]
     step = torch.arange(bins + 1, device=start.device)
     edges = step * (length / bins) + start[:, None]

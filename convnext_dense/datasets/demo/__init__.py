@@ -1,4 +1,4 @@
-"""A generated dataset of colored shapes, as COCO and ADE20K lie on disk."""
+"""A generated dataset of colored shapes, in the formats of COCO and ADE20K."""
 
 from convnext_dense.datasets.demo.dataset import DemoSpec, make_demo_data
 from convnext_dense.datasets.demo.shapes import CLASSES, Scene, render_scene

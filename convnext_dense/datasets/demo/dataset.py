@@ -1,4 +1,4 @@
-"""Writes the demo dataset to disk exactly as COCO and ADE20K lie there."""
+"""Writes the demo dataset to disk, in exactly the files and folders of COCO and ADE20K."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.demo.shapes import CLASSES, Scene, render_scene
 
-# Contours are traced on a mask enlarged so many times: a contour runs through pixel centres, and so loses half a pixel.
+# Trace contours on a mask enlarged this many times: a contour runs through pixel centers, and so loses half a pixel.
 CONTOUR_SCALE = 4
 SPEC_NAME = 'demo_spec.json'
 
 
 @dataclass(frozen=True)
 class DemoSpec:
-    """What of the demo dataset can be chosen.
+    """The options of the demo dataset.
 
     Args:
-        num_train: Images to train on.
-        num_val: Images to evaluate on, from another seed.
+        num_train: Number of training images.
+        num_val: Number of validation images.
         size: Height and width of an image in pixels.
-        seed: The training images' seed; the validation images' is the next.
+        seed: Seed of the training images; the validation images use the next one.
 
     Raises:
         ValueError: If a number is too small.
@@ -41,28 +41,28 @@ class DemoSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (('num_train', 1), ('num_val', 1), ('size', 32), ('seed', 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f'{name} must be at least {least}; got {getattr(self, name)}.')
+        for name, minimum in (('num_train', 1), ('num_val', 1), ('size', 32), ('seed', 0)):
+            if getattr(self, name) < minimum:
+                raise ValueError(f'{name} must be at least {minimum}; got {getattr(self, name)}.')
 
 
 def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
-    """Write the dataset to `out_dir`, unless the same one is there already.
+    """Write the dataset to `out_dir`, unless it holds the same one already.
 
     ``coco/`` holds ``train2017``, ``val2017`` and ``annotations/instances_{train,val}2017.json``.
-    ``ade/ADEChallengeData2016/`` holds ``images`` and ``annotations``, each with ``training`` and ``validation``; in
-    the maps 0 is ignored, 1 is background and 2 on are the classes.
+    ``ade/ADEChallengeData2016/`` holds ``images`` and ``annotations``, both with ``training`` and ``validation``. In
+    the semantic maps, 0 is ignored, 1 is background, and the classes follow from 2 on.
 
     Args:
-        out_dir: The folder to make. A demo dataset of the same specification, drawn by an older version of this
-            package, is replaced.
-        spec: What to write.
+        out_dir: The folder to make. A demo dataset with the same options, drawn by an older version of this package,
+            is replaced.
+        spec: The options.
 
     Returns:
         Whether anything was written.
 
     Raises:
-        FileExistsError: If `out_dir` holds anything else, a demo dataset of another specification included.
+        FileExistsError: If `out_dir` holds anything else, including a demo dataset with other options.
 
     Example:
         >>> import tempfile
@@ -73,14 +73,14 @@ def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
     content = dict(asdict(spec), generator=_generator_version())
     spec_file = out_dir / SPEC_NAME
     if spec_file.exists():
-        there = json.loads(spec_file.read_text())
-        if there == content:
+        existing = json.loads(spec_file.read_text())
+        if existing == content:
             return False
-        if {**there, 'generator': content['generator']} != content:
-            raise FileExistsError(f'{out_dir} holds a demo dataset of {there}; give another folder, or remove it.')
+        if {**existing, 'generator': content['generator']} != content:
+            raise FileExistsError(f'{out_dir} holds a demo dataset of {existing}; give another folder, or remove it.')
     elif out_dir.exists() and any(out_dir.iterdir()):
         raise FileExistsError(f'{out_dir} holds other files; give a new or empty folder for the demo data.')
-    # Beside its place, so that a run that is stopped leaves nothing half made there.
+    # Write to a folder next to it and rename that, so that an interrupted run leaves no half-made dataset.
     partial = out_dir.with_name(f'{out_dir.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     _write_split(partial, spec, 'train2017', 'training', spec.num_train, spec.seed)
@@ -139,7 +139,7 @@ def _coco_annotations(scene: Scene, image_id: int, first_id: int) -> list[dict]:
 
 
 def _outline(mask: np.ndarray) -> dict:
-    """Return a mask as COCO writes it: polygons and, of what they enclose, the area and the box x, y, w, h."""
+    """Return a mask in COCO's format: polygons, and the area and the box (x, y, w, h) of what they enclose."""
     enlarged = mask.astype(np.uint8).repeat(CONTOUR_SCALE, 0).repeat(CONTOUR_SCALE, 1)
     contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     polygons = [((contour.reshape(-1) + 0.5) / CONTOUR_SCALE).tolist() for contour in contours if len(contour) > 2]

@@ -1,4 +1,4 @@
-"""Renders the demo dataset's images: coloured shapes that overlap, on textured and noisy backgrounds."""
+"""Renders the images of the demo dataset: overlapping colored shapes on textured, noisy backgrounds."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ from numpy.random import Generator
 
 CLASSES = ('circle', 'square', 'triangle', 'star')
 
-# Each class has a typical hue, in degrees, a quarter turn from the next; one in twenty shapes is nearer to another's.
+# The classes' typical hues are a quarter turn apart, in degrees. One shape in twenty is nearer to another class's hue.
 HUE_STEP, HUE_DEVIATION = 90, 23
 
-# Of a shape less visible than this, as a part of its whole area, what is left is ignored.
+# A shape of which less than this part of its area is visible becomes an ignored area.
 MIN_VISIBLE = 0.35
-# Values of the semantic map; those of the classes follow in their order.
+# Values of the semantic map; the classes follow in their order.
 IGNORED, BACKGROUND = 0, 1
-# Shapes are drawn at this many times the image's size and then reduced, so that edges are smooth and masks exact.
+# Draw shapes at this many times the image's size and reduce them, so that edges are smooth and masks exact.
 SUPERSAMPLING = 4
 
 
 @dataclass
 class Scene:
-    """One image with what is in it.
+    """An image and its annotations.
 
-    Attributes:
+    Args:
         image: (H, W, 3) uint8, BGR.
-        masks: One (H, W) bool array a shape, its visible part. No two overlap.
-        labels: One index into `CLASSES` a shape.
+        masks: The visible part of each shape, an (H, W) bool array. No two overlap.
+        labels: The index into `CLASSES` of each shape.
         semantic_map: (H, W) uint8: `IGNORED`, `BACKGROUND`, and 2 + the index into `CLASSES`.
     """
 
@@ -37,11 +37,11 @@ class Scene:
 
 
 def render_scene(rng: Generator, size: int) -> Scene:
-    """Render an image of 2 to 7 shapes, each a seventh to a half of the image's side wide.
+    """Render an image of 2 to 7 shapes, which are a seventh to a half as wide as the image.
 
     Args:
-        rng: What every choice is drawn from.
-        size: Height and width in pixels.
+        rng: The source of every random choice.
+        size: Height and width of the image in pixels.
 
     Example:
         >>> import numpy as np
@@ -59,8 +59,7 @@ def render_scene(rng: Generator, size: int) -> Scene:
         mask = coverage > 0.5
         fill = _shape_texture(rng, image, mask, label)
         image = image + coverage[..., None] * (fill - image)
-        masks = [each & ~mask for each in masks]
-        masks.append(mask)
+        masks = [*(earlier & ~mask for earlier in masks), mask]
         labels.append(label)
         whole_areas.append(int(mask.sum()))
     image += rng.normal(0, rng.uniform(2, 10), image.shape)
@@ -76,7 +75,7 @@ def render_scene(rng: Generator, size: int) -> Scene:
 
 
 def _background(rng: Generator, size: int) -> np.ndarray:
-    """Blend two colours by smooth noise of a random grain, with stripes over half of the images."""
+    """Blend two colors by smooth noise of a random grain; half of the images also get stripes."""
     cells = int(rng.integers(2, 12))
     blend = cv2.resize(rng.random((cells, cells)), (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.5:
@@ -89,10 +88,10 @@ def _background(rng: Generator, size: int) -> np.ndarray:
 
 
 def _shape_coverage(rng: Generator, name: str, size: int) -> np.ndarray:
-    """Return how much of each pixel a shape of random place, size and rotation covers, (size, size) from 0 to 1."""
+    """Return how much of each pixel, from 0 to 1, a shape of random place, size and rotation covers, (size, size)."""
     radius = size * np.exp(rng.uniform(np.log(1 / 14), np.log(1 / 4)))
-    centre = rng.uniform(radius * 0.6, size - radius * 0.6, 2)
-    points = centre + radius * _unit_outline(name) @ _rotation(rng.uniform(0, 2 * np.pi))
+    center = rng.uniform(radius * 0.6, size - radius * 0.6, 2)
+    points = center + radius * _unit_outline(name) @ _rotation(rng.uniform(0, 2 * np.pi))
     canvas = np.zeros((size * SUPERSAMPLING,) * 2, np.uint8)
     cv2.fillPoly(canvas, [np.rint(points * SUPERSAMPLING).astype(np.int32)], 255)
     return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -110,20 +109,20 @@ def _rotation(angle: float) -> np.ndarray:
 
 
 def _shape_texture(rng: Generator, image: np.ndarray, mask: np.ndarray, label: int) -> np.ndarray:
-    """Return a colour of the class that stands off from what the shape covers, shaded along a random direction."""
+    """Return a color of the class that contrasts with what the shape covers, shaded along a random direction."""
     behind = image[mask].mean(axis=0) if mask.any() else image.mean(axis=(0, 1))
-    colours = _colours(rng, label, 16)
-    # Of 16 colours, the first that is 90 levels from what is behind, or the farthest of them.
-    distance = np.linalg.norm(colours - behind, axis=1)
-    colour = colours[np.argmax(distance > 90) if (distance > 90).any() else distance.argmax()]
+    colors = _colors(rng, label, 16)
+    # Take the first of 16 colors that differs by over 90 levels from what is behind, or else the one that differs most.
+    distance = np.linalg.norm(colors - behind, axis=1)
+    color = colors[np.argmax(distance > 90) if (distance > 90).any() else distance.argmax()]
     y, x = np.mgrid[: len(mask), : len(mask)] / len(mask) - 0.5
     angle = rng.uniform(0, 2 * np.pi)
     shade = (x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(0, 80)
-    return colour + shade[..., None]
+    return color + shade[..., None]
 
 
-def _colours(rng: Generator, label: int, count: int) -> np.ndarray:
-    """Return (count, 3) BGR colours of a class, 0 to 255."""
+def _colors(rng: Generator, label: int, count: int) -> np.ndarray:
+    """Return (count, 3) BGR colors of a class, 0 to 255."""
     hue = rng.normal(label * HUE_STEP, HUE_DEVIATION, count) % 360
     saturation, value = rng.uniform(0.3, 1, count), rng.uniform(0.3, 1, count)
     hsv = np.stack([hue, saturation, value], axis=1).astype(np.float32)
