@@ -20,7 +20,7 @@ from benchmarks.measure import (
     time_in_turn,
 )
 from benchmarks.peers import OURS, build_contenders, build_ours
-from convnext_dense.kernels import launching
+from convnext_dense.kernels.autotune import reset_autotuning
 from convnext_dense.meta_device import without_allocating
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
@@ -52,7 +52,7 @@ def benchmark_backbone(
     libraries: list[str] | None = None,
     rounds: int = 20,
     warm_up: int = 3,
-    kernels: str = 'auto',
+    kernels: str = 'torch',
 ) -> list[dict]:
     """Time one size of ConvNeXt by every library at one shape: the forward pass, and forward and backward.
 
@@ -167,7 +167,7 @@ def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Set
     # What was compiled for other shapes would count against the number of compilations that a function may have.
     torch.compiler.reset()
     # And of the kernels, later shapes are tuned within a budget.
-    launching.forget()
+    reset_autotuning()
     models = {}
     for (library, model), (layout, memory_format) in product(contenders.items(), LAYOUTS.items()):
         placed = copy.deepcopy(model).to(device, memory_format=memory_format)

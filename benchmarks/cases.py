@@ -7,7 +7,7 @@ import torch
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
-from convnext_dense.kernels.support import OLDEST_CAPABILITY, OLDEST_TRITON, runs_here
+from convnext_dense.kernels.support import OLDEST_CAPABILITY, OLDEST_TRITON, is_supported
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
@@ -82,7 +82,7 @@ def check_kernels_run(asker: str, dtype: torch.dtype, device: torch.device) -> N
         Traceback (most recent call last):
         convnext_dense.errors.UsageError: --kernels triton: the kernels need an NVIDIA GPU ...
     """
-    if not runs_here(torch.empty(0, device=device), dtype):
+    if not is_supported(torch.empty(0, device=device), dtype):
         capability, version = ('.'.join(map(str, each)) for each in (OLDEST_CAPABILITY, OLDEST_TRITON))
         raise UsageError(
             f'{asker}: the kernels need an NVIDIA GPU of compute capability {capability} or later and Triton {version} '

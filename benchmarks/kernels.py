@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.measure import format_table, summarize, time_in_turn
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import launching
+from convnext_dense.kernels.autotune import reset_autotuning
 
 EPS = 1e-6
 KERNEL_SIZE = 7
@@ -69,7 +69,7 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
     # Here, for they import Triton.
     from convnext_dense.kernels.depthwise_conv import launch as depthwise
     from convnext_dense.kernels.pointwise_mlp import launch as pointwise
-    from convnext_dense.kernels.pointwise_mlp.grn import grn_response
+    from convnext_dense.kernels.pointwise_mlp.grn import Grn, compute_grn
 
     x = x.permute(0, 2, 3, 1)
     channels, hidden_channels = x.shape[-1], EXPANSION * x.shape[-1]
@@ -83,9 +83,11 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
     bias1, grn_weight = random(hidden_channels), random(hidden_channels) if v2 else None
     normed, rstd = depthwise.convolve_and_normalize(x, taps, bias, EPS, dtype)
     hidden, activated, squares = pointwise.hidden_layer(normed, weight1, bias1, v2, keep_hidden=True)
-    response = grn_response(squares, grn_weight, EPS) if v2 else None
+    response = compute_grn(squares, grn_weight, EPS).scale if v2 else None
     gradient, gradient_of_normed = random(*x.shape, like=x.dtype), random(*x.shape, like=dtype)
-    *_, kept = pointwise.hidden_gradient(gradient, hidden, weight2, None, None, response, squares, grn_weight, EPS)
+    *_, kept = pointwise.hidden_gradient(
+        gradient, hidden, weight2, None, None, Grn(response, squares, grn_weight, EPS) if v2 else None
+    )
     # Of many channels, what was activated is read in place of the hidden layer and GRN's response.
     given = (hidden, response, None) if kept is None else (None, None, kept)
     through_norm = (gradient_of_normed, normed, rstd, x, taps)
@@ -98,12 +100,12 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
         ),
         Kernel(
             'its gradients, the norm on read',
-            lambda *inputs: depthwise.convolve_and_normalize_backward(*inputs, ways=(True,)),
+            lambda *inputs: depthwise.convolve_and_normalize_backward(*inputs, fuse_norm=(True,)),
             through_norm,
         ),
         Kernel(
             'its gradients, the norm before',
-            lambda *inputs: depthwise.convolve_and_normalize_backward(*inputs, ways=(False,)),
+            lambda *inputs: depthwise.convolve_and_normalize_backward(*inputs, fuse_norm=(False,)),
             through_norm,
         ),
         Kernel(
@@ -114,14 +116,14 @@ def block_kernels(x: Tensor, dtype: torch.dtype, v2: bool) -> list[Kernel]:
         ),
         Kernel(
             'output layer',
-            lambda *inputs: pointwise.output_layer(*inputs, scale=None, dtype=x.dtype),
+            lambda *inputs: pointwise.output_layer(*inputs, drop_path_scale=None, dtype=x.dtype),
             (activated, response, weight2, bias, None, x),
             flops,
         ),
         Kernel(
             "hidden layer's gradient",
             lambda gradient, hidden, weight, *grn: pointwise.hidden_gradient(
-                gradient, hidden, weight, None, None, *grn, EPS
+                gradient, hidden, weight, None, None, Grn(*grn, EPS) if v2 else None
             ),
             (gradient, hidden, weight2, response, squares, grn_weight),
             flops,
@@ -178,7 +180,7 @@ def benchmark_kernels(
         0.61
     """
     # A process's later shapes are tuned within a budget.
-    launching.forget()
+    reset_autotuning()
     kernels = block_kernels(x, dtype, v2)
     moved = {kernel.name: moved_bytes(kernel) for kernel in kernels}
     launches = LAUNCHES if x.is_cuda else 1

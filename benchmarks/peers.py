@@ -29,7 +29,7 @@ class _NormedMaps(nn.Module):
         return tuple(norm(each) for norm, each in zip(self.norms, self.maps(self.trunk, x), strict=True))
 
 
-def build_ours(arch: str, v2: bool = False, kernels: str = 'auto') -> nn.Module:
+def build_ours(arch: str, v2: bool = False, kernels: str = 'torch') -> nn.Module:
     """Build ours, of the size `arch`."""
     return ConvNeXt(arch, use_grn=v2, layer_scale_init_value=0.0 if v2 else 1e-6, kernels=kernels)
 
@@ -105,7 +105,7 @@ TORCHVISION_ARCHS = ('tiny', 'small', 'base', 'large')
 
 
 def build_contenders(
-    arch: str, v2: bool = False, libraries: list[str] | None = None, kernels: str = 'auto'
+    arch: str, v2: bool = False, libraries: list[str] | None = None, kernels: str = 'torch'
 ) -> dict[str, nn.Module]:
     """Build the same ConvNeXt by each library, with random weights of which none is zero.
 

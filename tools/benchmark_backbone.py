@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         archs=f'{" ".join(GPU_ARCHS)} on a GPU, {" ".join(CPU_ARCHS)} on a CPU',
         shapes=f'{" ".join(GPU_SHAPES)} on a GPU, {" ".join(CPU_SHAPES)} on a CPU',
     )
-    parser.add_argument('--kernels', choices=CHOICES, default='auto', help='what ours runs by; by default auto')
+    parser.add_argument('--kernels', choices=CHOICES, default='torch', help='what ours runs by; by default torch')
     parser.add_argument(
         '--libraries', nargs='+', metavar='NAME', help=f'of {", ".join(BUILDERS)}; by default all that are installed'
     )

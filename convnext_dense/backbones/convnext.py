@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from convnext_dense.backbones.base import StagedBackbone, own_pretrained, resolve_out_indices
-from convnext_dense.layers import GRN, KERNEL_CHOICES, DropPath, PointwiseLinear, build_norm, can_fuse, fused_block
+from convnext_dense.layers import GRN, DropPath, PointwiseLinear, build_norm, can_fuse, check_kernels, fused_block
 from convnext_dense.registry import MODELS, STATE_DICT_CONVERTERS
 
 
@@ -111,13 +111,12 @@ class ConvNeXt(StagedBackbone):
         frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
         gap_before_final_norm: Must be False: pooling to a vector is for classifiers.
         with_cp: Whether training recomputes each block in the backward pass to save memory.
-        kernels: What computes the blocks: 'torch', PyTorch; 'triton', the fused kernels wherever they can run, which is
-            on a GPU since Ampere, with Triton, below float64, with LayerNorm and GELU; 'auto', the kernels where they
-            were measured to be faster, on the same GPU. The kernels have first derivatives by the backward pass
-            alone: no gradients of gradients, no forward mode.
-        recompute_hidden: Whether the kernels compute each block's hidden layer anew in the backward pass, rather than
-            keep it: under mixed precision half the memory, for a sixth more products. It needs ``kernels='triton'``;
-            PyTorch's blocks, where the kernels cannot run, keep it.
+        kernels: What computes the blocks. 'torch' is PyTorch. 'triton' is the fused kernels wherever they can run: on a
+            GPU since Ampere, with Triton, in float32 and half precision, with LayerNorm and GELU. The kernels support
+            first derivatives by the backward pass only, neither gradients of gradients nor forward mode.
+        recompute_hidden: Whether the kernels recompute each block's hidden layer in the backward pass instead of
+            keeping it: half the memory under mixed precision, for a sixth more matrix products. It needs
+            ``kernels='triton'``. Blocks on which the kernels cannot run keep it.
         init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
             `convnext_dense.weights.Pretrained`. Defaults to the official one: weights from a normal distribution
             of deviation 0.02, cut at two deviations, and zero biases.
@@ -171,7 +170,7 @@ class ConvNeXt(StagedBackbone):
         frozen_stages: int = 0,
         gap_before_final_norm: bool = False,
         with_cp: bool = False,
-        kernels: str = 'auto',
+        kernels: str = 'torch',
         recompute_hidden: bool = False,
         init_cfg: dict | list[dict] | None = dict(  # noqa: B006 - never changed
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
@@ -187,10 +186,7 @@ class ConvNeXt(StagedBackbone):
         for name, value in (('in_channels', in_channels), ('stem_patch_size', stem_patch_size)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'{name} must be a positive integer; got {value!r}.')
-        if kernels not in KERNEL_CHOICES:
-            raise ValueError(f'kernels must be one of {", ".join(KERNEL_CHOICES)}; got {kernels!r}.')
-        if recompute_hidden and kernels != 'triton':
-            raise ValueError(f"recompute_hidden=True needs kernels='triton'; got {kernels!r}.")
+        check_kernels(kernels, recompute_hidden)
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
         self.out_indices = resolve_out_indices(out_indices, len(self.depths))
         if frozen_stages not in range(-1, len(self.depths) + 1):

@@ -1,10 +1,12 @@
-"""The fused GPU forms of a block's layers, in Triton; `convnext_dense.layers` chooses between them and PyTorch.
+"""Triton kernels for the ConvNeXt block, as operators of PyTorch.
 
-`import convnext_dense.kernels` imports no Triton: the first launch does.
+Importing this package registers the operators. It imports no Triton: the first launch does.
 """
 
-from convnext_dense.kernels.choice import CHOICES, use_kernels
-from convnext_dense.kernels.depthwise_conv.operators import depthwise_conv, depthwise_conv_norm
+from convnext_dense.kernels.depthwise_conv.operators import depthwise_conv_norm
 from convnext_dense.kernels.pointwise_mlp.operators import pointwise_mlp
 
-__all__ = ['CHOICES', 'depthwise_conv', 'depthwise_conv_norm', 'pointwise_mlp', 'use_kernels']
+__all__ = ['CHOICES', 'depthwise_conv_norm', 'pointwise_mlp']
+
+# What a block's `kernels` may be: PyTorch, or these kernels wherever they can run.
+CHOICES = ('torch', 'triton')

@@ -1,15 +1,18 @@
-"""Chooses a kernel's configuration by timing, once for each class of shapes and within a bounded time."""
+"""Chooses a kernel's configuration by timing, once per class of shapes and within a time budget."""
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TypeVar
 
 import torch
+from mmengine.logging import print_log
+from torch import Tensor
 
 Candidate = TypeVar('Candidate')
 Result = TypeVar('Result')
 
-# Of each second, the most that timing may take once a kernel's code is compiled.
+# Once a kernel is compiled, timing takes at most STALL_SECONDS of every WINDOW_SECONDS.
 STALL_SECONDS = 0.02
 WINDOW_SECONDS = 1.0
 # About 0.3 ms.
@@ -17,17 +20,16 @@ QUEUEING_CYCLES = 500_000
 
 
 class Tuner:
-    """Times a kernel's candidates and keeps the fastest for all shapes of a class.
+    """Times a kernel's candidates and keeps the fastest one for each class of shapes.
 
-    Of the shapes that one code serves, those whose sizes have the same power of 2 are a class. The first class times
-    every candidate, which compiles them. Later classes find them compiled; for them timing stops when it has taken
-    `STALL_SECONDS` of `WINDOW_SECONDS`, and goes on in the next window. Until all of its candidates are timed, a class
-    goes by the nearest one that has its choice. Nothing is timed while PyTorch is to be deterministic or a CUDA graph
-    is captured.
+    A class holds the shapes that run the same code and whose sizes have the same power of 2. The first class times
+    every candidate, which compiles it. Later classes time compiled candidates only, for at most `STALL_SECONDS` of
+    every `WINDOW_SECONDS`. A class whose candidates are not all timed uses the choice of the nearest class that has
+    one. Nothing is timed while PyTorch has to be deterministic, or while a CUDA graph is captured.
 
     Args:
-        measure: Returns the result of a call and the seconds it took.
-        clock: Returns the seconds by which the window is counted.
+        measure: Makes a call; returns its result and the seconds it took.
+        clock: Returns the current time in seconds, by which the budget is counted.
 
     Example:
         >>> seconds = {'fast': 1e-4, 'slow': 2e-4}
@@ -56,14 +58,14 @@ class Tuner:
         candidates: Sequence[Candidate],
         launch: Callable[[Candidate], Result],
     ) -> Result:
-        """Launch a kernel by the candidate that suits the shape, timing the candidates if that is due.
+        """Launch a kernel with the best candidate for its shape; time the candidates first if that is due.
 
         Args:
             kernel: The kernel's name.
             code: What its code is compiled for, such as the dtype and the channels.
             size: What varies from image to image, such as the number of pixels.
-            candidates: Configurations; the first is taken where nothing may be timed.
-            launch: Runs the kernel by a candidate, as often as it is asked to.
+            candidates: Configurations. The first one runs where nothing may be timed.
+            launch: Runs the kernel with a candidate. Timing calls it several times.
         """
         if len(candidates) == 1 or torch.are_deterministic_algorithms_enabled():
             return launch(candidates[0])
@@ -71,12 +73,13 @@ class Tuner:
         chosen = self._chosen.setdefault((kernel, code), {})
         if shape_class not in chosen and not _is_capturing():
             timed = self._timed.setdefault((kernel, code, shape_class), {})
-            self._time([each for each in candidates if each not in timed], launch, timed, bounded=bool(chosen))
+            missing = [candidate for candidate in candidates if candidate not in timed]
+            self._time(missing, launch, timed, bounded=bool(chosen))
             if len(timed) == len(candidates):
                 chosen[shape_class] = min(timed, key=timed.get)
         if not chosen:
             return launch(candidates[0])
-        nearest = min(chosen, key=lambda each: abs(each - shape_class))
+        nearest = min(chosen, key=lambda other: abs(other - shape_class))
         return launch(chosen[nearest])
 
     def _time(
@@ -86,7 +89,7 @@ class Tuner:
         timed: dict[Candidate, float],
         bounded: bool,
     ) -> None:
-        """Time candidates into `timed`, as many as there is time for."""
+        """Time as many candidates as the budget allows, or all of them if it does not apply."""
         for candidate in candidates:
             if bounded and not self._has_budget():
                 return
@@ -95,7 +98,7 @@ class Tuner:
                 if not bounded:
                     launch(candidate)
                 timed[candidate] = min(self.measure(lambda: launch(candidate))[1] for _ in range(2))  # noqa: B023
-            except _too_much():
+            except _out_of_resource_errors():
                 timed[candidate] = float('inf')
             if bounded:
                 self._spent += self.clock() - start
@@ -108,9 +111,9 @@ class Tuner:
 
 
 def measure_on_gpu(call: Callable[[], Result]) -> tuple[Result, float]:
-    """Return the result of `call`, and the seconds of the current stream that it took."""
+    """Return the result of `call` and the seconds it took on the current stream."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    # The GPU begins once all is queued: what the host takes is not the kernel's.
+    # Keep the GPU busy until all is queued, so that the host's time is not counted.
     torch.cuda._sleep(QUEUEING_CYCLES)
     start.record()
     result = call()
@@ -119,12 +122,41 @@ def measure_on_gpu(call: Callable[[], Result]) -> tuple[Result, float]:
     return result, start.elapsed_time(end) / 1e3
 
 
+_tuner = Tuner(measure_on_gpu)
+
+
+def tune(
+    kernel: str,
+    code: tuple,
+    x: Tensor,
+    candidates: Sequence[Candidate],
+    launch: Callable[[Candidate], Result],
+) -> Result:
+    """Launch a kernel with the best candidate for the device and the number of pixels of `x`; see `Tuner.run`."""
+    _log_once()
+    if not x.is_cuda:
+        # Times of Triton's interpreter mean nothing.
+        return launch(candidates[0])
+    return _tuner.run(kernel, (x.device, *code), x.numel() // x.shape[-1], candidates, launch)
+
+
+def reset_autotuning() -> None:
+    """Drop all choices, so that the next launches time every candidate again."""
+    global _tuner
+    _tuner = Tuner(measure_on_gpu)
+
+
+@cache
+def _log_once() -> None:
+    print_log("ConvNeXt's blocks run with the fused kernels.", logger='current')
+
+
 def _is_capturing() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
-def _too_much() -> tuple[type[BaseException], ...]:
-    """Return what is raised for a configuration that the GPU has too little of something for."""
+def _out_of_resource_errors() -> tuple[type[BaseException], ...]:
+    """Return the errors of a configuration that needs more registers or memory than the GPU has."""
     from triton.runtime.errors import OutOfResources, PTXASError
 
     return OutOfResources, PTXASError, torch.OutOfMemoryError

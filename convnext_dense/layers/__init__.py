@@ -1,8 +1,7 @@
-"""The layers of the backbones in plain PyTorch, and the block with the fused kernels."""
+"""The layers that the backbones are made of, in plain PyTorch, and the block that runs with the fused kernels."""
 
-from convnext_dense.kernels import CHOICES as KERNEL_CHOICES
 from convnext_dense.layers.drop_path import DropPath
-from convnext_dense.layers.fused_block import can_fuse, fused_block
+from convnext_dense.layers.fused_block import can_fuse, check_kernels, fused_block
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.norm import build_norm
@@ -11,12 +10,12 @@ from convnext_dense.layers.simple_feature_pyramid import SimpleFeaturePyramid
 
 __all__ = [
     'GRN',
-    'KERNEL_CHOICES',
     'DropPath',
     'LayerNorm2d',
     'PointwiseLinear',
     'SimpleFeaturePyramid',
     'build_norm',
     'can_fuse',
+    'check_kernels',
     'fused_block',
 ]

@@ -1,23 +1,43 @@
-"""A ConvNeXt block by the fused kernels."""
+"""Runs a ConvNeXt block with the fused kernels."""
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from convnext_dense import kernels
-from convnext_dense.kernels.support import KERNEL_SIZES
+from convnext_dense.kernels.support import KERNEL_SIZES, is_supported
 from convnext_dense.layers.drop_path import DropPath
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.pointwise import PointwiseLinear
 
 
-def can_fuse(block: nn.Module, x: Tensor) -> bool:
-    """Return whether a block is to run by the kernels on `x`.
+def check_kernels(choice: str, recompute_hidden: bool) -> None:
+    """Raise ValueError unless a block takes these arguments of `ConvNeXt`.
 
-    They have the plain block: a depthwise convolution of an odd size to 11 that keeps the map's size, LayerNorm with
-    weight and bias, exact GELU, and each layer what the backbone made it, without hooks. What else decides,
-    `kernels.use_kernels` says.
+    Args:
+        choice: The argument `kernels`.
+        recompute_hidden: The argument of that name.
+
+    Example:
+        >>> check_kernels('triton', recompute_hidden=True)
+    """
+    if choice == 'auto':
+        raise ValueError(
+            "kernels='auto' no longer exists: the default is 'torch', and 'triton' opts in to the fused kernels."
+        )
+    if choice not in kernels.CHOICES:
+        raise ValueError(f'kernels must be one of {", ".join(kernels.CHOICES)}; got {choice!r}.')
+    if recompute_hidden and choice != 'triton':
+        raise ValueError(f"recompute_hidden=True needs kernels='triton'; got {choice!r}.")
+
+
+def can_fuse(block: nn.Module, x: Tensor) -> bool:
+    """Return whether a block runs with the kernels on `x`, which `kernels='triton'` asks for.
+
+    They compute the plain block: a depthwise convolution of an odd size up to 11 that keeps the map's size, LayerNorm
+    with weight and bias, exact GELU, and every layer of the type that the backbone built, without hooks. They need a
+    device and a dtype that `kernels.support.is_supported` accepts.
 
     Args:
         block: A `ConvNeXtBlock`.
@@ -29,12 +49,10 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
         >>> can_fuse(block, torch.zeros(1, 40, 8, 8))
         False
     """
-    # The cheap question first: it is asked of every block in every step, and by default answered no.
-    if type(block.dwconv) is not nn.Conv2d or not kernels.use_kernels(
-        block.kernels, x, _compute_dtype(x), block.dwconv.in_channels, isinstance(block.grn, GRN)
-    ):
+    # The cheap checks first: every block asks in every step, and the default answers no.
+    if block.kernels != 'triton' or not is_supported(x, _compute_dtype(x)):
         return False
-    kinds = {
+    allowed = {
         block.dwconv: (nn.Conv2d,),
         block.norm: (LayerNorm2d,),
         block.pwconv1: (PointwiseLinear,),
@@ -43,22 +61,23 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
         block.pwconv2: (PointwiseLinear,),
         block.drop_path: (DropPath,),
     }
-    if any(type(module) not in allowed or _is_changed(module) for module, allowed in kinds.items()):
+    if any(type(module) not in types or _is_modified(module) for module, types in allowed.items()):
         return False
     parameters = (block.dwconv.bias, block.norm.weight, block.norm.bias, block.pwconv1.bias, block.pwconv2.bias)
-    return all(each is not None for each in parameters) and block.act.approximate == 'none' and _is_plain(block.dwconv)
+    has_all = all(parameter is not None for parameter in parameters)
+    return has_all and block.act.approximate == 'none' and _is_plain(block.dwconv)
 
 
 def fused_block(block: nn.Module, x: Tensor) -> Tensor:
-    r"""Compute a block by the kernels.
+    r"""Compute a block with the kernels.
 
-    What is affine is folded into the pointwise layers in float32, and autograd takes its gradients from theirs:
-    LayerNorm's weight and bias into the first, LayerScale and GRN's bias into the second.
+    Affine parts are folded into the pointwise layers in float32: LayerNorm's weight and bias into the first, LayerScale
+    and GRN's bias into the second. Autograd differentiates the folding.
 
     .. math:: W_1 (w \hat{x} + b) + b_1 = (W_1 w) \hat{x} + (b_1 + W_1 b)
 
     Args:
-        block: A `ConvNeXtBlock` that `can_fuse` lets pass.
+        block: A `ConvNeXtBlock` that passes `can_fuse`.
         x: Its input, (N, C, H, W), channels-last.
 
     Returns:
@@ -74,34 +93,29 @@ def fused_block(block: nn.Module, x: Tensor) -> Tensor:
     weight2, bias2 = block.pwconv2.weight.float(), block.pwconv2.bias.float()
     if has_grn:
         bias2 = bias2 + (weight2 * grn.beta.flatten().float()).sum(1)
-    gain = None
+    layer_scale = None
     if block.gamma is not None:
-        factor = block.gamma.float()
+        gamma = block.gamma.float()
         if dtype == torch.float16:
-            # Of a LayerScale of 1e-6, float16 could hold neither the weights nor their gradient.
-            gain = torch.where(factor == 0, 1.0, factor.detach())
-            factor = factor / gain
-        weight2, bias2 = weight2 * factor[:, None], bias2 * factor
-    if gain is None:
+            # With a LayerScale of 1e-6 folded in, float16 could hold neither the weights nor their gradient.
+            layer_scale = torch.where(gamma == 0, 1.0, gamma.detach())
+            gamma = gamma / layer_scale
+        weight2, bias2 = weight2 * gamma[:, None], bias2 * gamma
+    if layer_scale is None:
         weight2 = weight2.to(dtype)
-    scale = None
+    drop_path_scale = None
     if block.drop_path.training and block.drop_path.drop_prob:
-        scale = block.drop_path(x.new_ones((x.shape[0], 1, 1, 1), dtype=torch.float32)).flatten()
+        drop_path_scale = block.drop_path(x.new_ones((x.shape[0], 1, 1, 1), dtype=torch.float32)).flatten()
 
     x = x.permute(0, 2, 3, 1)
     normed, _ = kernels.depthwise_conv_norm(x, block.dwconv.weight, block.dwconv.bias, norm.eps, dtype)
-    has_backward = torch.is_grad_enabled() and any(
-        each.requires_grad for each in (normed, weight1, bias1, weight2, bias2)
-    )
+    inputs = (normed, weight1, bias1, weight2, bias2)
+    has_backward = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     out, _, _ = kernels.pointwise_mlp(
-        normed,
-        weight1,
-        bias1,
-        weight2,
-        bias2,
+        *inputs,
         x,
-        scale,
-        gain,
+        drop_path_scale,
+        layer_scale,
         grn.gamma.flatten().float() if has_grn else None,
         grn.eps if has_grn else 0.0,
         _result_dtype(x.dtype, dtype, block.gamma),
@@ -111,7 +125,7 @@ def fused_block(block: nn.Module, x: Tensor) -> Tensor:
 
 
 def _is_plain(convolution: nn.Conv2d) -> bool:
-    """Return whether a convolution is depthwise, with neither stride nor dilation, and keeps the size by zeros."""
+    """Return whether a convolution is depthwise, without stride or dilation, and pads with zeros to keep the size."""
     channels, size = convolution.in_channels, convolution.kernel_size[0]
     return (
         convolution.weight.shape == (channels, 1, size, size)
@@ -122,18 +136,18 @@ def _is_plain(convolution: nn.Conv2d) -> bool:
     )
 
 
-def _is_changed(module: nn.Module) -> bool:
-    """Return whether a layer does more than its type says: by hooks, or by a `forward` or weights of another kind."""
+def _is_modified(module: nn.Module) -> bool:
+    """Return whether a layer does more than its type says: it has hooks, a replaced `forward` or special weights."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    # Such as quantised weights, or a part of weights that are spread over GPUs.
+    # Such as quantized or sharded weights.
     special = any(is_traceable_wrapper_subclass(parameter) for parameter in module.parameters())
     return special or any(hooks) or 'forward' in module.__dict__
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which autocast has products of `x` computed, or `x`'s own."""
+    """Return the dtype of matrix products of `x`: autocast's, or else its own."""
     device = x.device.type
-    # The meta device, on which FLOPs are counted, has no autocast to ask for.
+    # The meta device, on which FLOPs are counted, has no autocast.
     autocasts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if autocasts else x.dtype
 

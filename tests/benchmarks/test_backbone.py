@@ -119,7 +119,7 @@ class TestFigures:
 
 
 class TestKernels:
-    @pytest.mark.parametrize('kernels', ['auto', 'triton', 'torch'])
+    @pytest.mark.parametrize('kernels', ['triton', 'torch'])
     def test_ours_runs_by_what_was_asked_for(self, kernels):
         ours = build_contenders('atto', True, ['timm'], kernels)[OURS]
         assert {block.kernels for stage in ours.stages for block in stage} == {kernels}

@@ -1,1 +1,1 @@
-"""The depthwise convolution, and the LayerNorm behind it, as one kernel."""
+"""The depthwise convolution and the LayerNorm after it, fused."""

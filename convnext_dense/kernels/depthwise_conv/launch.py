@@ -6,26 +6,26 @@ import torch
 import triton
 from torch import Tensor
 
+from convnext_dense.kernels.autotune import tune
 from convnext_dense.kernels.depthwise_conv import triton_kernels as kernels
-from convnext_dense.kernels.launching import OPTIONS, tune
+from convnext_dense.kernels.numerics import COMPILE_OPTIONS
 
-# Of more channels, a program of the convolution has a block, and LayerNorm is a pass of its own.
-MOST_FUSED_CHANNELS = 1024
-BLOCKS = (128, 64, 32)
+# Up to this many channels, one program holds all channels of its pixels and LayerNorm is fused in. Above it, a program
+# holds one block of channels and LayerNorm runs as a second kernel.
+MAX_FUSED_CHANNELS = 1024
+CHANNEL_BLOCK_SIZES = (128, 64, 32)
+# Channels of a program of the weight gradient.
 GRADIENT_CHANNELS = 32
-# Enough programs to fill any GPU several times.
+# Programs of the weight gradient: enough to fill any GPU several times.
 GRADIENT_PROGRAMS = 2048
-# Elements of a tile of the passes that go over each pixel once.
-PASS_ELEMENTS = 4096
-# Of a tile, in a thread: as many accumulators as leave room for the taps.
+# Elements of a tile in the kernels that read each pixel once.
+PIXEL_TILE_ELEMENTS = 4096
+# Accumulators per thread. More would spill: the filter taps need registers too.
 ACCUMULATORS_PER_THREAD = 32
-
-# A kernel that reads a plain map, not a gradient through LayerNorm, has no such map, 1 / deviation, shift and slope.
-NO_NORM = (None, None, None, None)
 
 
 class ConvTile(NamedTuple):
-    """What a program of the convolution has: rows, columns and channels, and the warps that share it."""
+    """What a program of the convolution computes, in rows, columns and channels, and how many warps share it."""
 
     rows: int
     columns: int
@@ -33,18 +33,35 @@ class ConvTile(NamedTuple):
     warps: int
 
 
-class NormGradient(NamedTuple):
-    """How LayerNorm's gradient reaches the convolution's, and the tiles of that.
+class BackwardConfig(NamedTuple):
+    """How LayerNorm's gradient reaches the convolution's, and the tile of the latter.
 
-    `on_read`: as each of its kernels reads the gradient, with no map between; else in a pass before.
+    With `fuse_norm`, the convolution's kernels go back through LayerNorm as they read the gradient. Without it, a
+    kernel of its own writes the gradient before LayerNorm first.
     """
 
-    on_read: bool
+    fuse_norm: bool
     tile: ConvTile
 
 
+class NormTerms(NamedTuple):
+    """What a kernel needs to go back through LayerNorm as it reads a gradient.
+
+    The gradient is rstd * grad_out - shift - slope * normed; `normed` is a map, the others have a value per pixel.
+    """
+
+    normed: Tensor | None = None
+    rstd: Tensor | None = None
+    shift: Tensor | None = None
+    slope: Tensor | None = None
+
+
+# Passed when the kernel reads a plain map rather than a gradient through LayerNorm.
+NO_NORM = NormTerms()
+
+
 def _conv_tiles(block: int) -> list[ConvTile]:
-    """Return the tiles worth trying for a block of channels: more rows share what they read, fewer fill more GPUs."""
+    """Return the tiles worth trying for a block of channels: more rows reuse more reads, fewer rows fill more GPUs."""
     if block < 128:
         shapes = [(4, 16), (4, 8), (2, 16)]
     else:
@@ -56,14 +73,14 @@ def _conv_tiles(block: int) -> list[ConvTile]:
     return tiles
 
 
-def _block_of(channels: int) -> int:
-    """Return how many channels a program has where it need not have all: where it can be, a divisor."""
-    fitting = [block for block in BLOCKS if channels % block == 0]
-    return fitting[0] if fitting else min(BLOCKS[0], triton.next_power_of_2(channels))
+def _channel_block(channels: int) -> int:
+    """Return the channels of a program that need not hold all of them: a divisor if there is one."""
+    divisors = [size for size in CHANNEL_BLOCK_SIZES if channels % size == 0]
+    return divisors[0] if divisors else min(CHANNEL_BLOCK_SIZES[0], triton.next_power_of_2(channels))
 
 
 def _taps(weight: Tensor, flipped: bool = False) -> Tensor:
-    """Lay (C, 1, K, K) out as (K * K, C)."""
+    """Transpose (C, 1, K, K) to (K * K, C)."""
     taps = weight.detach().flatten(1).t()
     return (taps.flip(0) if flipped else taps).contiguous()
 
@@ -71,13 +88,14 @@ def _taps(weight: Tensor, flipped: bool = False) -> Tensor:
 def _convolve(
     tile: ConvTile,
     source: Tensor,
-    through_norm: tuple[Tensor | None, ...],
+    norm_terms: NormTerms,
     taps: Tensor,
     bias: Tensor | None,
     kernel_size: int,
     dtype: torch.dtype,
     eps: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
+    """Return the convolution of `source`; with `eps`, normalized, and with the reciprocal standard deviations."""
     images, height, width, channels = source.shape
     out = torch.empty_like(source, dtype=dtype)
     rstd = source.new_empty(source.shape[:3], dtype=torch.float32) if eps is not None else None
@@ -88,7 +106,7 @@ def _convolve(
     )
     kernels.convolve_kernel[grid](
         source,
-        *through_norm,
+        *norm_terms,
         taps,
         bias,
         out,
@@ -103,99 +121,81 @@ def _convolve(
         COLUMNS=tile.columns,
         CHANNELS=tile.channels,
         num_warps=tile.warps,
-        **OPTIONS,
+        **COMPILE_OPTIONS,
     )
     return out, rstd
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Return the convolution of `x`, without a norm."""
-    taps, kernel_size = _taps(weight), weight.shape[-1]
-    return tune(
-        'depthwise_conv',
-        (x.dtype, dtype, x.shape[-1], kernel_size),
-        x,
-        _conv_tiles(_block_of(x.shape[-1])),
-        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype)[0],
-    )
 
 
 def convolve_and_normalize(
     x: Tensor, weight: Tensor, bias: Tensor | None, eps: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Return the convolution of `x` normalised over the channels, and 1 / deviation of each pixel, (N, H, W)."""
+    """Return the convolution of `x`, normalized over the channels, and each pixel's 1 / deviation, (N, H, W)."""
     channels, kernel_size = x.shape[-1], weight.shape[-1]
-    if channels > MOST_FUSED_CHANNELS:
-        return _normalize(convolve(x, weight, bias, dtype), eps)
-    taps = _taps(weight)
-    return tune(
-        'depthwise_conv_norm',
-        (x.dtype, dtype, channels, kernel_size),
+    taps, code = _taps(weight), (x.dtype, dtype, channels, kernel_size)
+    if channels <= MAX_FUSED_CHANNELS:
+        return tune(
+            'depthwise_conv_norm',
+            code,
+            x,
+            _conv_tiles(triton.next_power_of_2(channels)),
+            lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype, eps),
+        )
+    convolved, _ = tune(
+        'depthwise_conv',
+        code,
         x,
-        _conv_tiles(triton.next_power_of_2(channels)),
-        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype, eps),
+        _conv_tiles(_channel_block(channels)),
+        lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype),
     )
-
-
-def convolve_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of `convolve`'s input, weight and bias."""
-    return tune(
-        'depthwise_conv_backward',
-        (x.dtype, gradient.dtype, x.shape[-1], weight.shape[-1]),
-        x,
-        _conv_tiles(_block_of(x.shape[-1])),
-        lambda tile: _gradients(tile, gradient, NO_NORM, x, weight),
-    )
+    return _normalize(convolved, eps)
 
 
 def convolve_and_normalize_backward(
-    gradient: Tensor,
+    grad_out: Tensor,
     normed: Tensor,
     rstd: Tensor,
     x: Tensor,
     weight: Tensor,
-    ways: tuple[bool, ...] = (True, False),
+    fuse_norm: tuple[bool, ...] = (True, False),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of `convolve_and_normalize`'s input, weight and bias.
 
-    `ways` are the values of `NormGradient.on_read` to choose from.
+    `fuse_norm` holds the values of `BackwardConfig.fuse_norm` to choose from.
     """
     channels = x.shape[-1]
-    candidates = [NormGradient(on_read, tile) for tile in _conv_tiles(_block_of(channels)) for on_read in ways]
+    candidates = [BackwardConfig(fuse, tile) for tile in _conv_tiles(_channel_block(channels)) for fuse in fuse_norm]
 
-    def launch(candidate: NormGradient) -> tuple[Tensor, Tensor, Tensor]:
-        if candidate.on_read:
-            through_norm = (normed, rstd, *_norm_gradient_terms(gradient, normed, rstd))
-            return _gradients(candidate.tile, gradient, through_norm, x, weight)
-        return _gradients(candidate.tile, _norm_gradient(gradient, normed, rstd), NO_NORM, x, weight)
+    def launch(config: BackwardConfig) -> tuple[Tensor, Tensor, Tensor]:
+        if config.fuse_norm:
+            norm_terms = NormTerms(normed, rstd, *_norm_backward_terms(grad_out, normed, rstd))
+            return _convolve_backward(config.tile, grad_out, norm_terms, x, weight)
+        return _convolve_backward(config.tile, _norm_backward(grad_out, normed, rstd), NO_NORM, x, weight)
 
-    code = (x.dtype, gradient.dtype, channels, weight.shape[-1], ways)
+    code = (x.dtype, grad_out.dtype, channels, weight.shape[-1], fuse_norm)
     return tune('depthwise_conv_norm_backward', code, x, candidates, launch)
 
 
-def _gradients(
-    tile: ConvTile, source: Tensor, through_norm: tuple[Tensor | None, ...], x: Tensor, weight: Tensor
+def _convolve_backward(
+    tile: ConvTile, grad_out: Tensor, norm_terms: NormTerms, x: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     taps, kernel_size = _taps(weight, flipped=True), weight.shape[-1]
-    input_gradient, _ = _convolve(tile, source, through_norm, taps, None, kernel_size, x.dtype)
-    return input_gradient, *_weight_gradient(source, through_norm, x, weight)
+    grad_x, _ = _convolve(tile, grad_out, norm_terms, taps, None, kernel_size, x.dtype)
+    return grad_x, *_weight_gradient(grad_out, norm_terms, x, weight)
 
 
-def _weight_gradient(
-    source: Tensor, through_norm: tuple[Tensor | None, ...], x: Tensor, weight: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Sum over the pixels in two stages, in an order that depends on the shapes alone."""
+def _weight_gradient(grad_out: Tensor, norm_terms: NormTerms, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over the pixels in two stages, in an order that depends only on the shapes."""
     images, height, width, channels = x.shape
     kernel_size = weight.shape[-1]
     rows, columns = 4, 16
     blocks = triton.cdiv(channels, GRADIENT_CHANNELS)
     tiles = images * triton.cdiv(height, rows) * triton.cdiv(width, columns)
-    parts = max(1, min(tiles, GRADIENT_PROGRAMS // (blocks * kernel_size)))
-    partial = x.new_empty((parts, kernel_size**2 + 1, channels), dtype=torch.float32)
-    kernels.weight_gradient_kernel[(blocks, kernel_size, parts)](
+    splits = max(1, min(tiles, GRADIENT_PROGRAMS // (blocks * kernel_size)))
+    partial = x.new_empty((splits, kernel_size**2 + 1, channels), dtype=torch.float32)
+    kernels.weight_gradient_kernel[(blocks, kernel_size, splits)](
         x,
-        source,
-        *through_norm,
+        grad_out,
+        *norm_terms,
         partial,
         images,
         height,
@@ -206,37 +206,38 @@ def _weight_gradient(
         COLUMNS=columns,
         CHANNELS=GRADIENT_CHANNELS,
         num_warps=4,
-        **OPTIONS,
+        **COMPILE_OPTIONS,
     )
-    taps, bias = partial[:, :-1].sum(0), partial[:, -1].sum(0)
-    return taps.t().contiguous().view(weight.shape).to(weight.dtype), bias.to(weight.dtype)
+    grad_taps, grad_bias = partial[:, :-1].sum(0), partial[:, -1].sum(0)
+    return grad_taps.t().contiguous().view(weight.shape).to(weight.dtype), grad_bias.to(weight.dtype)
 
 
 def _normalize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     out, rstd = torch.empty_like(x), x.new_empty(x.shape[:3], dtype=torch.float32)
-    grid, tile = _pass_over_pixels(x)
-    kernels.normalize_kernel[grid](x, out, rstd, rstd.numel(), eps, **tile)
+    grid, options = _pixel_tiles(x)
+    kernels.normalize_kernel[grid](x, out, rstd, rstd.numel(), eps, **options)
     return out, rstd
 
 
-def _norm_gradient(gradient: Tensor, normed: Tensor, rstd: Tensor) -> Tensor:
-    out = torch.empty_like(gradient)
-    grid, tile = _pass_over_pixels(gradient)
-    kernels.normalize_gradient_kernel[grid](gradient, normed, rstd, out, None, None, rstd.numel(), **tile)
-    return out
+def _norm_backward(grad_out: Tensor, normed: Tensor, rstd: Tensor) -> Tensor:
+    grad_x = torch.empty_like(grad_out)
+    grid, options = _pixel_tiles(grad_out)
+    kernels.norm_backward_kernel[grid](grad_out, normed, rstd, grad_x, None, None, rstd.numel(), **options)
+    return grad_x
 
 
-def _norm_gradient_terms(gradient: Tensor, normed: Tensor, rstd: Tensor) -> tuple[Tensor, Tensor]:
+def _norm_backward_terms(grad_out: Tensor, normed: Tensor, rstd: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `shift` and `slope` of `NormTerms`."""
     shift, slope = torch.empty_like(rstd), torch.empty_like(rstd)
-    grid, tile = _pass_over_pixels(gradient)
-    kernels.normalize_gradient_kernel[grid](gradient, normed, rstd, None, shift, slope, rstd.numel(), **tile)
+    grid, options = _pixel_tiles(grad_out)
+    kernels.norm_backward_kernel[grid](grad_out, normed, rstd, None, shift, slope, rstd.numel(), **options)
     return shift, slope
 
 
-def _pass_over_pixels(x: Tensor) -> tuple[tuple[int], dict]:
-    """Return the grid, and the arguments that a kernel takes, of a pass over the pixels with all channels at once."""
+def _pixel_tiles(x: Tensor) -> tuple[tuple[int], dict]:
+    """Return the grid and the options of a kernel whose programs read all channels of their pixels once."""
     channels = x.shape[-1]
     block = triton.next_power_of_2(channels)
-    pixels = max(1, PASS_ELEMENTS // block)
+    pixels = max(1, PIXEL_TILE_ELEMENTS // block)
     grid = (triton.cdiv(x.numel() // channels, pixels),)
-    return grid, dict(C=channels, PIXELS=pixels, CHANNELS=block, num_warps=4, **OPTIONS)
+    return grid, dict(C=channels, PIXELS=pixels, CHANNELS=block, num_warps=4, **COMPILE_OPTIONS)

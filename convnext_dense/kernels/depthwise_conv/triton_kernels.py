@@ -1,8 +1,9 @@
-"""The depthwise convolution, with LayerNorm after it and LayerNorm's gradient before its own, in Triton.
+"""The depthwise convolution, LayerNorm, and the gradients of both, in Triton.
 
-A program has `ROWS` rows of `COLUMNS` pixels, and all channels or a block of them. It goes through the kernel's
-columns; of each it reads every row of the input that its rows need once, and adds it to all of them. Accumulators and
-taps are tuples of tiles, which unrolled loops index: Triton keeps them in registers.
+A program of the convolution computes `ROWS` rows of `COLUMNS` pixels, in all channels or in one block of them. It loops
+over the columns of the filter. For each, it loads every input row that its output rows need once, and adds the row to
+all of them. Accumulators and filter taps are tuples of tiles, indexed by unrolled loops, so that Triton keeps them in
+registers.
 """
 
 import triton
@@ -12,15 +13,47 @@ from convnext_dense.kernels.triton_numerics import rounded
 
 
 @triton.jit
-def _through_norm(
-    gradient, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C: tl.constexpr
+def _load_source(
+    source_ptr,
+    normed_ptr,
+    rstd_ptr,
+    shift_ptr,
+    slope_ptr,
+    first_pixel,
+    columns,
+    inside,
+    channels,
+    present,
+    C: tl.constexpr,
 ):
-    """Take pixels of a gradient back through LayerNorm, given what `normalize_gradient_kernel` writes of them."""
-    normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
-    shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
-    slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
-    return tl.where(present, rstd[:, None] * gradient - shift[:, None] - slope[:, None] * normed, 0.0)
+    """Load a row of pixels, (columns, channels). With `normed_ptr`, go back through LayerNorm; see `NormTerms`."""
+    offsets = columns[:, None] * C + channels + first_pixel * C
+    mask = inside[:, None] & present
+    value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    if normed_ptr is not None:
+        pixels = first_pixel + columns
+        normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+        rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
+        shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
+        slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
+        value = tl.where(present, rstd[:, None] * value - shift[:, None] - slope[:, None] * normed, 0.0)
+    return value
+
+
+@triton.jit
+def _inside(row, columns, height, width):
+    """Return which pixels of a row lie in the map. A row outside has none."""
+    end = tl.where((row >= 0) & (row < height), width, 0)
+    return (columns >= 0) & (columns < end)
+
+
+@triton.jit
+def _normalize(value, present, eps, C: tl.constexpr):
+    """Normalize (pixels, channels) over the channels; return it and each pixel's 1 / deviation."""
+    mean = tl.sum(value, 1) / C
+    centered = tl.where(present, value - mean[:, None], 0.0)
+    rstd = tl.rsqrt(tl.sum(centered * centered, 1) / C + eps)
+    return centered * rstd[:, None], rstd
 
 
 @triton.jit(do_not_specialize=['height', 'width', 'eps'])
@@ -44,12 +77,13 @@ def convolve_kernel(
     COLUMNS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Convolve `source`, (N, H, W, C), by `taps`, (KERNEL * KERNEL, C).
+    """Convolve `source`, (N, H, W, C), with `taps`, (KERNEL * KERNEL, C).
 
-    With `normed`, `source` is the gradient of a LayerNorm's output `normed`, and taken back through it as it is read.
+    With `normed`, `source` is the gradient of a LayerNorm's output, and the kernel goes back through the LayerNorm as
+    it loads it.
 
-    The grid is (column tiles * channel blocks, row tiles, N). With NORMALIZE, which wants all channels in one block,
-    `out` is normalised over the channels, without weight and bias, and `out_rstd` is 1 / deviation.
+    The grid is (column tiles * channel blocks, row tiles, N). With NORMALIZE, which needs all channels in one block,
+    `out` is normalized over the channels, without a weight and a bias, and `out_rstd` gets 1 / deviation.
     """
     PADDING: tl.constexpr = KERNEL // 2
     blocks: tl.constexpr = (C + CHANNELS - 1) // CHANNELS
@@ -71,21 +105,22 @@ def convolve_kernel(
             tap = tl.load(taps_ptr + (kernel_row * KERNEL + kernel_column) * C + channels, mask=present, other=0.0)
             taps = taps + (tap.to(tl.float32),)
         source_columns = columns + kernel_column - PADDING
-        column_offsets = source_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            # A row outside of the map has no columns.
-            end = tl.where((row >= 0) & (row < height), width, 0)
-            inside = (source_columns >= 0) & (source_columns < end)
-            first_pixel = (image * height + row) * width
-            offsets = column_offsets + first_pixel * C
-            mask = inside[:, None] & present
-            value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-            if normed_ptr is not None:
-                pixels = first_pixel + source_columns
-                value = _through_norm(
-                    value, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
-                )
+            inside = _inside(row, source_columns, height, width)
+            value = _load_source(
+                source_ptr,
+                normed_ptr,
+                rstd_ptr,
+                shift_ptr,
+                slope_ptr,
+                (image * height + row) * width,
+                source_columns,
+                inside,
+                channels,
+                present,
+                C,
+            )
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
                     sums = sums[:i] + (sums[i] + value * taps[offset - i],) + sums[i + 1 :]
@@ -95,10 +130,7 @@ def convolve_kernel(
         inside = columns < tl.where(first_row + i < height, width, 0)
         pixels = (image * height + first_row + i) * width + columns
         if NORMALIZE:
-            mean = tl.sum(out, 1) / C
-            centred = tl.where(present, out - mean[:, None], 0.0)
-            rstd = tl.rsqrt(tl.sum(centred * centred, 1) / C + eps)
-            out = centred * rstd[:, None]
+            out, rstd = _normalize(out, present, eps, C)
             tl.store(out_rstd_ptr + pixels, rstd, mask=inside)
         tl.store(
             out_ptr + pixels[:, None] * C + channels,
@@ -125,16 +157,17 @@ def weight_gradient_kernel(
     COLUMNS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Sum the gradients of the taps and of the bias over a part of the pixels.
+    """Sum the gradients of the taps and of the bias over one split of the pixels.
 
-    The grid is (channel blocks, KERNEL, parts): a program has one column of the kernel. `partial` is
-    (parts, KERNEL * KERNEL + 1, C), with the bias last; `source` and what follows are as in `convolve_kernel`.
+    The grid is (channel blocks, KERNEL, splits): a program computes one column of the filter. `partial` is
+    (splits, KERNEL * KERNEL + 1, C), with the bias last. `source` is the output's gradient, read as `convolve_kernel`
+    reads it.
     """
     PADDING: tl.constexpr = KERNEL // 2
     TAPS: tl.constexpr = KERNEL * KERNEL
     channels = (tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
     kernel_column = tl.program_id(1)
-    part = tl.program_id(2)
+    split = tl.program_id(2)
     present = channels < C
 
     zero = tl.zeros([COLUMNS, CHANNELS], tl.float32)
@@ -144,70 +177,75 @@ def weight_gradient_kernel(
         sums = sums + (zero,)
     column_tiles = tl.cdiv(width, COLUMNS)
     row_tiles = tl.cdiv(height, ROWS)
-    for tile in range(part, images * row_tiles * column_tiles, tl.num_programs(2)):
+    for tile in range(split, images * row_tiles * column_tiles, tl.num_programs(2)):
         columns = (tile % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
         first_row = (tile // column_tiles % row_tiles) * ROWS
         image = (tile // (column_tiles * row_tiles)).to(tl.int64)
-        column_offsets = columns[:, None] * C + channels
         gradients = ()
         for i in tl.static_range(ROWS):
             inside = columns < tl.where(first_row + i < height, width, 0)
-            first_pixel = (image * height + first_row + i) * width
-            offsets = column_offsets + first_pixel * C
-            mask = inside[:, None] & present
-            gradient = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-            if normed_ptr is not None:
-                pixels = first_pixel + columns
-                gradient = _through_norm(
-                    gradient, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
-                )
+            gradient = _load_source(
+                source_ptr,
+                normed_ptr,
+                rstd_ptr,
+                shift_ptr,
+                slope_ptr,
+                (image * height + first_row + i) * width,
+                columns,
+                inside,
+                channels,
+                present,
+                C,
+            )
             gradients = gradients + (gradient,)
             bias_sum += gradient
         input_columns = columns + kernel_column - PADDING
         column_offsets = input_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            end = tl.where((row >= 0) & (row < height), width, 0)
-            inside = (input_columns >= 0) & (input_columns < end)
+            inside = _inside(row, input_columns, height, width)
             offsets = column_offsets + (image * height + row) * width * C
             value = tl.load(input_ptr + offsets, mask=inside[:, None] & present, other=0.0).to(tl.float32)
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
                     sums = sums[: offset - i] + (sums[offset - i] + value * gradients[i],) + sums[offset - i + 1 :]
 
-    row_of_part = part * (TAPS + 1)
+    first_tap = split * (TAPS + 1)
     for kernel_row in tl.static_range(KERNEL):
-        tap = row_of_part + kernel_row * KERNEL + kernel_column
+        tap = first_tap + kernel_row * KERNEL + kernel_column
         tl.store(partial_ptr + tap * C + channels, tl.sum(sums[kernel_row], 0, keep_dims=True), mask=present)
     if kernel_column == 0:
-        tl.store(partial_ptr + (row_of_part + TAPS) * C + channels, tl.sum(bias_sum, 0, keep_dims=True), mask=present)
+        tl.store(partial_ptr + (first_tap + TAPS) * C + channels, tl.sum(bias_sum, 0, keep_dims=True), mask=present)
+
+
+@triton.jit
+def _pixel_tile(num_pixels, C: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr):
+    """Return this program's pixels, which of them exist, and the offsets, mask and channels of the tile they form."""
+    pixels = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
+    inside = pixels < num_pixels
+    channels = tl.arange(0, CHANNELS)[None, :]
+    present = channels < C
+    return pixels, inside, pixels[:, None] * C + channels, inside[:, None] & present, present
 
 
 @triton.jit(do_not_specialize=['num_pixels', 'eps'])
 def normalize_kernel(
     input_ptr, out_ptr, rstd_ptr, num_pixels, eps, C: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr
 ):
-    """Normalise (num_pixels, C) over the channels, without weight and bias. The grid is (pixel tiles,)."""
-    pixels = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
-    channels = tl.arange(0, CHANNELS)
-    present = channels < C
-    inside = pixels < num_pixels
-    offsets = pixels[:, None] * C + channels[None, :]
-    mask = inside[:, None] & present[None, :]
+    """Normalize (num_pixels, C) over the channels, without a weight and a bias. The grid is (pixel tiles,)."""
+    pixels, inside, offsets, mask, present = _pixel_tile(num_pixels, C, PIXELS, CHANNELS)
     value = tl.load(input_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    mean = tl.sum(value, 1) / C
-    centred = tl.where(present[None, :], value - mean[:, None], 0.0)
-    rstd = tl.rsqrt(tl.sum(centred * centred, 1) / C + eps)
-    tl.store(out_ptr + offsets, rounded(centred * rstd[:, None], out_ptr.dtype.element_ty), mask=mask)
+    normed, rstd = _normalize(value, present, eps, C)
+    tl.store(out_ptr + offsets, rounded(normed, out_ptr.dtype.element_ty), mask=mask)
     tl.store(rstd_ptr + pixels, rstd, mask=inside)
 
 
 @triton.jit(do_not_specialize=['num_pixels'])
-def normalize_gradient_kernel(
-    gradient_ptr,
+def norm_backward_kernel(
+    grad_out_ptr,
     normed_ptr,
     rstd_ptr,
-    out_ptr,
+    grad_input_ptr,
     shift_ptr,
     slope_ptr,
     num_pixels,
@@ -215,25 +253,20 @@ def normalize_gradient_kernel(
     PIXELS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Take a gradient back through `normalize_kernel`: into `out`, or as what a reader of it needs, for each pixel.
+    """Go back through `normalize_kernel`: the input's gradient is rstd * grad_out - shift - slope * normed.
 
-    The gradient is rstd * gradient - shift - slope * normed. Without `out`, `shift` and `slope` are written. The grid
-    is (pixel tiles,).
+    Without `grad_input`, write `shift` and `slope`, a value per pixel, for a kernel that computes it as it reads
+    `grad_out`. The grid is (pixel tiles,).
     """
-    pixels = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
-    channels = tl.arange(0, CHANNELS)
-    present = channels < C
-    inside = pixels < num_pixels
-    offsets = pixels[:, None] * C + channels[None, :]
-    mask = inside[:, None] & present[None, :]
-    gradient = tl.load(gradient_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    pixels, inside, offsets, mask, _ = _pixel_tile(num_pixels, C, PIXELS, CHANNELS)
+    gradient = tl.load(grad_out_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
     normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
     rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
     shift = rstd * tl.sum(gradient, 1) / C
     slope = rstd * tl.sum(gradient * normed, 1) / C
-    if out_ptr is None:
+    if grad_input_ptr is None:
         tl.store(shift_ptr + pixels, shift, mask=inside)
         tl.store(slope_ptr + pixels, slope, mask=inside)
     else:
-        out = rstd[:, None] * gradient - shift[:, None] - slope[:, None] * normed
-        tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)
+        gradient = rstd[:, None] * gradient - shift[:, None] - slope[:, None] * normed
+        tl.store(grad_input_ptr + offsets, rounded(gradient, grad_input_ptr.dtype.element_ty), mask=mask)

@@ -1,1 +1,1 @@
-"""The two pointwise convolutions, and what is between them, as fused kernels."""
+"""The two pointwise layers and what lies between and after them, fused."""

@@ -1,20 +1,35 @@
-"""What GRN needs between the kernels, on a value for each image and channel."""
+"""GRN's arithmetic between the kernels, on one value per image and channel."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def grn_response(squares: Tensor, grn_weight: Tensor, eps: float) -> Tensor:
-    """Return what GRN multiplies each channel of an image by, (N, D), of the sums of squares."""
-    norm = squares.sqrt()
-    return 1 + grn_weight * norm / (norm.mean(-1, keepdim=True) + eps)
+class Grn(NamedTuple):
+    """GRN in one forward pass, as its backward pass needs it.
+
+    `scale`, (N, D), is what GRN multiplies each channel of an image by. `squares`, (N, D), has the sums of squares that
+    it comes from.
+    """
+
+    scale: Tensor
+    squares: Tensor
+    weight: Tensor
+    eps: float
 
 
-def grn_response_backward(gradient: Tensor, squares: Tensor, grn_weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Return the gradient of GRN's weight, and what an activation times it is its gradient through the norm."""
+def compute_grn(squares: Tensor, weight: Tensor, eps: float) -> Grn:
+    """Return GRN for the sums of squares, (N, D), of each image's channels."""
     norm = squares.sqrt()
-    mean = norm.mean(-1, keepdim=True) + eps
-    weight_gradient = (gradient * norm / mean).sum(0)
-    through = gradient * grn_weight
-    norm_gradient = through / mean - (through * norm).mean(-1, keepdim=True) / mean.square()
-    return weight_gradient, torch.where(norm > 0, norm_gradient / norm, 0.0)
+    return Grn(1 + weight * norm / (norm.mean(-1, keepdim=True) + eps), squares, weight, eps)
+
+
+def grn_backward(grad_scale: Tensor, grn: Grn) -> tuple[Tensor, Tensor]:
+    """Return ``(grad_weight, slope)``. An activation's gradient through GRN's norm is ``activation * slope``."""
+    norm = grn.squares.sqrt()
+    mean = norm.mean(-1, keepdim=True) + grn.eps
+    grad_weight = (grad_scale * norm / mean).sum(0)
+    grad_ratio = grad_scale * grn.weight
+    grad_norm = grad_ratio / mean - (grad_ratio * norm).mean(-1, keepdim=True) / mean.square()
+    return grad_weight, torch.where(norm > 0, grad_norm / norm, 0.0)

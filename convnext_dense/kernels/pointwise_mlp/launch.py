@@ -6,20 +6,20 @@ import torch
 import triton
 from torch import Tensor
 
-from convnext_dense.kernels.launching import OPTIONS, tune
-from convnext_dense.kernels.numerics import product_precision
+from convnext_dense.kernels.autotune import tune
+from convnext_dense.kernels.numerics import COMPILE_OPTIONS, product_precision
 from convnext_dense.kernels.pointwise_mlp import triton_kernels as kernels
-from convnext_dense.kernels.pointwise_mlp.grn import grn_response_backward
+from convnext_dense.kernels.pointwise_mlp.grn import Grn, grn_backward
 
-# Of more, what was activated is written once rather than computed anew in each of the weight's tiles.
-MOST_CHANNELS_TO_ACTIVATE_ANEW = 256
-# Enough programs to fill any GPU several times, but parts of at least so many rows.
+# Up to this many channels, recompute GELU in every tile of the weight gradient. Above it, store GELU's output once.
+MAX_CHANNELS_RECOMPUTED = 256
+# The weight gradient's split-K: enough programs to fill any GPU several times, but at least so many rows each.
 GRADIENT_PROGRAMS = 512
-FEWEST_ROWS_OF_A_PART = 512
+MIN_ROWS_PER_SPLIT = 512
 
 
 class ProductTile(NamedTuple):
-    """What a program of a product has: rows, columns, the step along the sum, the warps, the stages of its pipeline."""
+    """What a program of a matrix product computes: rows, columns, step along the sum, warps, and pipeline stages."""
 
     rows: int
     columns: int
@@ -28,23 +28,23 @@ class ProductTile(NamedTuple):
     stages: int
 
 
-# Of the pass through GRN's gradient, which has no product.
-GRN_TILE = ProductTile(rows=64, columns=64, step=0, warps=4, stages=1)
 FLOAT32_TILES = [ProductTile(64, 64, 32, 8, 1), ProductTile(32, 64, 32, 4, 1)]
-# Of the sum over rows, where a step along the sum is so many rows.
-GRADIENT_TILES = [ProductTile(64, 128, 32, 4, 3), ProductTile(128, 128, 32, 8, 3), ProductTile(64, 64, 64, 4, 3)]
+# Of the weight gradient, whose sum runs over rows.
+WEIGHT_GRADIENT_TILES = [ProductTile(64, 128, 32, 4, 3), ProductTile(128, 128, 32, 8, 3), ProductTile(64, 64, 64, 4, 3)]
+# Of GRN's backward pass, which has no product.
+GRN_TILE = ProductTile(rows=64, columns=64, step=0, warps=4, stages=1)
 
 
 class Grouping(NamedTuple):
-    """How rows lie: the rows of a group, and the pixels of an image."""
+    """How rows form groups: with GRN a group is an image; without it, all rows are one group."""
 
     group_size: int
     num_groups: int
-    pixels: int
+    pixels_per_image: int
 
 
 def _product_tiles(inner: int, dtype: torch.dtype) -> list[ProductTile]:
-    """Return the tiles worth trying, the largest first; no GPU since Ampere has too little shared memory for them."""
+    """Return the tiles worth trying, the largest first. Their shared memory fits every GPU since Ampere."""
     if dtype == torch.float32:
         return FLOAT32_TILES
     step = 32 if inner % 64 else 64
@@ -65,12 +65,12 @@ def _options(tile: ProductTile, dtype: torch.dtype) -> dict:
         PRECISION=product_precision(dtype),
         num_warps=tile.warps,
         num_stages=tile.stages,
-        **OPTIONS,
+        **COMPILE_OPTIONS,
     )
 
 
 def _grid(tile: ProductTile, grouping: Grouping, columns: int) -> tuple[tuple[int], int]:
-    """Return the grid of a product and the number of a group's row tiles."""
+    """Return the grid of a product, and how many row tiles a group has."""
     tiles = triton.cdiv(grouping.group_size, tile.rows)
     return (grouping.num_groups * tiles * triton.cdiv(columns, tile.columns),), tiles
 
@@ -78,7 +78,16 @@ def _grid(tile: ProductTile, grouping: Grouping, columns: int) -> tuple[tuple[in
 def hidden_layer(
     x: Tensor, weight: Tensor, bias: Tensor, grn: bool, keep_hidden: bool, activate: bool = True
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Return the hidden layer before and after GELU, and with `grn` each image's sums of squares, (N, D)."""
+    """Return ``(hidden, activated, squares)``: the hidden layer before and after GELU, and GRN's sums of squares.
+
+    Args:
+        x: (N, H, W, C).
+        weight: (D, C).
+        bias: (D,).
+        grn: Whether to return the sums of squares of each image's activated channels, (N, D).
+        keep_hidden: Whether to return `hidden`.
+        activate: Whether to return `activated` and `squares`.
+    """
     hidden_channels, channels = weight.shape
     grouping = _grouping(x, grn)
 
@@ -109,120 +118,105 @@ def hidden_layer(
 
 def output_layer(
     activated: Tensor,
-    response: Tensor | None,
+    grn_scale: Tensor | None,
     weight: Tensor,
     bias: Tensor,
-    gain: Tensor | None,
+    layer_scale: Tensor | None,
     residual: Tensor,
-    scale: Tensor | None,
+    drop_path_scale: Tensor | None,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Return residual + scale * gain * ((response * activated) weight^T + bias)."""
+    """Return residual + drop_path_scale * layer_scale * ((grn_scale * activated) weight^T + bias), in `dtype`."""
     channels, hidden_channels = weight.shape
-    grouping = _grouping(activated, response is not None)
+    grouping = _grouping(activated, grn_scale is not None)
 
     def launch(tile: ProductTile) -> Tensor:
         grid, _ = _grid(tile, grouping, channels)
         out = torch.empty_like(residual, dtype=dtype)
         kernels.output_kernel[grid](
             activated,
-            response,
+            grn_scale,
             weight,
             bias,
-            gain,
+            layer_scale,
             residual,
-            scale,
+            drop_path_scale,
             out,
             grouping.group_size,
-            grouping.pixels,
+            grouping.pixels_per_image,
             C=channels,
             D=hidden_channels,
             **_options(tile, weight.dtype),
         )
         return out
 
-    code = (
-        weight.dtype,
-        product_precision(weight.dtype),
-        residual.dtype,
-        dtype,
-        channels,
-        response is not None,
-        gain is not None,
-        scale is not None,
-    )
+    given = tuple(scale is not None for scale in (grn_scale, layer_scale, drop_path_scale))
+    code = (weight.dtype, product_precision(weight.dtype), residual.dtype, dtype, channels, *given)
     return tune('output_layer', code, activated, _product_tiles(hidden_channels, weight.dtype), launch)
 
 
 def hidden_gradient(
-    gradient: Tensor,
+    grad_out: Tensor,
     hidden: Tensor,
     weight: Tensor,
-    scale: Tensor | None,
-    gain: Tensor | None,
-    response: Tensor | None,
-    squares: Tensor | None,
-    grn_weight: Tensor | None,
-    eps: float,
+    drop_path_scale: Tensor | None,
+    layer_scale: Tensor | None,
+    grn: Grn | None,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of the hidden layer before GELU, of its bias, and of GRN's weight.
+    """Return ``(grad_hidden, grad_bias, grad_grn_weight, activated)``.
 
-    The last is, of many channels, what the second layer was given: its weight's gradient would compute GELU anew for
-    each block of channels.
+    The first two are the gradients of the hidden layer before GELU and of its bias. `activated`, the second layer's
+    input, is None up to `MAX_CHANNELS_RECOMPUTED` channels. Above, it is kept so that the weight gradient need not
+    recompute GELU.
     """
     channels, hidden_channels = weight.shape
-    grn = response is not None
-    grouping = _grouping(hidden, grn)
-    keep_activated = channels > MOST_CHANNELS_TO_ACTIVATE_ANEW
+    grouping = _grouping(hidden, grn is not None)
+    keep_activated = channels > MAX_CHANNELS_RECOMPUTED
 
     def launch(tile: ProductTile) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         grid, tiles = _grid(tile, grouping, hidden_channels)
-        out = torch.empty_like(hidden)
+        grad_hidden = torch.empty_like(hidden)
         activated = torch.empty_like(hidden) if keep_activated else None
         sums = hidden.new_empty((grouping.num_groups, tiles, hidden_channels), dtype=torch.float32)
         kernels.hidden_gradient_kernel[grid](
-            gradient,
-            scale,
-            gain,
+            grad_out,
+            drop_path_scale,
+            layer_scale,
             weight,
             hidden,
-            response,
-            out,
+            None if grn is None else grn.scale,
+            grad_hidden,
             activated,
             sums,
             grouping.group_size,
-            grouping.pixels,
+            grouping.pixels_per_image,
             C=channels,
             D=hidden_channels,
             **_options(tile, weight.dtype),
         )
-        if not grn:
-            return out, sums.sum((0, 1)), None, activated
-        weight_gradient, slope = grn_response_backward(sums.sum(1), squares, grn_weight, eps)
-        return out, _grn_gradient(out, hidden, response, slope, grouping), weight_gradient, activated
+        if grn is None:
+            return grad_hidden, sums.sum((0, 1)), None, activated
+        grad_grn_weight, slope = grn_backward(sums.sum(1), grn)
+        grad_bias = _grn_backward_in_place(grad_hidden, hidden, grn.scale, slope, grouping)
+        return grad_hidden, grad_bias, grad_grn_weight, activated
 
-    code = (
-        weight.dtype,
-        product_precision(weight.dtype),
-        gradient.dtype,
-        channels,
-        grn,
-        scale is not None,
-        gain is not None,
-    )
-    # The smallest first: the largest, with all that its epilogue holds, has too many registers.
+    given = tuple(optional is not None for optional in (grn, drop_path_scale, layer_scale))
+    code = (weight.dtype, product_precision(weight.dtype), grad_out.dtype, channels, *given)
+    # The smallest tile first: the epilogue of the largest one spills.
     return tune('hidden_gradient', code, hidden, _product_tiles(channels, weight.dtype)[::-1], launch)
 
 
-def _grn_gradient(gradient: Tensor, hidden: Tensor, response: Tensor, slope: Tensor, grouping: Grouping) -> Tensor:
-    """Take a gradient back, in place, through GRN and GELU; return the first bias's gradient."""
+def _grn_backward_in_place(
+    grad_hidden: Tensor, hidden: Tensor, grn_scale: Tensor, slope: Tensor, grouping: Grouping
+) -> Tensor:
+    """Take `grad_hidden` back through GRN and GELU, in place; return the first bias's gradient."""
     hidden_channels = hidden.shape[-1]
     grid, tiles = _grid(GRN_TILE, grouping, hidden_channels)
-    sums = response.new_empty((grouping.num_groups, tiles, hidden_channels))
-    kernels.grn_gradient_kernel[grid](
-        gradient,
+    sums = grn_scale.new_empty((grouping.num_groups, tiles, hidden_channels))
+    kernels.grn_backward_kernel[grid](
+        grad_hidden,
         hidden,
-        response,
+        grn_scale,
         slope,
         sums,
         grouping.group_size,
@@ -230,48 +224,52 @@ def _grn_gradient(gradient: Tensor, hidden: Tensor, response: Tensor, slope: Ten
         ROWS=GRN_TILE.rows,
         COLUMNS=GRN_TILE.columns,
         num_warps=GRN_TILE.warps,
-        **OPTIONS,
+        **COMPILE_OPTIONS,
     )
     return sums.sum((0, 1))
 
 
 def output_weight_gradient(
-    gradient: Tensor, hidden: Tensor | None, scale: Tensor | None, response: Tensor | None, activated: Tensor | None
+    grad_out: Tensor,
+    hidden: Tensor | None,
+    drop_path_scale: Tensor | None,
+    grn_scale: Tensor | None,
+    activated: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of the second layer's weight and bias, summed in two stages.
+    """Return the gradients of the second layer's weight and bias, summed in two stages (split-K).
 
-    What the layer was given is `activated`, or without it computed anew from `hidden` and `response`.
+    The layer's input is `activated`, or recomputed from `hidden` and `grn_scale` if `activated` is None.
     """
-    read = hidden if activated is None else activated
-    channels, hidden_channels = gradient.shape[-1], read.shape[-1]
-    num_rows = gradient.numel() // channels
-    pixels = gradient.shape[1] * gradient.shape[2]
+    source = hidden if activated is None else activated
+    channels, hidden_channels = grad_out.shape[-1], source.shape[-1]
+    num_rows = grad_out.numel() // channels
+    pixels_per_image = grad_out.shape[1] * grad_out.shape[2]
 
     def launch(tile: ProductTile) -> tuple[Tensor, Tensor]:
         tiles = triton.cdiv(channels, tile.rows) * triton.cdiv(hidden_channels, tile.columns)
-        most_parts = triton.cdiv(num_rows, FEWEST_ROWS_OF_A_PART)
-        rows_per_part = max(1, triton.cdiv(num_rows, max(1, min(most_parts, GRADIENT_PROGRAMS // tiles))))
-        parts = triton.cdiv(num_rows, rows_per_part)
-        weight_partial = gradient.new_empty((parts, channels, hidden_channels), dtype=torch.float32)
-        bias_partial = gradient.new_empty((parts, channels), dtype=torch.float32)
-        kernels.output_weight_gradient_kernel[(tiles, parts)](
-            gradient,
-            scale,
+        max_splits = max(1, min(triton.cdiv(num_rows, MIN_ROWS_PER_SPLIT), GRADIENT_PROGRAMS // tiles))
+        rows_per_split = max(1, triton.cdiv(num_rows, max_splits))
+        splits = triton.cdiv(num_rows, rows_per_split)
+        weight_partial = grad_out.new_empty((splits, channels, hidden_channels), dtype=torch.float32)
+        bias_partial = grad_out.new_empty((splits, channels), dtype=torch.float32)
+        kernels.output_weight_gradient_kernel[(tiles, splits)](
+            grad_out,
+            drop_path_scale,
             hidden,
-            response,
+            grn_scale,
             activated,
             weight_partial,
             bias_partial,
             num_rows,
-            rows_per_part,
-            pixels,
+            rows_per_split,
+            pixels_per_image,
             C=channels,
             D=hidden_channels,
-            **_options(tile, read.dtype),
+            **_options(tile, source.dtype),
         )
         return weight_partial.sum(0), bias_partial.sum(0)
 
-    given = (scale is not None, response is not None, activated is not None)
-    code = (read.dtype, product_precision(read.dtype), gradient.dtype, channels, *given)
-    candidates = FLOAT32_TILES if read.dtype == torch.float32 else GRADIENT_TILES
-    return tune('output_weight_gradient', code, read, candidates, launch)
+    given = tuple(optional is not None for optional in (drop_path_scale, grn_scale, activated))
+    code = (source.dtype, product_precision(source.dtype), grad_out.dtype, channels, *given)
+    tiles = FLOAT32_TILES if source.dtype == torch.float32 else WEIGHT_GRADIENT_TILES
+    return tune('output_weight_gradient', code, source, tiles, launch)

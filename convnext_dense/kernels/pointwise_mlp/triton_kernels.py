@@ -1,8 +1,7 @@
-"""The block's two pointwise layers with all that lies between and after them, in Triton.
+"""The block's two pointwise layers, what lies between and after them, and their gradients, in Triton.
 
-Rows are pixels. They come in groups, of which no tile of rows has two: with GRN a group is an image, for its
-statistics are an image's; without it all pixels are one group. C is the number of channels, D that of the hidden
-layer.
+Rows are pixels. They form groups, and a tile never spans two: with GRN, whose statistics are per image, a group is an
+image; without it, all pixels are one group. C is the number of channels, D that of hidden channels.
 """
 
 import triton
@@ -22,12 +21,18 @@ def _gelu_gradient(x):
 
 
 @triton.jit
-def _rows_of(tile, group_size, ROWS: tl.constexpr):
-    """Return a tile's group, its rows among all, and which of them there are."""
+def _output_tile(group_size, WIDTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Return this program's tile of a map (rows, WIDTH): row tile, group, rows, row mask, columns and column mask.
+
+    The grid is (row tiles * column tiles,).
+    """
+    column_tiles: tl.constexpr = (WIDTH + COLUMNS - 1) // COLUMNS
+    tile = tl.program_id(0) // column_tiles
+    columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
     tiles_per_group = tl.cdiv(group_size, ROWS)
     group = (tile // tiles_per_group).to(tl.int64)
     within = (tile % tiles_per_group) * ROWS + tl.arange(0, ROWS)
-    return group, group * group_size + within, within < group_size
+    return tile, group, group * group_size + within, within < group_size, columns, columns < WIDTH
 
 
 @triton.jit
@@ -45,23 +50,23 @@ def _product(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Multiply a tile of rows, (., INNER), each scaled by `scale`, (INNER,), by columns of the weight."""
-    total = tl.zeros([rows.shape[0], columns.shape[0]], tl.float32)
+    """Return a tile of rows, (., INNER), times columns of the weight. `scale`, (INNER,), multiplies each row first."""
+    accumulator = tl.zeros([rows.shape[0], columns.shape[0]], tl.float32)
     for start in range(0, INNER, STEP):
         inner = start + tl.arange(0, STEP)
-        there = inner < INNER
+        exists = inner < INNER
         left = tl.load(
-            rows_ptr + rows[:, None] * INNER + inner[None, :], mask=row_mask[:, None] & there[None, :], other=0.0
+            rows_ptr + rows[:, None] * INNER + inner[None, :], mask=row_mask[:, None] & exists[None, :], other=0.0
         )
         if scale_ptr is not None:
-            left = left.to(tl.float32) * tl.load(scale_ptr + inner, mask=there, other=0.0)[None, :]
+            left = left.to(tl.float32) * tl.load(scale_ptr + inner, mask=exists, other=0.0)[None, :]
         right = tl.load(
             weight_ptr + inner[:, None] * INNER_STRIDE + columns[None, :] * COLUMN_STRIDE,
-            mask=there[:, None] & column_mask[None, :],
+            mask=exists[:, None] & column_mask[None, :],
             other=0.0,
         )
-        total = multiply_add(rounded(left, weight_ptr.dtype.element_ty), right, total, PRECISION)
-    return total
+        accumulator = multiply_add(rounded(left, weight_ptr.dtype.element_ty), right, accumulator, PRECISION)
+    return accumulator
 
 
 @triton.jit(do_not_specialize=['group_size'])
@@ -80,16 +85,11 @@ def hidden_kernel(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The first layer and GELU: `hidden` = input weight^T + bias, `activated` = GELU of it, each where it is wanted.
+    """Compute the first layer and GELU: `hidden` = input weight^T + bias and `activated` = GELU(hidden).
 
-    `squares`, (row tiles, D), gets the sums of the squares of what is activated, for GRN. The grid is
-    (row tiles * column tiles,).
+    Either may be None. `squares`, (row tiles, D), gets the column sums of activated^2, for GRN.
     """
-    column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
-    tile = tl.program_id(0) // column_tiles
-    columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
-    column_mask = columns < D
-    _, rows, row_mask = _rows_of(tile, group_size, ROWS)
+    tile, _, rows, row_mask, columns, column_mask = _output_tile(group_size, D, ROWS, COLUMNS)
     hidden = _product(input_ptr, None, weight_ptr, rows, row_mask, columns, column_mask, C, 1, C, STEP, PRECISION)
     hidden += tl.load(bias_ptr + columns, mask=column_mask, other=0.0)[None, :]
     offsets = rows[:, None] * D + columns[None, :]
@@ -107,12 +107,12 @@ def hidden_kernel(
 @triton.jit(do_not_specialize=['group_size', 'pixels'])
 def output_kernel(
     activated_ptr,
-    response_ptr,
+    grn_scale_ptr,
     weight_ptr,
     bias_ptr,
-    gain_ptr,
+    layer_scale_ptr,
     residual_ptr,
-    scale_ptr,
+    drop_path_scale_ptr,
     out_ptr,
     group_size,
     pixels,
@@ -123,26 +123,21 @@ def output_kernel(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """The second layer, and the residual: residual + scale * gain * ((response * activated) weight^T + bias).
+    """Compute residual + drop_path_scale * layer_scale * ((grn_scale * activated) weight^T + bias).
 
-    `response`, (groups, D), is GRN's; `scale`, (N,), each image's; `gain`, (C,), each channel's; `pixels` are an
-    image's. The grid is (row tiles * column tiles,).
+    `grn_scale` is (groups, D), `layer_scale` (C,), `drop_path_scale` (N,); `pixels` is the number of an image's pixels.
     """
-    column_tiles: tl.constexpr = (C + COLUMNS - 1) // COLUMNS
-    tile = tl.program_id(0) // column_tiles
-    columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
-    column_mask = columns < C
-    group, rows, row_mask = _rows_of(tile, group_size, ROWS)
-    if response_ptr is not None:
-        response_ptr += group * D
+    _, group, rows, row_mask, columns, column_mask = _output_tile(group_size, C, ROWS, COLUMNS)
+    if grn_scale_ptr is not None:
+        grn_scale_ptr += group * D
     out = _product(
-        activated_ptr, response_ptr, weight_ptr, rows, row_mask, columns, column_mask, D, 1, D, STEP, PRECISION
+        activated_ptr, grn_scale_ptr, weight_ptr, rows, row_mask, columns, column_mask, D, 1, D, STEP, PRECISION
     )
     out += tl.load(bias_ptr + columns, mask=column_mask, other=0.0)[None, :]
-    if gain_ptr is not None:
-        out *= tl.load(gain_ptr + columns, mask=column_mask, other=0.0)[None, :]
-    if scale_ptr is not None:
-        out *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
+    if layer_scale_ptr is not None:
+        out *= tl.load(layer_scale_ptr + columns, mask=column_mask, other=0.0)[None, :]
+    if drop_path_scale_ptr is not None:
+        out *= tl.load(drop_path_scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
     offsets = rows[:, None] * C + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
     out += tl.load(residual_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
@@ -151,13 +146,13 @@ def output_kernel(
 
 @triton.jit(do_not_specialize=['group_size', 'pixels'])
 def hidden_gradient_kernel(
-    gradient_ptr,
-    scale_ptr,
-    gain_ptr,
+    grad_out_ptr,
+    drop_path_scale_ptr,
+    layer_scale_ptr,
     weight_ptr,
     hidden_ptr,
-    response_ptr,
-    out_ptr,
+    grn_scale_ptr,
+    grad_hidden_ptr,
     activated_ptr,
     sums_ptr,
     group_size,
@@ -169,43 +164,41 @@ def hidden_gradient_kernel(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Take the output's gradient back through the second layer, and without GRN through GELU.
+    """Go back from the output through the second layer and, without GRN, through GELU.
 
-    `response`, (groups, D), is GRN's. `sums`, (row tiles, D), gets column sums: without GRN of `out`, which are the
-    first bias's gradient, and with it of `out` times what was activated, which are the response's. `activated` gets,
-    where it is wanted, what the second layer was given. The grid is (row tiles * column tiles,).
+    `sums`, (row tiles, D), gets column sums. Without GRN they are sums of `grad_hidden`, for the first bias's gradient.
+    With GRN, whose backward pass `grn_backward_kernel` does later, they are sums of `grad_hidden` * GELU(hidden), for
+    the gradient of `grn_scale`, (groups, D). `activated`, if it is not None, gets the second layer's input.
     """
-    column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
-    tile = tl.program_id(0) // column_tiles
-    columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
-    column_mask = columns < D
-    group, rows, row_mask = _rows_of(tile, group_size, ROWS)
-    out = _product(gradient_ptr, gain_ptr, weight_ptr, rows, row_mask, columns, column_mask, C, D, 1, STEP, PRECISION)
-    if scale_ptr is not None:
-        out *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
+    tile, group, rows, row_mask, columns, column_mask = _output_tile(group_size, D, ROWS, COLUMNS)
+    grad_hidden = _product(
+        grad_out_ptr, layer_scale_ptr, weight_ptr, rows, row_mask, columns, column_mask, C, D, 1, STEP, PRECISION
+    )
+    if drop_path_scale_ptr is not None:
+        grad_hidden *= tl.load(drop_path_scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
     offsets = rows[:, None] * D + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
     hidden = tl.load(hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    if response_ptr is not None:
+    if grn_scale_ptr is not None:
         activated = _gelu(hidden)
-        sums = tl.sum(out * activated, 0)
+        sums = tl.sum(grad_hidden * activated, 0)
         if activated_ptr is not None:
-            activated *= tl.load(response_ptr + group * D + columns, mask=column_mask, other=0.0)[None, :]
+            activated *= tl.load(grn_scale_ptr + group * D + columns, mask=column_mask, other=0.0)[None, :]
             tl.store(activated_ptr + offsets, rounded(activated, activated_ptr.dtype.element_ty), mask=mask)
     else:
         if activated_ptr is not None:
             tl.store(activated_ptr + offsets, rounded(_gelu(hidden), activated_ptr.dtype.element_ty), mask=mask)
-        out *= _gelu_gradient(hidden)
-        sums = tl.sum(out, 0)
-    tl.store(out_ptr + offsets, rounded(out, out_ptr.dtype.element_ty), mask=mask)
+        grad_hidden *= _gelu_gradient(hidden)
+        sums = tl.sum(grad_hidden, 0)
+    tl.store(grad_hidden_ptr + offsets, rounded(grad_hidden, grad_hidden_ptr.dtype.element_ty), mask=mask)
     tl.store(sums_ptr + tile * D + columns, sums, mask=column_mask)
 
 
 @triton.jit(do_not_specialize=['group_size'])
-def grn_gradient_kernel(
-    gradient_ptr,
+def grn_backward_kernel(
+    grad_hidden_ptr,
     hidden_ptr,
-    response_ptr,
+    grn_scale_ptr,
     slope_ptr,
     sums_ptr,
     group_size,
@@ -213,38 +206,33 @@ def grn_gradient_kernel(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Take a gradient back, in place, through GRN and GELU: (response * gradient + slope * GELU(h)) * GELU'(h).
+    """Go back through GRN and GELU, in place: (grn_scale * grad_hidden + slope * GELU(hidden)) * GELU'(hidden).
 
-    `response` and `slope` are (groups, D); `sums`, (row tiles, D), gets column sums of the result. The grid is
-    (row tiles * column tiles,).
+    `grn_scale` and `slope` are (groups, D). `sums`, (row tiles, D), gets the column sums of the result.
     """
-    column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
-    tile = tl.program_id(0) // column_tiles
-    columns = (tl.program_id(0) % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
-    column_mask = columns < D
-    group, rows, row_mask = _rows_of(tile, group_size, ROWS)
+    tile, group, rows, row_mask, columns, column_mask = _output_tile(group_size, D, ROWS, COLUMNS)
     offsets = rows[:, None] * D + columns[None, :]
     mask = row_mask[:, None] & column_mask[None, :]
-    gradient = tl.load(gradient_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    gradient = tl.load(grad_hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
     hidden = tl.load(hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    response = tl.load(response_ptr + group * D + columns, mask=column_mask, other=0.0)
+    grn_scale = tl.load(grn_scale_ptr + group * D + columns, mask=column_mask, other=0.0)
     slope = tl.load(slope_ptr + group * D + columns, mask=column_mask, other=0.0)
-    out = (gradient * response[None, :] + _gelu(hidden) * slope[None, :]) * _gelu_gradient(hidden)
-    tl.store(gradient_ptr + offsets, rounded(out, gradient_ptr.dtype.element_ty), mask=mask)
+    out = (gradient * grn_scale[None, :] + _gelu(hidden) * slope[None, :]) * _gelu_gradient(hidden)
+    tl.store(grad_hidden_ptr + offsets, rounded(out, grad_hidden_ptr.dtype.element_ty), mask=mask)
     tl.store(sums_ptr + tile * D + columns, tl.sum(out, 0), mask=column_mask)
 
 
-@triton.jit(do_not_specialize=['num_rows', 'rows_per_part', 'pixels'])
+@triton.jit(do_not_specialize=['num_rows', 'rows_per_split', 'pixels'])
 def output_weight_gradient_kernel(
-    gradient_ptr,
-    scale_ptr,
+    grad_out_ptr,
+    drop_path_scale_ptr,
     hidden_ptr,
-    response_ptr,
+    grn_scale_ptr,
     activated_ptr,
     weight_partial_ptr,
     bias_partial_ptr,
     num_rows,
-    rows_per_part,
+    rows_per_split,
     pixels,
     C: tl.constexpr,
     D: tl.constexpr,
@@ -253,10 +241,10 @@ def output_weight_gradient_kernel(
     STEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Sum the gradients of the second layer's weight and bias over a part of the rows.
+    """Sum the gradients of the second layer's weight and bias over one split of the rows (split-K).
 
-    What the layer was given is `activated`, or without it computed anew from `hidden`. The partial sums are
-    (parts, C, D) and (parts, C). The grid is (tiles of C * tiles of D, parts).
+    The layer's input is `activated`, or recomputed from `hidden` if that is None. The partial sums are (splits, C, D)
+    and (splits, C). The grid is (tiles of C * tiles of D, splits).
     """
     column_tiles: tl.constexpr = (D + COLUMNS - 1) // COLUMNS
     column_tile = tl.program_id(0) % column_tiles
@@ -264,36 +252,36 @@ def output_weight_gradient_kernel(
     columns = column_tile * COLUMNS + tl.arange(0, COLUMNS)
     out_mask = outs < C
     column_mask = columns < D
-    part = tl.program_id(1).to(tl.int64)
+    split = tl.program_id(1).to(tl.int64)
     weight_sum = tl.zeros([ROWS, COLUMNS], tl.float32)
     bias_sum = tl.zeros([ROWS], tl.float32)
-    first = part * rows_per_part
-    for start in range(0, rows_per_part, STEP):
+    first = split * rows_per_split
+    for start in range(0, rows_per_split, STEP):
         within = start + tl.arange(0, STEP)
         rows = first + within
-        row_mask = (within < rows_per_part) & (rows < num_rows)
-        gradient = tl.load(
-            gradient_ptr + rows[:, None] * C + outs[None, :], mask=row_mask[:, None] & out_mask[None, :], other=0.0
+        row_mask = (within < rows_per_split) & (rows < num_rows)
+        grad_out = tl.load(
+            grad_out_ptr + rows[:, None] * C + outs[None, :], mask=row_mask[:, None] & out_mask[None, :], other=0.0
         ).to(tl.float32)
-        if scale_ptr is not None:
-            gradient *= tl.load(scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
+        if drop_path_scale_ptr is not None:
+            grad_out *= tl.load(drop_path_scale_ptr + rows // pixels, mask=row_mask, other=0.0)[:, None]
         mask = row_mask[:, None] & column_mask[None, :]
         offsets = rows[:, None] * D + columns[None, :]
         if activated_ptr is not None:
             right = tl.load(activated_ptr + offsets, mask=mask, other=0.0)
         else:
             activated = _gelu(tl.load(hidden_ptr + offsets, mask=mask, other=0.0).to(tl.float32))
-            if response_ptr is not None:
+            if grn_scale_ptr is not None:
                 image_offsets = (rows // pixels)[:, None] * D + columns[None, :]
-                activated *= tl.load(response_ptr + image_offsets, mask=mask, other=0.0)
+                activated *= tl.load(grn_scale_ptr + image_offsets, mask=mask, other=0.0)
             right = rounded(activated, hidden_ptr.dtype.element_ty)
-        left = tl.trans(rounded(gradient, right.dtype))
+        left = tl.trans(rounded(grad_out, right.dtype))
         weight_sum = multiply_add(left, right, weight_sum, PRECISION)
-        bias_sum += tl.sum(gradient, 0)
+        bias_sum += tl.sum(grad_out, 0)
     tl.store(
-        weight_partial_ptr + (part * C + outs)[:, None] * D + columns[None, :],
+        weight_partial_ptr + (split * C + outs)[:, None] * D + columns[None, :],
         weight_sum,
         mask=out_mask[:, None] & column_mask[None, :],
     )
     if column_tile == 0:
-        tl.store(bias_partial_ptr + part * C + outs, bias_sum, mask=out_mask)
+        tl.store(bias_partial_ptr + split * C + outs, bias_sum, mask=out_mask)
