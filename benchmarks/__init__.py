@@ -1,1 +1,1 @@
-"""What the benchmark tools measure, and how."""
+"""How fast this package is, and where the time goes. Run each as ``python -m benchmarks.NAME``."""

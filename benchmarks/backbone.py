@@ -1,38 +1,42 @@
-"""Times a backbone against the same one of other libraries, each in its best setting."""
+"""Time our ConvNeXt against timm's, torchvision's, mmpretrain's and transformers', each in its best variant.
 
+Every library runs contiguous and channels-last, eager and compiled, all in turn: the forward pass, and forward and
+backward. Printed are the median of each variant, its spread and peak memory, the ratio of ours to the best peer, and
+how close ours is to the measured limits of the hardware.
+"""
+
+import argparse
 import copy
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.cases import check_kernels_run
-from benchmarks.limits import fewest_bytes, measure_bandwidth, measure_matmul_rate
-from benchmarks.measure import (
-    added_memory,
-    format_table,
-    ratio_in_turn,
-    summarize,
-    time_in_turn,
-)
-from benchmarks.peers import OURS, build_contenders, build_ours
+from benchmarks.cases import Case, add_case_arguments, check_kernels_run, parse_cases, run_benchmark
+from benchmarks.measure import default_device, measure_rates, summarize
+from benchmarks.passes import check_close, compare, compute_outputs, format_passes, time_passes
+from benchmarks.peers import BUILDERS, OURS, build_contenders, randomize
+from convnext_dense.backbones import ConvNeXt
+from convnext_dense.errors import UsageError
+from convnext_dense.kernels import CHOICES
 from convnext_dense.kernels.autotune import reset_autotuning
-from convnext_dense.meta_device import without_allocating
 
+# The defaults of a GPU would take hours on a CPU.
+ARCHS = {'cuda': ['tiny', 'base'], 'cpu': ['tiny']}
+SHAPES = {'cuda': ['16x3x512x512', '2x3x800x1344', '64x3x224x224'], 'cpu': ['2x3x384x384']}
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 MODES = ('eager', 'compiled')
-WORKS = ('forward', 'forward + backward')
-# How far the maps of two settings may differ, of their maximum. TF32 and half precision round each product.
-TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 0.1, torch.float16: 0.05}
-# The backward pass has twice the forward's multiply-adds: for the input's gradient, and for the weights'.
-PASSES = {'forward': 1, 'forward + backward': 3}
+# How far two variants may differ, relative to the maximum. TF32 and half precision round every product.
+MAP_TOLERANCES = {torch.float32: 1e-2, torch.bfloat16: 0.1, torch.float16: 0.05}
+# The gradient of a norm's weight sums up roundings over all pixels: to 0.15 in PyTorch's own bfloat16 on a CPU.
+GRADIENT_TOLERANCES = {torch.float32: 0.05, torch.bfloat16: 0.25, torch.float16: 0.05}
+# Blocks are called so often between two waits for a GPU: the host runs ahead of it, as in training.
+QUEUED_CALLS = {'cuda': 10, 'cpu': 1}
 
 
-class Setting(NamedTuple):
+class Variant(NamedTuple):
     """How a library's backbone is run."""
 
     library: str
@@ -40,229 +44,185 @@ class Setting(NamedTuple):
     mode: str
 
     def __str__(self) -> str:
-        return f'{self.library}, {self.layout}, {self.mode}'
+        return ', '.join(self)
 
 
-def benchmark_backbone(
-    arch: str,
-    shape: Sequence[int],
-    dtype: torch.dtype,
-    device: torch.device,
-    v2: bool = False,
-    libraries: list[str] | None = None,
-    rounds: int = 20,
-    warm_up: int = 3,
-    kernels: str = 'torch',
-) -> list[dict]:
-    """Time one size of ConvNeXt by every library at one shape: the forward pass, and forward and backward.
+class BlockVariant(NamedTuple):
+    """How a block is run: arguments of `ConvNeXt`, and whether it is compiled; and what it is compared with."""
 
-    Each library runs contiguous and channels-last, eager and compiled, all in turn within each round. A library's best
-    setting is the one of the least median.
+    kernels: str
+    recompute_hidden: bool
+    mode: str
+    peer: str | None
+
+
+BLOCK_VARIANTS = {
+    'PyTorch, eager': BlockVariant('torch', False, 'eager', None),
+    'PyTorch, compiled': BlockVariant('torch', False, 'compiled', None),
+    'kernels, eager': BlockVariant('triton', False, 'eager', 'PyTorch, eager'),
+    'kernels, compiled': BlockVariant('triton', False, 'compiled', 'PyTorch, compiled'),
+    'kernels, eager, hidden layer recomputed': BlockVariant('triton', True, 'eager', 'PyTorch, eager'),
+}
+
+
+def benchmark_backbone(case: Case, libraries: Sequence[str] | None = None, kernels: str = 'torch') -> list[dict]:
+    """Time one size of ConvNeXt from every library.
 
     Args:
-        arch: A key of `ConvNeXt.arch_settings`.
-        shape: Of the images: (N, 3, H, W), H and W in pixels.
-        dtype: Below float32 by autocast.
-        device: Where it runs.
-        v2: Whether it is ConvNeXt V2.
+        case: The size, and the images.
         libraries: As in `build_contenders`.
-        rounds: How many times each setting is timed.
-        warm_up: How many rounds go before, untimed; the first compiles.
-        kernels: What ours runs by, as in `ConvNeXt`.
+        kernels: How ours runs, as in `ConvNeXt`.
 
     Returns:
-        One dict for the forward pass and one for both: ``work``, ``settings`` (library, layout, mode, the times of
-        `summarize` in seconds, ``memory`` in bytes), ``best`` of each library, ``ratios`` to the best peer (``any``,
-        ``eager``, ``compiled``): of its time to ours, and in ``memory`` of our memory to its; and ``limit``.
+        For each of `PASSES` a dict: ``pass``; ``variants``, each with the times of `summarize` in seconds and
+        ``memory`` in bytes; ``best``, each library's fastest variant; ``ratios`` to the best peer of ``any`` mode,
+        ``eager`` and ``compiled``: of its time to ours, and of our memory to its; and ``limit``.
 
     Raises:
-        UsageError: As `build_contenders` does, or if `kernels` is 'triton' where the kernels cannot run.
-        RuntimeError: If a library's maps are not the same in all its settings.
-
-    Example:
-        >>> works = benchmark_backbone('atto', (1, 3, 64, 64), torch.float32, torch.device('cpu'))  # doctest: +SKIP
-        >>> works[0]['ratios']['any']  # doctest: +SKIP
-        1.07
+        UsageError: As `build_contenders` does, or if the kernels cannot run here.
+        RuntimeError: If the variants of a library differ in their maps.
     """
     if kernels == 'triton':
-        check_kernels_run('--kernels triton', dtype, device)
-    models = _prepare(build_contenders(arch, v2, libraries, kernels), device)
-    images = torch.randn(shape, device=device)
-    inputs = {name: images.contiguous(memory_format=layout) for name, layout in LAYOUTS.items()}
-    flops = count_flops(arch, shape, v2)
-    rates = dict(matmul_rate=measure_matmul_rate(dtype, device), bandwidth=measure_bandwidth(device))
+        check_kernels_run(case)
+    contenders = build_contenders(case.arch, case.v2, libraries, kernels)
+    torch.compiler.reset()
+    # Autotuning has a time budget per process, which the shapes before may have used up.
+    reset_autotuning()
+    images = torch.randn(case.shape, device=case.device)
+    models: dict[Variant, nn.Module] = {}
+    inputs: dict[Variant, Tensor] = {}
+    for (library, model), layout in product(contenders.items(), LAYOUTS):
+        eager = copy.deepcopy(model).to(case.device, memory_format=LAYOUTS[layout])
+        for mode in MODES:
+            variant = Variant(library, layout, mode)
+            models[variant] = eager if mode == 'eager' else torch.compile(eager, dynamic=False)
+            inputs[variant] = images.contiguous(memory_format=LAYOUTS[layout])
+    rates = measure_rates(case.dtype, case.device)
     results = []
-    for work in WORKS:
-        for model in models.values():
-            model.train(work != 'forward')
-        calls = {
-            setting: _call(work, model, inputs[setting.layout], dtype, device) for setting, model in models.items()
-        }
-        # A function that is compiled too often would else run eager, and be timed as compiled.
-        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-            with torch.set_grad_enabled(work != 'forward'):
-                check_settings(models, inputs, dtype, device)
-            seconds = time_in_turn(calls, device, rounds, warm_up)
-            memory = {setting: added_memory(call, device) for setting, call in calls.items()}
-        results.append(
-            dict(
-                work=work,
-                settings=[
-                    dict(**setting._asdict(), **summarize(seconds[setting]), memory=memory[setting])
-                    for setting in calls
-                ],
-                **_compare(seconds, memory),
-            )
-        )
-        results[-1]['limit'] = _limit(
-            results[-1], PASSES[work] * flops, fewest_bytes(work, arch, shape, dtype, v2), **rates
-        )
+    for pass_name, seconds, memory in time_passes(models, inputs, case, check=_check_maps):
+        variants = [dict(variant=str(v), **v._asdict(), **summarize(seconds[v]), memory=memory[v]) for v in models]
+        comparison = _compare_libraries(seconds, memory)
+        ours = summarize(seconds[comparison['best'][OURS]])['median']
+        limit = dict(flops=case.flops(pass_name), bytes=case.fewest_bytes(pass_name), **rates)
+        limit['of_matmul'] = limit['flops'] / rates['matmul'] / ours
+        limit['of_bandwidth'] = limit['bytes'] / rates['bandwidth'] / ours
+        comparison['best'] = {library: str(variant) for library, variant in comparison['best'].items()}
+        results.append({'pass': pass_name, 'variants': variants, **comparison, 'limit': limit})
     return results
 
 
-def count_flops(arch: str, shape: Sequence[int], v2: bool = False) -> int:
-    """Return the floating-point operations of a forward pass, two to a multiply-add.
-
-    Example:
-        >>> count_flops('tiny', (1, 3, 224, 224)) / 2e9  # doctest: +ELLIPSIS
-        4.45...
-    """
-    with without_allocating(), FlopCounterMode(display=False) as counter:
-        build_ours(arch, v2)(torch.empty(tuple(shape)))
-    return counter.get_total_flops()
-
-
-def format_works(works: Sequence[dict]) -> str:
-    """Return the figures of `benchmark_backbone` as a table for each work, with the ratios below it."""
-    parts = []
-    for work in works:
-        fastest = min(each['median'] for each in work['settings'])
-        rows = [
-            [
-                f'{each["library"]}, {each["layout"]}, {each["mode"]}',
-                f'{each["median"] * 1e3:.1f}',
-                f'{each["p10"] * 1e3:.1f} - {each["p90"] * 1e3:.1f}',
-                f'{fastest / each["median"]:.2f}',
-                f'{each["memory"] / 2**20:.1f}',
-            ]
-            for each in sorted(work['settings'], key=lambda each: each['median'])
-        ]
-        parts.append(format_table([work['work'], 'ms', 'p10 - p90', 'of fastest', 'added MiB'], rows))
-        for kind, ratio in work['ratios'].items():
-            parts.append(
-                f'ours : best {kind} peer ({ratio["peer"]}) = {ratio["ratio"]:.3f}, with {ratio["memory"]:.2f} times '
-                'the added memory'
-            )
-        limit = work['limit']
-        parts.append(
-            f'ours is at {limit["of_matmul_rate"]:.0%} of the measured matmul rate ({limit["matmul_rate"] / 1e12:.2f} '
-            f'TFLOP/s), and its fewest bytes at {limit["of_bandwidth"]:.0%} of the measured bandwidth '
-            f'({limit["bandwidth"] / 1e9:.0f} GB/s)\n'
-        )
-    return '\n'.join(parts)
-
-
-def _prepare(contenders: dict[str, nn.Module], device: torch.device) -> dict[Setting, nn.Module]:
-    """Return each contender in each of its settings, on the device."""
-    # What was compiled for other shapes would count against the number of compilations that a function may have.
-    torch.compiler.reset()
-    # And of the kernels, later shapes are tuned within a budget.
-    reset_autotuning()
-    models = {}
-    for (library, model), (layout, memory_format) in product(contenders.items(), LAYOUTS.items()):
-        placed = copy.deepcopy(model).to(device, memory_format=memory_format)
-        models[Setting(library, layout, 'eager')] = placed
-        models[Setting(library, layout, 'compiled')] = torch.compile(placed, dynamic=False)
-    return models
-
-
-def check_settings(
-    models: dict[Setting, nn.Module], inputs: dict[str, Tensor], dtype: torch.dtype, device: torch.device
-) -> None:
-    """Raise RuntimeError unless each library gives the same maps in all its settings.
+def benchmark_block(x: Tensor, case: Case) -> list[dict]:
+    """Time a block as each of `BLOCK_VARIANTS`, in turn, after checking that they compute the same.
 
     Args:
-        models: The backbones.
-        inputs: The images by layout.
-        dtype: As in `benchmark_backbone`.
-        device: Where they run.
+        x: The block's input, (N, C, H, W), channels-last, where the kernels can run.
+        case: What the block is a part of.
+
+    Returns:
+        For each of `PASSES` a dict: ``pass``; ``variants``, each with the times of `summarize` in seconds and
+        ``memory`` in bytes; and ``ratios`` of the kernels' variants to their ``peer``.
+
+    Raises:
+        RuntimeError: If outputs or gradients differ.
     """
-    firsts: dict[str, list[Tensor]] = {}
-    for setting, model in models.items():
-        with autocast_to(dtype, device):
-            maps = [each.detach().float() for each in model(inputs[setting.layout])]
-        for own, first in zip(maps, firsts.setdefault(setting.library, maps), strict=True):
-            difference = (own - first).abs().max() / first.abs().max()
-            if not difference < TOLERANCES[dtype]:
-                raise RuntimeError(
-                    f'{setting} gives other maps than the first setting: {difference:.2g} of the maximum.'
-                )
+    torch.compiler.reset()
+    arch = dict(depths=[1], channels=[x.shape[1]])
+    backbone = ConvNeXt(arch, use_grn=case.v2, layer_scale_init_value=0.0 if case.v2 else 1e-6, out_indices=0)
+    original = randomize(backbone.stages[0][0]).to(x.device, memory_format=torch.channels_last)
+    models = {}
+    for name, variant in BLOCK_VARIANTS.items():
+        block = copy.deepcopy(original)
+        block.kernels, block.recompute_hidden = variant.kernels, variant.recompute_hidden
+        models[name] = torch.compile(block, dynamic=False) if variant.mode == 'compiled' else block
+    inputs = dict.fromkeys(models, x.detach().requires_grad_())
+    queued = QUEUED_CALLS[x.device.type]
+    return [
+        {
+            'pass': pass_name,
+            'variants': [dict(variant=name, **summarize(seconds[name]), memory=memory[name]) for name in models],
+            'ratios': {
+                name: compare(name, variant.peer, seconds, memory)
+                for name, variant in BLOCK_VARIANTS.items()
+                if variant.peer
+            },
+        }
+        for pass_name, seconds, memory in time_passes(models, inputs, case, _check_gradients, queued)
+    ]
 
 
-def autocast_to(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
-    """Return autocast to a half precision, or nothing for float32.
-
-    Example:
-        >>> with autocast_to(torch.bfloat16, torch.device('cpu')):
-        ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
-        torch.bfloat16
-    """
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+def _check_maps(models: Mapping[Variant, nn.Module], inputs: Mapping[Variant, Tensor], case: Case) -> None:
+    """Raise RuntimeError unless each library's variants give the same maps."""
+    firsts: dict[str, dict[str, Tensor]] = {}
+    for variant, model in models.items():
+        with torch.set_grad_enabled(model.training):
+            maps = {f'map {i}': x.detach() for i, x in enumerate(compute_outputs(model, inputs[variant], case))}
+        check_close(variant, maps, firsts.setdefault(variant.library, maps), MAP_TOLERANCES[case.dtype])
 
 
-def _call(work: str, model: nn.Module, images: Tensor, dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
-    """Return what is timed: a pass of the model over the images."""
-    precision = autocast_to(dtype, device)
-    gradients = None
+def _check_gradients(models: Mapping[str, nn.Module], inputs: Mapping[str, Tensor], case: Case) -> None:
+    """Raise RuntimeError unless all blocks give the first one's output, and in training its gradients."""
+    first = grad = None
+    for variant, model in models.items():
+        x = inputs[variant]
+        with torch.set_grad_enabled(model.training):
+            (output,) = compute_outputs(model, x, case)
+        results = {'output': output.detach()}
+        if model.training:
+            grad = torch.randn_like(output) if grad is None else grad
+            output.backward(grad)
+            results['gradient of the input'] = x.grad
+            # A compiled module prefixes the names.
+            parameters = ((name.removeprefix('_orig_mod.'), p) for name, p in model.named_parameters())
+            results |= {f'gradient of {name}': parameter.grad for name, parameter in parameters}
+            x.grad = None
+            model.zero_grad(set_to_none=True)
+        first = first or results
+        check_close(variant, results, first, GRADIENT_TOLERANCES[case.dtype])
 
-    def forward() -> None:
-        with torch.no_grad(), precision:
-            model(images)
 
-    def forward_and_backward() -> None:
-        nonlocal gradients
-        with precision:
-            maps = model(images)
-        if gradients is None:
-            gradients = [torch.randn_like(each) for each in maps]
-        torch.autograd.backward(maps, gradients)
-        model.zero_grad(set_to_none=True)
+def _compare_libraries(seconds: dict[Variant, list[float]], memory: dict[Variant, int]) -> dict:
+    """Return each library's fastest variant, and how ours compares with the fastest peer of each mode."""
 
-    return forward if work == 'forward' else forward_and_backward
+    def fastest(variants: list[Variant]) -> Variant:
+        return min(variants, key=lambda variant: summarize(seconds[variant])['median'])
 
-
-def _compare(seconds: dict[Setting, list[float]], memory: dict[Setting, int]) -> dict:
-    """Return the best setting of each library, and how ours compares with the best peer of each kind."""
-
-    def best(among: list[Setting]) -> Setting:
-        return min(among, key=lambda setting: summarize(seconds[setting])['median'])
-
-    libraries = dict.fromkeys(setting.library for setting in seconds)
-    ours = best([setting for setting in seconds if setting.library == OURS])
+    libraries = dict.fromkeys(variant.library for variant in seconds)
+    best = {library: fastest([v for v in seconds if v.library == library]) for library in libraries}
     ratios = {}
     for kind, modes in {'any': MODES, 'eager': ('eager',), 'compiled': ('compiled',)}.items():
-        peers = [setting for setting in seconds if setting.library != OURS and setting.mode in modes]
-        if peers:
-            peer = best(peers)
-            ratios[kind] = dict(
-                peer=str(peer),
-                ratio=ratio_in_turn(seconds[ours], seconds[peer]),
-                memory=memory[ours] / memory[peer],
-            )
-    return dict(
-        best={library: str(best([each for each in seconds if each.library == library])) for library in libraries},
-        ratios=ratios,
-    )
+        if peers := [v for v in seconds if v.library != OURS and v.mode in modes]:
+            ratios[f'ours vs best {kind} peer'] = compare(best[OURS], fastest(peers), seconds, memory)
+    return dict(best=best, ratios=ratios)
 
 
-def _limit(figures: dict, flops: int, moved: int, matmul_rate: float, bandwidth: float) -> dict:
-    """Return how near our best setting is to the measured rates of the hardware."""
-    ours = min(each['median'] for each in figures['settings'] if each['library'] == OURS)
-    return dict(
-        flops=flops,
-        bytes=moved,
-        matmul_rate=matmul_rate,
-        bandwidth=bandwidth,
-        of_matmul_rate=flops / matmul_rate / ours,
-        of_bandwidth=moved / bandwidth / ours,
+def run(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield the figures of each case of the command line."""
+    if args.threads is not None:
+        if args.threads < 1:
+            raise UsageError(f'threads: must be at least 1; got {args.threads}.')
+        torch.set_num_threads(args.threads)
+    device = default_device()
+    for case in parse_cases(args, ARCHS[device.type], SHAPES[device.type], device):
+        passes = benchmark_backbone(case, args.libraries, args.kernels)
+        yield dict(**case.to_dict(), kernels=args.kernels, passes=passes)
+
+
+def table(figures: dict) -> str:
+    """Return the figures of a case as text."""
+    return format_passes(figures['passes'], f'{figures["case"]}, kernels {figures["kernels"]}')
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_case_arguments(parser)
+    parser.add_argument('--kernels', choices=CHOICES, default='torch', help='how our blocks run; by default torch')
+    parser.add_argument(
+        '--libraries', nargs='+', metavar='NAME', help=f'of {", ".join(BUILDERS)}; by default all that are installed'
     )
+    parser.add_argument('--threads', type=int, help='number of CPU threads')
+    run_benchmark(parser, arguments, run, table)
+
+
+if __name__ == '__main__':
+    main()

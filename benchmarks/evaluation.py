@@ -1,160 +1,247 @@
-"""Where the time of testing goes: data, model, post-processing, encoding, metric."""
+"""Time the test of a detector or a segmenter, split into data, model, post-processing, encoding and metric."""
 
+import argparse
 import contextlib
 import copy
+import functools
 import io
 import resource
-import statistics
 import tempfile
-from dataclasses import asdict, dataclass, field
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import torch
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-from benchmarks.measure import default_device, describe_machine, percentile
-from benchmarks.metric_comparison import check_for_coco_metric, compare_with_mmdet
-from benchmarks.stopwatch import PARTS, Stopwatch
-from convnext_dense.apis.training import build_runner
-from convnext_dense.config.load import check_checkpoint, check_data
+from benchmarks.cases import run_benchmark
+from benchmarks.measure import WARM_UP, default_device, summarize, synchronize
+from convnext_dense.apis.runner import build_runner
+from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
+from convnext_dense.config import enable_speed_in_testing, load_config
+from convnext_dense.config.data_places import check_data
+from convnext_dense.config.options import check_checkpoint
+from convnext_dense.config.speed_switches import TEST_SWITCHES
+from convnext_dense.config.tree import innermost_dataset
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
 from convnext_dense.hooks.training_cost_hook import RSS_UNIT
+from convnext_dense.reports.table import format_table
 
-# Loading workers start, and memory is allocated and kernels are chosen, in the first batches.
-WARM_UP = 2
+# In the order in which a batch passes them.
+PARTS = ('data', 'model', 'post-processing', 'encoding')
+# Methods that make predictions of maps: NMS, mask pasting, mmseg's resize to the image.
+POST_PROCESSING = ('predict_by_feat', 'postprocess_result')
+# mmdet's Mask2Former makes its predictions in the `predict` of this module.
+FUSION_HEADS = ('panoptic_fusion_head',)
 RANDOM_WEIGHTS = (
     'The weights are random: post-processing and the metric see few detections, or odd ones. Give a --checkpoint.'
 )
 
 
-@dataclass
-class EvaluationTimes:
-    """What testing took.
+class StopwatchHook(Hook):
+    """Times the parts of each test batch. Register it last, so that other hooks' time does not count as data loading.
+
+    A part's time is without the parts inside it. On a GPU, the clock waits for it at the borders of the parts only.
 
     Args:
-        machine: As of `describe_machine`.
-        images: How many images the times are of, those of the first batches left out.
-        batch_size: How many images a batch has.
-        seconds: Of each batch after the first ones, the seconds per image, by part.
-        post_processing: The same of each head's part of the post-processing.
-        metric_seconds: What the metrics took after the last batch, for all `metric_images`.
-        metric_images: How many images the metrics are of.
-        peak_memory: In bytes: on a GPU what PyTorch allocated, else the process's resident memory.
-        metrics: The metrics' values.
-        note: What to know when reading.
-        against_mmdet: As of `compare_with_mmdet`, if it was asked for.
+        device: Where the model is.
+
+    Attributes:
+        batches: The seconds of each batch by part, and its number of ``images``. Post-processing is a part for each
+            method, such as ``rpn_head.predict_by_feat``.
+        heads: The methods of post-processing.
     """
 
-    machine: dict
-    images: int
-    batch_size: int
-    seconds: dict[str, list[float]]
-    post_processing: dict[str, list[float]]
-    metric_seconds: float
-    metric_images: int
-    peak_memory: int
-    metrics: dict[str, float]
-    note: str = ''
-    against_mmdet: dict = field(default_factory=dict)
+    def __init__(self, device: torch.device) -> None:
+        self.batches: list[Counter] = []
+        self.heads: list[str] = []
+        self._device = device
+        self._batch: Counter = Counter()
+        self._inner = [0.0]
+        self._last = 0.0
 
     @property
-    def metric_per_image(self) -> float:
-        """The metric's seconds for an image."""
-        return self.metric_seconds / self.metric_images
+    def metric_seconds(self) -> float:
+        """What the metrics took after the last batch."""
+        return self._batch['metric']
 
-    @property
-    def images_per_second(self) -> float:
-        """How many images are tested in a second, their share of the metric included."""
-        return 1 / (sum(map(statistics.mean, self.seconds.values())) + self.metric_per_image)
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Put clocks around the parts."""
+        for path, module in runner.model.named_modules():
+            for name in POST_PROCESSING + ('predict',) * path.endswith(FUSION_HEADS):
+                if hasattr(module, name):
+                    self._clock(module, name, f'{path}.{name}'.lstrip('.'), self.heads)
+        self._clock(runner.model, 'test_step', 'model')
+        self._clock(runner.test_evaluator, 'process', 'encoding')
+        self._clock(runner.test_evaluator, 'evaluate', 'metric')
+        self._last = self._now()
 
-    def to_dict(self) -> dict:
-        """Return all figures as JSON takes them, the times of batches summed up."""
-        return {
-            **asdict(self),
-            'images_per_second': self.images_per_second,
-            'seconds': {name: summary(values) for name, values in self.seconds.items()},
-            'post_processing': {name: summary(values) for name, values in self.post_processing.items()},
-        }
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """End the wait for a batch."""
+        self._batch = Counter(images=len(data_batch['inputs']), data=time.perf_counter() - self._last)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
+    ) -> None:
+        """Keep the batch, and begin to wait for the next one."""
+        self.batches.append(self._batch)
+        self._batch = Counter()
+        self._last = time.perf_counter()
+
+    def _now(self) -> float:
+        synchronize(self._device)
+        return time.perf_counter()
+
+    def _clock(self, owner: object, name: str, part: str, seen: list[str] | None = None) -> None:
+        method = getattr(owner, name)
+
+        @functools.wraps(method)
+        def timed(*args: object, **kwargs: object) -> object:
+            if seen is not None and part not in seen:
+                seen.append(part)
+            self._inner.append(0.0)
+            start = self._now()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                elapsed = self._now() - start
+                self._batch[part] += elapsed - self._inner.pop()
+                self._inner[-1] += elapsed
+
+        setattr(owner, name, timed)
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    """Return what is told of the times of batches.
-
-    Example:
-        >>> summary([1.0, 2.0, 6.0])['mean']
-        3.0
-    """
-    return dict(mean=statistics.mean(values), median=statistics.median(values), p90=percentile(values, 90))
-
-
-def measure_evaluation(
-    cfg: Config, checkpoint: str | None = None, images: int | None = None, against_mmdet: bool = False
-) -> EvaluationTimes:
+def measure_evaluation(cfg: Config, checkpoint: str | None = None, images: int | None = None) -> dict:
     """Run the config's test loop, and time its parts.
 
-    On a GPU the clock waits for it at the borders of the parts alone.
-
     Args:
-        cfg: As `load_config` returns it.
-        checkpoint: A file, or an address; without one the weights are random.
-        images: How many images of the test set to take, from its beginning. Defaults to all.
-        against_mmdet: Whether to time COCO's metric against mmdet's, too.
+        cfg: A config of `load_config`.
+        checkpoint: A file or an address. Without one the weights are random.
+        images: Number of images, from the beginning of the test set. Defaults to all of them.
+
+    Returns:
+        A dict: ``parts`` and ``post_processing``, each with times of `summarize` in seconds per image;
+        ``metric_seconds`` for all images; ``images_per_second``, the metric included; ``images`` timed, ``batch_size``,
+        ``peak_memory`` in bytes, and the ``metrics``.
 
     Raises:
-        UsageError: If the config has no test set, or it, the checkpoint or the images are not there.
+        UsageError: If the config has no test set, or if it, the checkpoint or the images are missing.
     """
     cfg = copy.deepcopy(cfg)
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
-        raise UsageError('the config has no test_dataloader and test_evaluator to test with.')
+        raise UsageError('config: it has no test_dataloader and test_evaluator to test with.')
     check_data(cfg, 'test')
     if images is not None:
         _take_images(cfg, images)
     if checkpoint is not None:
-        check_checkpoint(checkpoint, '--checkpoint')
-    if against_mmdet:
-        check_for_coco_metric(cfg)
+        check_checkpoint(checkpoint, 'checkpoint')
     cfg.load_from = checkpoint
     cfg.log_level = 'WARNING'
     device = default_device()
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as cfg.work_dir, contextlib.redirect_stdout(io.StringIO()):
-        # mmengine keeps visualizers by name, and with them the folder of the run before.
+        # mmengine keeps visualizers by name, and with them the folder of an earlier run.
         cfg.setdefault('visualizer', ConfigDict(type='Visualizer')).update(name=cfg.work_dir, vis_backends=None)
         runner = build_runner(cfg, StrictLoadRunner)
-        watch = Stopwatch(device, against_mmdet)
+        _evaluate_tested_images(runner)
+        watch = StopwatchHook(device)
         runner.register_hook(watch, priority='LOWEST')
         metrics = runner.test()
-        comparison = [compare_with_mmdet(metric, results) for metric, results in watch.kept]
-    # With only a few batches, the first ones are better than none.
-    timed = watch.batches[WARM_UP:] or watch.batches
-    return EvaluationTimes(
-        machine=describe_machine(device, 'faster-coco-eval', 'pycocotools'),
-        images=sum(batch.images for batch in timed),
-        batch_size=timed[0].images,
-        seconds={name: [batch.per_image(name) for batch in timed] for name in PARTS},
-        post_processing={name: [batch.per_image(name) for batch in timed] for name in watch.heads},
+    # If there are only a few batches, the first ones are better than none.
+    batches = watch.batches[WARM_UP:] or watch.batches
+    for batch in batches:
+        batch['post-processing'] = sum(batch[head] for head in watch.heads)
+
+    def per_image(name: str) -> dict[str, float]:
+        return summarize([batch[name] / batch['images'] for batch in batches])
+
+    parts = {name: per_image(name) for name in PARTS}
+    tested = sum(batch['images'] for batch in watch.batches)
+    total = sum(times['mean'] for times in parts.values()) + watch.metric_seconds / tested
+    return dict(
+        images_per_second=1 / total,
+        parts=parts,
+        post_processing={head: per_image(head) for head in watch.heads},
         metric_seconds=watch.metric_seconds,
-        metric_images=sum(batch.images for batch in watch.batches),
+        metric_images=tested,
+        images=sum(batch['images'] for batch in batches),
+        batch_size=batches[0]['images'],
         peak_memory=_peak_memory(device),
         metrics={name: float(value) for name, value in metrics.items()},
         note='' if checkpoint else RANDOM_WEIGHTS,
-        against_mmdet=comparison[0] if comparison else {},
     )
 
 
 def _take_images(cfg: Config, images: int) -> None:
     if images < 1:
-        raise UsageError(f'--images must be positive; got {images}.')
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+        raise UsageError(f'images: must be positive; got {images}.')
+    dataset = innermost_dataset(cfg.test_dataloader.dataset)
     if 'datasets' in dataset:
-        raise UsageError('--images: the test set is put together of several; test all of it.')
+        raise UsageError('images: the test set is put together of several; test all of it.')
     dataset.indices = images
 
 
+def _evaluate_tested_images(runner: Runner) -> None:
+    """Make COCO's metrics count the images of the test set only, which may be the first ones of the annotations."""
+    dataset = runner.test_dataloader.dataset
+    for metric in runner.test_evaluator.metrics:
+        if isinstance(metric, CocoMetric) and hasattr(dataset, 'get_data_info'):
+            metric.img_ids = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]
+
+
 def _peak_memory(device: torch.device) -> int:
+    """Return what PyTorch allocated on a GPU at most, otherwise the process's peak of resident memory."""
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+
+
+def table(figures: dict) -> str:
+    """Return the figures of `measure_evaluation` as text."""
+    total = 1 / figures['images_per_second']
+    metric = figures['metric_seconds'] / figures['metric_images']
+
+    def row(name: str, times: dict[str, float]) -> list[str]:
+        return [name, *(f'{1e3 * times[key]:.2f}' for key in ('median', 'p90', 'mean')), f'{times["mean"] / total:.1%}']
+
+    rows = []
+    for name, times in figures['parts'].items():
+        rows.append(row(name, times))
+        if name == 'post-processing':
+            rows += [row(f'  {head}', times) for head, times in figures['post_processing'].items()]
+    rows += [[name, '', '', f'{1e3 * s:.2f}', f'{s / total:.1%}'] for name, s in (('metric', metric), ('all', total))]
+    lines = [
+        format_table(rows, ['ms per image', 'median', 'p90', 'mean', 'share']),
+        f'{figures["images_per_second"]:.2f} images/s, {figures["images"]} images in batches of '
+        f'{figures["batch_size"]}; the metric takes {figures["metric_seconds"]:.2f} s for {figures["metric_images"]}',
+        f'peak memory: {figures["peak_memory"] / 2**20:.0f} MiB',
+        figures['note'],
+    ]
+    return '\n'.join(filter(None, lines))
+
+
+def run(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield the figures of the config that the command line names."""
+    cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options))
+    if args.speed:
+        enable_speed_in_testing(cfg, args.speed)
+    yield dict(config=args.config, switches=args.speed, **measure_evaluation(cfg, args.checkpoint, args.images))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config(parser)
+    parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint file or address; by default random weights')
+    parser.add_argument('--images', type=int, metavar='N', help='test the first N images; by default all')
+    add_speed_argument(parser, TEST_SWITCHES)
+    run_benchmark(parser, arguments, run, table)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,7 +1,6 @@
-"""What the benchmarks share: timing in turn, peak memory, the machine's description, tables."""
+"""What all benchmarks share: timing in turn, peak memory, and what the machine is and can do."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -14,64 +13,75 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-PACKAGES = ('torch', 'torchvision', 'triton', 'timm', 'mmengine', 'mmcv-lite', 'mmcv', 'mmdet', 'mmsegmentation')
-
+# Untimed rounds, steps or batches. The first ones allocate memory, choose kernels, compile, and start workers.
+WARM_UP = 5
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'triton',
+    'timm',
+    'mmengine',
+    'mmcv-lite',
+    'mmcv',
+    'mmdet',
+    'mmsegmentation',
+    'mmpretrain',
+    'transformers',
+    'faster-coco-eval',
+    'pycocotools',
+)
 CPU_FILE, DRIVER_FILE = Path('/proc/cpuinfo'), Path('/proc/driver/nvidia/version')
-# Above all levels of the profiler's own messages.
+# Sizes at which a device reaches its full rate.
+MATMUL_SIZE = {'cuda': 8192, 'cpu': 2048}
+COPY_BYTES = {'cuda': 2**30, 'cpu': 2**28}
+RATE_ROUNDS = 10
+# Above every level of the profiler's own messages.
 SILENT = '99'
 
 
 def default_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
+    """Return the GPU if there is one, otherwise the CPU."""
     return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
 
-def describe_machine(device: torch.device, *packages: str) -> dict:
-    """Return what a figure must be read with: the device, and the versions.
+def describe_machine(device: torch.device) -> dict:
+    """Return what a figure depends on: the device and the versions of the packages.
 
-    A CPU has its name, instructions and number of threads; of a GPU, the driver is among the versions where Linux
-    tells it.
-
-    Args:
-        device: What was measured.
-        packages: Names of more packages whose versions matter.
+    A CPU is described by its name, instruction set and number of threads. For a GPU, the versions include the driver's
+    if Linux reports it.
 
     Example:
         >>> describe_machine(torch.device('cpu'))['device']
         'cpu'
     """
     versions = {'python': platform.python_version()}
-    for name in (*PACKAGES, *packages):
+    for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     if device.type == 'cuda':
-        versions |= {'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version(), **_driver()}
+        driver = _find(r'\b(\d{3,}\.\d+(?:\.\d+)?)\b', DRIVER_FILE)
+        versions |= {'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version()}
+        versions |= {'driver': driver} if driver else {}
         return dict(device=torch.cuda.get_device_name(device), versions=versions)
-    instructions = torch.backends.cpu.get_cpu_capability()
     return dict(
         device='cpu',
-        processor=_processor(),
-        instructions=instructions,
+        # On Linux, `platform.processor` knows only the architecture.
+        processor=_find(r'model name\s*: *(.+)', CPU_FILE) or platform.processor() or platform.machine(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         versions=versions,
     )
 
 
-def _processor() -> str:
-    # Python's `platform.processor` knows no more than the architecture on Linux.
-    found = re.search(r'^model name\s*:\s*(.+)$', CPU_FILE.read_text(), re.M) if CPU_FILE.is_file() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-def _driver() -> dict[str, str]:
-    found = re.search(r'\b\d{3,}\.\d+(\.\d+)?\b', DRIVER_FILE.read_text()) if DRIVER_FILE.is_file() else None
-    return {'driver': found[0]} if found else {}
+def _find(pattern: str, file: Path) -> str | None:
+    found = re.search(pattern, file.read_text()) if file.is_file() else None
+    return found and found[1].strip()
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done its work; a CPU always has."""
+    """Wait until a GPU has finished its work. A CPU always has."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
 
@@ -86,17 +96,17 @@ def time_call(call: Callable[[], object], device: torch.device) -> float:
 
 
 def time_in_turn(
-    calls: dict[str, Callable[[], object]], device: torch.device, rounds: int, warm_up: int
+    calls: dict[str, Callable[[], object]], device: torch.device, rounds: int, warm_up: int = WARM_UP
 ) -> dict[str, list[float]]:
-    """Time each call once a round, so that a machine whose speed drifts treats all alike.
+    """Time every call once a round, so that a drift of the machine's speed affects all of them alike.
 
-    The order is turned by one each round: no call always follows the same other.
+    The order rotates by one each round, so that no call always follows the same other one.
 
     Args:
         calls: What to time, by name.
-        device: Where they run.
-        rounds: How many times each is timed.
-        warm_up: How many rounds go before, untimed.
+        device: Where the calls run.
+        rounds: How many times each call is timed.
+        warm_up: How many untimed rounds go first.
 
     Returns:
         The seconds of each round, by name.
@@ -119,11 +129,11 @@ def time_in_turn(
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the value that `percent` of `values` do not exceed, between two of them where it lies so.
+    """Return a percentile, interpolated between the two nearest values.
 
     Example:
-        >>> percentile([1.0, 2.0, 3.0], 50)
-        2.0
+        >>> percentile([1.0, 2.0, 4.0], 75)
+        3.0
     """
     ordered = sorted(values)
     place = (len(ordered) - 1) * percent / 100
@@ -133,26 +143,22 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def summarize(seconds: Sequence[float]) -> dict[str, float]:
-    """Return the median, the spread and the tail of times, in seconds.
+    """Return the mean, median and percentiles of times, in seconds.
 
     Example:
-        >>> summarize([0.1, 0.2, 0.3])['median']
+        >>> summarize([0.1, 0.2, 0.6])['median']
         0.2
     """
-    return dict(
-        median=statistics.median(seconds),
-        p10=percentile(seconds, 10),
-        p90=percentile(seconds, 90),
-        p99=percentile(seconds, 99),
-    )
+    percentiles = {f'p{percent}': percentile(seconds, percent) for percent in (10, 90, 99)}
+    return dict(mean=statistics.mean(seconds), median=statistics.median(seconds), **percentiles)
 
 
 def ratio_in_turn(seconds: Sequence[float], others: Sequence[float]) -> float:
-    """Return how many times as fast as another a call is: the median of the ratios, round by round.
+    """Return how many times as fast as another call a call is: the median of the ratios, round by round.
 
     Args:
-        seconds: Its times.
-        others: The other's, of the same rounds.
+        seconds: The times of the call.
+        others: The times of the other call, in the same rounds.
 
     Example:
         >>> ratio_in_turn([1.0, 1.0, 2.0], [2.0, 2.0, 2.0])
@@ -162,11 +168,11 @@ def ratio_in_turn(seconds: Sequence[float], others: Sequence[float]) -> float:
 
 
 def profiler(device: torch.device, memory: bool = False) -> profile:
-    """Return PyTorch's profiler of a device, without its lines on the error stream.
+    """Return PyTorch's profiler, without its messages on stderr.
 
     Args:
-        device: What is profiled, beside the host.
-        memory: Whether allocations are recorded.
+        device: What is profiled in addition to the host.
+        memory: Whether to record allocations.
 
     Example:
         >>> with profiler(torch.device('cpu')) as record:
@@ -174,18 +180,16 @@ def profiler(device: torch.device, memory: bool = False) -> profile:
         >>> [event.key for event in record.key_averages() if event.key == 'aten::add']
         ['aten::add']
     """
-    # It is read when the first profile of the process begins.
+    # Read when the first profile of the process begins.
     os.environ.setdefault('KINETO_LOG_LEVEL', SILENT)
-    activities = [ProfilerActivity.CPU]
-    if device.type == 'cuda':
-        activities.append(ProfilerActivity.CUDA)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == 'cuda' else [])]
     return profile(activities=activities, profile_memory=memory)
 
 
 def added_memory(call: Callable[[], object], device: torch.device) -> int:
-    """Return how many bytes of PyTorch's memory `call` adds at its peak to what was allocated before.
+    """Return the peak of PyTorch's memory during `call`, in bytes above what was allocated before.
 
-    On a CPU it is summed up from the profiler's record of each allocation.
+    On a CPU it is the running sum of the allocations that the profiler recorded.
 
     Example:
         >>> added_memory(lambda: torch.zeros(1000), torch.device('cpu'))
@@ -200,33 +204,24 @@ def added_memory(call: Callable[[], object], device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device) - before
     with profiler(device, memory=True) as record:
         call()
-    # The raw record: `record.events()` sums allocations up by operator.
+    # The raw events: `record.events()` sums allocations by operator.
     changes = [event for event in record.profiler.kineto_results.events() if event.name() == '[memory]']
     changes.sort(key=lambda event: event.start_ns())
     return max(accumulate((event.nbytes() for event in changes), initial=0))
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of aligned columns, the first to the left and the others to the right.
+def measure_rates(dtype: torch.dtype, device: torch.device) -> dict[str, float]:
+    """Measure how fast the hardware can be.
 
-    Example:
-        >>> print(format_table(['model', 'ms'], [['ours', '1.0'], ['timm', '12.0']]))
-        model    ms
-        ours    1.0
-        timm   12.0
+    Returns:
+        ``matmul``, the FLOP/s of a large matrix product in `dtype`; and ``bandwidth``, the bytes per second that a
+        large copy reads and writes.
     """
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    lines = []
-    for row in (header, *rows):
-        first, *others = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append('  '.join([first, *others]).rstrip())
-    return '\n'.join(lines)
-
-
-def write_json(file: str, content: dict) -> None:
-    """Write figures to `file`, whose folder is made if need be."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    Path(file).write_text(json.dumps(content, indent=2) + '\n')
+    size = MATMUL_SIZE[device.type]
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
+    source = torch.randint(256, (COPY_BYTES[device.type],), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    calls = {'matmul': lambda: a @ b, 'bandwidth': lambda: target.copy_(source)}
+    work = {'matmul': 2 * size**3, 'bandwidth': 2 * source.numel()}
+    seconds = time_in_turn(calls, device, RATE_ROUNDS)
+    return {name: work[name] / statistics.median(seconds[name]) for name in calls}

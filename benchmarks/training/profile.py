@@ -1,182 +1,232 @@
-"""Profiles whole training steps: which part, and which kernel, takes the time."""
+"""Show where the time of a config's training steps goes, by part and by kernel.
 
-import json
+The parts are data, preprocessing, each part of the model in the forward pass, losses (with the assignment of targets),
+the backward pass, and the optimizer. A part includes the parts inside it. On a GPU, the time is that of the kernels
+which a part launches; host idle is the time in which the GPU waits for the host. On a CPU, the time is the host's; host
+idle is the time outside PyTorch's operators. In the trace, Chrome and Perfetto show the same parts.
+"""
+
+import argparse
+import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
-from torch.profiler import record_function
+from torch import nn
+from torch.autograd import DeviceType
+from torch.profiler import profile, record_function
 
-from benchmarks.measure import (
-    describe_machine,
-    format_table,
-    percentile,
-    profiler,
-    synchronize,
-    time_call,
-    write_json,
-)
-from benchmarks.training.compare import prepare_config
-from benchmarks.training.parts import DATA, LOSSES, OPTIMIZER, PREPROCESSING, marked_parts
-from benchmarks.training.stepped_run import Trainer
-from benchmarks.training.synthetic_data import padded_shape, take_batches, use_made_up_data
-from benchmarks.training.timeline import OTHER, WINDOW, Timeline, read_timeline
-from convnext_dense.config.load import check_data
+from benchmarks.cases import run_benchmark
+from benchmarks.measure import WARM_UP, percentile, profiler, time_call
+from benchmarks.training.compare import add_batch_arguments, prepare_config
+from benchmarks.training.stepped_run import SteppedRun
+from benchmarks.training.synthetic_data import padded_shape, take_batches
+from convnext_dense.cli.arguments import parse_cfg_options
+from convnext_dense.config import enable_speed, load_config
 from convnext_dense.errors import UsageError
+from convnext_dense.reports.table import format_table
 
-TRACE, FIGURES = 'trace.json', 'profile.json'
-GAPS = 'host gaps'
-# The order of the rows, around the model's own parts.
-FIRST, LAST = (DATA, PREPROCESSING), (LOSSES, OPTIMIZER, OTHER)
-# The first steps allocate memory, choose kernels, and compile.
-WARM_UP = 3
-KERNELS = 12
+PREFIX = 'part: '
+DATA, PREPROCESSING, LOSSES, BACKWARD, OPTIMIZER = 'data', 'preprocessing', 'losses', 'backward', 'optimizer'
+HOST_IDLE = 'host idle'
+# Methods of a head in training, next to its forward pass.
+HEAD_METHODS = ('loss', 'loss_and_predict', 'predict')
+LOSS_METHODS = ('loss_by_feat', 'loss_and_target')
+# Parts of a RoI head; what remains is assigning and sampling.
+INNER_PARTS = ('_head', '_roi_extractor')
+# Name of a node of the backward pass, in the threads of autograd.
+AUTOGRAD_NODE = 'autograd::engine::evaluate_function'
+ROWS = 12
 NAME_LENGTH = 72
+_entered: set[str] = set()
 
 
 def profile_training(
     cfg: Config,
     switches: Sequence[str] = (),
-    batch_size: int | None = None,
-    scale: float | None = None,
     steps: int = 5,
     with_data: bool = False,
-    out: str | None = None,
+    trace: str | Path | None = None,
+    **options: object,
 ) -> dict:
     """Profile training steps of a config.
 
     Args:
         cfg: The config.
-        switches: Names of `convnext_dense.config.speed.SWITCHES` to train with.
-        batch_size: Pictures a step. Defaults to the config's.
-        scale: By how much pictures are shrunk or enlarged, for a machine that is small.
-        steps: How many steps are profiled, after as many that warm up and as many that are only timed.
-        with_data: Whether the config's data is read, and waited for; else made-up batches lie in memory.
-        out: A folder for the figures, and for the trace, which Chrome and Perfetto show.
+        switches: Names of `SWITCHES` to train with.
+        steps: Number of profiled steps, after untimed ones and as many that are timed without the profiler.
+        with_data: Whether to read the config's data, and to include the wait for it.
+        trace: Where to save the trace.
+        **options: As in `prepare_config`.
 
     Returns:
-        The figures, as `profile_table` prints them and as they are saved.
+        The figures that `table` prints. All times are in seconds per step.
 
     Raises:
-        UsageError: If the config does not train, or its data is not there.
+        UsageError: If the config does not train, or its data is missing.
     """
     if steps < 1:
-        raise UsageError(f'--steps must be at least 1; got {steps}.')
-    cfg = prepare_config(prepare_config(cfg, batch_size=batch_size, scale=scale), switches)
+        raise UsageError(f'steps: must be at least 1; got {steps}.')
     with tempfile.TemporaryDirectory() as folder:
-        if with_data:
-            check_data(cfg, 'train')
-        else:
-            cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
-            cfg.train_dataloader.pop('prefetch_factor', None)
-            use_made_up_data(cfg, Path(folder, 'data'), count=max(64, 2 * cfg.train_dataloader.batch_size))
-        trainer = Trainer(cfg, str(Path(folder, 'work_dir')), 'profile')
-        batches, loading = None, None
+        cfg = prepare_config(cfg, Path(folder, 'data'), with_data=with_data, **options)
+        enable_speed(cfg, switches)
+        run = SteppedRun(cfg, str(Path(folder, 'work_dir')), 'profile')
+        batches: list[dict] = []
+        loading = None
         if not with_data:
-            batches = []
-            loading = time_call(lambda: batches.extend(take_batches(trainer.loader, steps)), trainer.device) / steps
-        trainer.start(batches)
-        trace = Path(out or folder, TRACE)
-        trace.parent.mkdir(parents=True, exist_ok=True)
-        timeline, unprofiled = _profile(trainer, steps, trace)
-    device = trainer.device
-    result = dict(
+            loading = time_call(lambda: batches.extend(take_batches(run.loader, steps)), run.device) / steps
+        run.start(batches or None)
+        for _ in range(max(steps, WARM_UP)):
+            run.step()
+        unprofiled = percentile([time_call(run.step, run.device) for _ in range(steps)], 50)
+        mark_parts(run)
+        with profiler(run.device) as record:
+            step = time_call(lambda: [run.step() for _ in range(steps)], run.device) / steps
+        if trace:
+            Path(trace).parent.mkdir(parents=True, exist_ok=True)
+            record.export_chrome_trace(str(trace))
+    return dict(
         config=Path(cfg.filename).stem if cfg.filename else None,
         switches=list(switches),
         batch_size=cfg.train_dataloader.batch_size,
         steps=steps,
-        shapes=[padded_shape(batch) for batch in batches] if batches else None,
-        machine=describe_machine(device),
-        settings=trainer.settings(),
-        step=timeline.seconds / steps,
+        shapes=[padded_shape(batch) for batch in batches],
+        settings=run.settings(),
+        step=step,
         unprofiled_step=unprofiled,
         batch_loading=loading,
-        **_per_step(timeline, steps),
+        **summarize_profile(record, run.device, step, steps),
     )
-    result['bottleneck'] = dict(
-        part=max(_rows(result), key=lambda row: row[1] + row[2])[0],
-        kernel=next(iter(result['kernels']), None),
+
+
+def mark_parts(run: SteppedRun) -> None:
+    """Give the parts of a run's steps their names in a profile, from outside what is compiled.
+
+    The parts are 'data', 'preprocessing', each child of the model by its name, the heads and extractors in a RoI head,
+    'losses', 'backward', and 'optimizer' with the clipping of gradients.
+
+    Args:
+        run: A run that has started.
+    """
+    for name, child in run.model.named_children():
+        for module in _members(child):
+            for method in ('forward', *HEAD_METHODS):
+                _mark(module, method, PREPROCESSING if name == 'data_preprocessor' else name)
+            for inner_name, inner in module.named_children():
+                if inner_name.endswith(INNER_PARTS):
+                    for member in _members(inner):
+                        _mark(member, 'forward', f'{name}.{inner_name}')
+    for module in run.model.modules():
+        for method in LOSS_METHODS:
+            _mark(module, method, LOSSES)
+    _mark(run.model, 'parse_losses', LOSSES)
+    _mark(run.runner.optim_wrapper, 'backward', BACKWARD)
+    for method in ('step', 'zero_grad'):
+        _mark(run.runner.optim_wrapper, method, OPTIMIZER)
+    _mark(run, 'next_batch', DATA)
+
+
+def _members(module: nn.Module) -> list[nn.Module]:
+    """Return the modules that are called: those of a list, such as a cascade's stages, or the module itself."""
+    return list(module) if isinstance(module, nn.ModuleList) else [module]
+
+
+def _mark(owner: object, method: str, part: str) -> None:
+    function = getattr(owner, method, None)
+    if not callable(function):
+        return
+
+    @functools.wraps(function)
+    def marked(*args: object, **kwargs: object) -> object:
+        # A head's `loss` calls its `forward`, which must not count twice.
+        if part in _entered:
+            return function(*args, **kwargs)
+        _entered.add(part)
+        try:
+            with record_function(PREFIX + part):
+                return function(*args, **kwargs)
+        finally:
+            _entered.remove(part)
+
+    setattr(owner, method, marked)
+
+
+def summarize_profile(record: profile, device: torch.device, step: float, steps: int) -> dict:
+    """Return the seconds of each part, and of each kernel or, on a CPU, operator.
+
+    Args:
+        record: A profile of steps whose parts are marked.
+        device: Where they ran.
+        step: The seconds of a step.
+        steps: How many there are.
+    """
+    on_gpu = device.type == 'cuda'
+    kind = 'device' if on_gpu else 'cpu'
+    total, own = f'{kind}_time_total', f'self_{kind}_time_total'
+    events = record.key_averages()
+    host_events = [event for event in events if event.device_type == DeviceType.CPU]
+    # On a GPU, a part has another range, from its first kernel to its last.
+    parts = {event.key: getattr(event, total) for event in host_events if event.key.startswith(PREFIX)}
+    if on_gpu:
+        parts |= {e.key: e.cpu_time_total for e in host_events if e.key == PREFIX + DATA}
+        # Autograd launches the backward pass from a thread of its own, outside the part's range.
+        nodes = (event for event in host_events if event.key.startswith(AUTOGRAD_NODE))
+        parts[PREFIX + BACKWARD] = sum(node.device_time_total for node in nodes)
+    where = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    kernels = [e for e in events if e.device_type == where and not e.is_user_annotation and getattr(e, own) > 0]
+    kernels.sort(key=lambda event: getattr(event, own), reverse=True)
+    scale = 1e-6 / steps
+    busy = scale * sum(getattr(event, own) for event in kernels)
+    return dict(
+        parts={**{name.removeprefix(PREFIX): scale * time for name, time in parts.items()}, HOST_IDLE: step - busy},
+        kernels={event.key: dict(seconds=scale * getattr(event, own), calls=event.count / steps) for event in kernels},
     )
-    if out:
-        write_json(str(Path(out, FIGURES)), result)
-    return result
 
 
-def _profile(trainer: Trainer, steps: int, trace: Path) -> tuple[Timeline, float]:
-    """Return the timeline, and the median seconds of a step that is not profiled."""
-    device = trainer.device
-    for _ in range(max(steps, WARM_UP)):
-        trainer.step()
-    unprofiled = percentile([time_call(trainer.step, device) for _ in range(steps)], 50)
-    with marked_parts(trainer), profiler(device) as record:
-        # The profiler's own start falls into this one.
-        trainer.step()
-        synchronize(device)
-        with record_function(WINDOW):
-            for _ in range(steps):
-                trainer.step()
-            synchronize(device)
-    record.export_chrome_trace(str(trace))
-    return read_timeline(json.loads(trace.read_text(errors='replace'))['traceEvents']), unprofiled
-
-
-def _per_step(timeline: Timeline, steps: int) -> dict:
-    parts = {
-        name: dict(forward=time.forward / steps, backward=time.backward / steps, gap=time.gap / steps)
-        for name, time in timeline.parts.items()
-    }
-    kernels = {
-        name: dict(seconds=seconds / steps, calls=calls / steps) for name, (seconds, calls) in timeline.kernels.items()
-    }
-    return dict(parts=parts, kernels=kernels)
-
-
-def _rows(result: dict) -> list[tuple[str, float, float]]:
-    """Return each part's seconds in the forward and the backward pass, and the gaps of all together."""
-    parts = result['parts']
-    names = [*FIRST, *(name for name in parts if name not in FIRST + LAST), *LAST]
-    rows = [(name, parts[name]['forward'], parts[name]['backward']) for name in names if name in parts]
-    return [*rows, (GAPS, sum(time['gap'] for time in parts.values()), 0.0)]
-
-
-def profile_table(result: dict) -> str:
+def table(figures: dict) -> str:
     """Return the figures of `profile_training` as text."""
-    step = result['step']
-
-    def row(name: str, forward: float, backward: float) -> list[str]:
-        both = forward + backward
-        return [name, *(f'{each * 1e3:.1f}' for each in (forward, backward, both)), f'{both / step:.1%}']
-
-    rows = [row(*each) for each in _rows(result)]
-    rows.append(row('step', *(sum(each[i] for each in _rows(result)) for i in (1, 2))))
-    kernels = list(result['kernels'].items())[:KERNELS]
-    kernel_rows = [
-        [name[:NAME_LENGTH], f'{each["seconds"] * 1e3:.1f}', f'{each["calls"]:.0f}', f'{each["seconds"] / step:.1%}']
-        for name, each in kernels
+    step, unprofiled = figures['step'], figures['unprofiled_step']
+    parts = [[name, f'{1e3 * s:.1f}', f'{s / step:.1%}'] for name, s in {**figures['parts'], 'step': step}.items()]
+    kernels = [
+        [
+            name[:NAME_LENGTH],
+            f'{1e3 * kernel["seconds"]:.1f}',
+            f'{kernel["calls"]:.0f}',
+            f'{kernel["seconds"] / step:.1%}',
+        ]
+        for name, kernel in list(figures['kernels'].items())[:ROWS]
     ]
-    machine, switches = result['machine'], ', '.join(result['switches']) or 'no switches'
-    where = 'GPU' if machine['device'] != 'cpu' else 'CPU'
-    gaps = sorted(((time['gap'], name) for name, time in result['parts'].items() if time['gap']), reverse=True)
     lines = [
-        f'{result["config"]}, {result["batch_size"]} pictures a step, {result["steps"]} steps, {machine["device"]}, '
-        f'torch {machine["versions"]["torch"]}, {result["settings"]["precision"]}; {switches}',
-        format_table(['part', 'forward ms', 'backward ms', 'ms', 'share'], rows),
-        f'The host gaps, in which no {"kernel" if where == "GPU" else "operator"} runs, are in '
-        + ', '.join(f'{name} {gap * 1e3:.1f}' for gap, name in gaps[:5])
-        + ' ms.',
-        f'Without the profiler a step takes {result["unprofiled_step"] * 1e3:.1f} ms.',
+        f'{figures["config"]}, {figures["batch_size"]} images a step, {figures["steps"]} steps, '
+        f'{figures["settings"]["precision"]}; {", ".join(figures["switches"]) or "no switches"}',
+        format_table(parts, ['part', 'ms', 'share']),
+        f'Without the profiler, a step takes {unprofiled * 1e3:.1f} ms.',
     ]
-    if result['batch_loading']:
-        workers = result['batch_loading'] / result['unprofiled_step']
+    if loading := figures['batch_loading']:
         lines.append(
-            f'The batches lay in memory; one process makes one in {result["batch_loading"] * 1e3:.1f} ms, so '
-            f'{workers:.1f} worker{"s" * (workers > 1)} must load for this device.'
+            f'The batches were in memory. One process makes one in {loading * 1e3:.1f} ms: this device needs '
+            f'{loading / unprofiled:.1f} loading workers.'
         )
-    lines += [
-        '',
-        format_table([f'{where} kernel' if where == 'GPU' else 'operator', 'ms', 'calls', 'share'], kernel_rows),
-    ]
-    part, kernel = result['bottleneck']['part'], result['bottleneck']['kernel']
-    lines += ['', f'The next bottleneck: {part}; of the {"kernels" if where == "GPU" else "operators"}, {kernel}.']
-    return '\n'.join(lines)
+    return '\n'.join([*lines, '', format_table(kernels, ['kernel or operator', 'ms', 'calls', 'share'])])
+
+
+def run(args: argparse.Namespace) -> Iterator[dict]:
+    """Yield the figures of the config that the command line names."""
+    cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options))
+    options = dict(batch_size=args.batch_size, scale=args.scale, with_data=args.with_data)
+    yield profile_training(cfg, args.speed, args.steps, trace=args.trace, **options)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_batch_arguments(parser)
+    parser.add_argument('--steps', type=int, default=5, help='number of profiled steps')
+    parser.add_argument('--trace', metavar='FILE', help='save the trace, for Chrome and Perfetto')
+    run_benchmark(parser, arguments, run, table)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,4 +1,4 @@
-"""Training batches in memory: made-up pictures of COCO's and ADE20K's sizes, through the config's own pipeline."""
+"""Training batches of generated images with COCO's and ADE20K's sizes, through the config's own pipeline."""
 
 import inspect
 import json
@@ -15,42 +15,38 @@ from mmengine.registry import DATASETS
 from mmseg.datasets import BaseSegDataset
 from numpy.random import Generator
 
+from convnext_dense.config.tree import bare_type, innermost_dataset
 from convnext_dense.errors import UsageError
 
 # Height and width. COCO's longer side is 640 pixels; the shorter side of ADE20K's benchmark is at least 512.
 COCO_SIZES = ((480, 640), (427, 640), (640, 480), (640, 427), (640, 640), (360, 640))
 ADE_SIZES = ((512, 683), (512, 768), (683, 512), (768, 1024))
-# Lin et al., "Microsoft COCO: Common Objects in Context" (2014): 7.7 instances a picture.
-INSTANCES = 7.7
-# Sides of instances in pixels, of which every doubling is as frequent.
+# Lin et al., "Microsoft COCO: Common Objects in Context" (2014): 7.7 instances per image.
+INSTANCES_PER_IMAGE = 7.7
+# Range of an instance's sides in pixels. Their logarithm is uniform.
 SIDES = (6, 300)
-PATCHES = 20
+# Regions of other classes in a segmentation map.
+REGIONS = 20
 CORNERS = 16
-PACK = ('PackDetInputs', 'PackSegInputs')
+PACKING_TRANSFORMS = ('PackDetInputs', 'PackSegInputs')
 
 
-def use_made_up_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0) -> None:
-    """Write a small dataset, and have the config train on it by its own dataset class, pipeline and samplers.
+def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0) -> None:
+    """Write a small dataset, and make the config train on it with its own dataset class, pipeline and samplers.
 
-    So the shapes, crops and padding of the batches are those of the recipe, mosaic and copy-paste included.
+    The shapes, crops and padding of the batches are then the recipe's, including mosaic and copy-paste.
 
     Args:
-        cfg: A config, which is changed.
+        cfg: The config, which is changed.
         folder: An empty folder for the dataset.
-        count: How many pictures are made.
-        seed: What they are drawn from.
+        count: Number of images.
+        seed: Seed of the images.
 
     Raises:
-        UsageError: If the config trains on a dataset that is neither in COCO's layout nor one of mmseg's.
-
-    Example:
-        >>> import tempfile
-        >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
-        >>> use_made_up_data(cfg, tempfile.mkdtemp(), count=2)
+        UsageError: If the config's dataset is neither in COCO's layout nor one of mmseg's.
     """
     folder = Path(folder)
-    dataset = innermost_dataset(cfg)
+    dataset = innermost_dataset(cfg.train_dataloader.dataset)
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(dataset.type)
     rng = np.random.default_rng(seed)
@@ -59,60 +55,39 @@ def use_made_up_data(cfg: Config, folder: str | Path, count: int = 64, seed: int
         _write_coco(folder, _classes(dataset, kind), count, rng)
         dataset.update(ann_file='annotations.json', data_prefix=dict(img='images/'))
     elif kind and issubclass(kind, BaseSegDataset):
-        suffixes = [_argument(dataset, kind, *each) for each in (('img_suffix', '.jpg'), ('seg_map_suffix', '.png'))]
+        suffixes = [
+            _argument(dataset, kind, *option) for option in (('img_suffix', '.jpg'), ('seg_map_suffix', '.png'))
+        ]
         _write_maps(folder, len(_classes(dataset, kind)), count, rng, *suffixes)
         dataset.update(ann_file='', data_prefix=dict(img_path='images', seg_map_path='maps'))
     else:
         raise UsageError(
-            f"train_dataloader.dataset: batches can be made up for the datasets of instances in COCO's layout and for "
-            f"mmseg's, and not for {dataset.type}; use --with-data, which reads the config's own data."
+            "train_dataloader.dataset: batches can be generated for instances in COCO's layout and for mmseg's "
+            f"datasets, not for {dataset.type}; use --with-data, which reads the config's own data."
         )
     dataset.data_root = str(folder)
 
 
-def innermost_dataset(cfg: Config) -> ConfigDict:
-    """Return the training dataset's config, of which wrappers such as RepeatDataset are taken off.
-
-    Raises:
-        UsageError: If there is none.
-
-    Example:
-        >>> innermost_dataset(Config(dict(train_dataloader=dict(dataset=dict(type='R', dataset=dict(type='A'))))))
-        {'type': 'A'}
-    """
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
-    while dataset and isinstance(dataset.get('dataset'), dict):
-        dataset = dataset.dataset
-    if not dataset or 'type' not in dataset:
-        raise UsageError('train_dataloader: the config has no dataset to train on.')
-    return dataset
-
-
-def scale_pictures(cfg: Config, factor: float) -> None:
-    """Shrink or enlarge what the training pipeline gives, and what a segmenter's batches are padded to.
+def scale_images(cfg: Config, factor: float) -> None:
+    """Resize what the training pipeline returns, and what a segmenter pads its batches to.
 
     Args:
-        cfg: A config, which is changed.
-        factor: By how much.
+        cfg: The config, which is changed.
+        factor: Factor of height and width.
 
     Raises:
         UsageError: If the pipeline does not end in packing.
-
-    Example:
-        >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('configs/demo/upernet_convnext-demo_demo-ade20k.py')
-        >>> scale_pictures(cfg, 0.5)
-        >>> cfg.model.data_preprocessor.size
-        (64, 64)
     """
     if not factor > 0:
-        raise UsageError(f'--scale must be above 0; got {factor}.')
+        raise UsageError(f'scale: must be above 0; got {factor}.')
     dataset = cfg.train_dataloader.dataset
+    # A wrapper such as MultiImageMixDataset has a pipeline of its own, the last one.
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset.dataset
     *others, pack = dataset.get('pipeline') or [dict(type=None)]
-    if str(pack['type']).split('.')[-1] not in PACK:
-        raise UsageError(f'--scale: the training pipeline must end in {" or ".join(PACK)}; it ends in {pack["type"]}.')
+    if bare_type(pack['type']) not in PACKING_TRANSFORMS:
+        allowed = ' or '.join(PACKING_TRANSFORMS)
+        raise UsageError(f'scale: the training pipeline must end in {allowed}; it ends in {pack["type"]}.')
     scope = 'mmdet.' if cfg.default_scope == 'mmdet' else ''
     dataset.pipeline = [*others, dict(type=f'{scope}Resize', scale_factor=factor, keep_ratio=True), pack]
     preprocessor = cfg.model.get('data_preprocessor') or {}
@@ -121,7 +96,7 @@ def scale_pictures(cfg: Config, factor: float) -> None:
 
 
 def take_batches(loader: Iterable[dict], count: int) -> list[dict]:
-    """Return `count` batches of a loader, which is begun anew as often as need be.
+    """Return `count` batches of a loader, which is restarted as often as needed.
 
     Example:
         >>> take_batches([dict(inputs=[0]), dict(inputs=[1])], 3)
@@ -132,15 +107,15 @@ def take_batches(loader: Iterable[dict], count: int) -> list[dict]:
         before = len(batches)
         batches += islice(loader, count - before)
         if len(batches) == before:
-            raise UsageError('train_dataloader: it gives no batch; its dataset has fewer pictures than a batch.')
+            raise UsageError('train_dataloader: it yields no batch; its dataset has fewer images than a batch.')
     return batches
 
 
 def padded_shape(batch: dict, divisor: int = 1) -> tuple[int, int, int]:
-    """Return the number of pictures of a batch, and the height and width to which they are padded.
+    """Return a batch's number of images, and the height and width that they are padded to.
 
     Args:
-        batch: As a dataloader gives it.
+        batch: A batch of a dataloader.
         divisor: What height and width are made divisible by.
 
     Example:
@@ -148,32 +123,32 @@ def padded_shape(batch: dict, divisor: int = 1) -> tuple[int, int, int]:
         >>> padded_shape(dict(inputs=[torch.zeros(3, 100, 200), torch.zeros(3, 120, 160)]), 32)
         (2, 128, 224)
     """
-    heights, widths = zip(*(picture.shape[-2:] for picture in batch['inputs']), strict=True)
+    heights, widths = zip(*(image.shape[-2:] for image in batch['inputs']), strict=True)
     return len(heights), *(math.ceil(max(sides) / divisor) * divisor for sides in (heights, widths))
 
 
 def _classes(dataset: ConfigDict, kind: type) -> tuple[str, ...]:
     metainfo = {**kind.METAINFO, **(dataset.get('metainfo') or {})}
     if 'classes' not in metainfo:
-        raise UsageError(f'train_dataloader.dataset: {dataset.type} has no metainfo.classes to make up pictures of.')
+        raise UsageError(f'train_dataloader.dataset: {dataset.type} has no metainfo.classes to draw.')
     classes = metainfo['classes']
     return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
 def _argument(dataset: ConfigDict, kind: type, name: str, default: str) -> str:
-    """Return an argument of the dataset's: the config's, or its class's."""
+    """Return an argument of the dataset: the config's, or the default of its class."""
     parameter = inspect.signature(kind.__init__).parameters.get(name)
     own = default if parameter is None or parameter.default is parameter.empty else parameter.default
     return dataset.get(name, own)
 
 
-def _picture(rng: Generator, height: int, width: int) -> np.ndarray:
+def _image(rng: Generator, height: int, width: int) -> np.ndarray:
     coarse = rng.integers(256, size=(height // 16, width // 16, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _outline(rng: Generator, height: int, width: int) -> np.ndarray:
-    """Return the corners of a rough ellipse within the picture, (CORNERS, 2)."""
+    """Return the corners of a rough ellipse within the image, (CORNERS, 2)."""
     sides = np.exp(rng.uniform(*np.log(SIDES), size=2)).clip(max=(width * 0.9, height * 0.9))
     middle = rng.uniform(sides / 2, np.array([width, height]) - sides / 2)
     angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
@@ -185,10 +160,10 @@ def _write_coco(folder: Path, classes: tuple[str, ...], count: int, rng: Generat
     images, annotations = [], []
     for image_id in range(1, count + 1):
         height, width = COCO_SIZES[image_id % len(COCO_SIZES)]
-        picture = _picture(rng, height, width)
-        for _ in range(1 + rng.poisson(INSTANCES - 1)):
+        image = _image(rng, height, width)
+        for _ in range(1 + rng.poisson(INSTANCES_PER_IMAGE - 1)):
             corners = _outline(rng, height, width)
-            cv2.fillPoly(picture, [corners.round().astype(np.int32)], rng.integers(256, size=3).tolist())
+            cv2.fillPoly(image, [corners.round().astype(np.int32)], rng.integers(256, size=3).tolist())
             left, top = corners.min(axis=0)
             sides = corners.max(axis=0) - (left, top)
             annotations.append(
@@ -203,22 +178,20 @@ def _write_coco(folder: Path, classes: tuple[str, ...], count: int, rng: Generat
                 )
             )
         name = f'{image_id:06d}.jpg'
-        cv2.imwrite(str(folder / 'images' / name), picture)
+        cv2.imwrite(str(folder / 'images' / name), image)
         images.append(dict(id=image_id, file_name=name, height=height, width=width))
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
     content = dict(images=images, annotations=annotations, categories=categories)
     (folder / 'annotations.json').write_text(json.dumps(content))
 
 
-def _write_maps(
-    folder: Path, num_classes: int, count: int, rng: Generator, picture_suffix: str, map_suffix: str
-) -> None:
+def _write_maps(folder: Path, num_classes: int, count: int, rng: Generator, image_suffix: str, map_suffix: str) -> None:
     (folder / 'maps').mkdir()
     for i in range(count):
         height, width = ADE_SIZES[i % len(ADE_SIZES)]
         classes = np.full((height, width), rng.integers(num_classes), dtype=np.uint8)
-        for _ in range(PATCHES):
+        for _ in range(REGIONS):
             corners = _outline(rng, height, width).round().astype(np.int32)
             cv2.fillPoly(classes, [corners], int(rng.integers(num_classes)))
-        cv2.imwrite(str(folder / 'images' / f'{i:06d}{picture_suffix}'), _picture(rng, height, width))
+        cv2.imwrite(str(folder / 'images' / f'{i:06d}{image_suffix}'), _image(rng, height, width))
         cv2.imwrite(str(folder / 'maps' / f'{i:06d}{map_suffix}'), classes)
