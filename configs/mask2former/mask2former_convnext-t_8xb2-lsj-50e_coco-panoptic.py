@@ -1,4 +1,7 @@
-_base_ = ['../_base_/models/mask2former_convnext.py', 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py']
+_base_ = [
+    '../_base_/models/mask2former_convnext.py',
+    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py',
+]
 
 custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)
 

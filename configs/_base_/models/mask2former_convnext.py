@@ -1,6 +1,6 @@
 _base_ = ['../backbones/convnext-t.py']
 
-# Both are for the children of mmdet's and mmseg's configs to take, by `_base_.pop`.
+# A child of mmdet's or mmseg's Mask2Former takes both by `_base_.pop`.
 convnext_t = dict(
     _base_.pop('convnext_t'),
     drop_path_rate=0.4,
