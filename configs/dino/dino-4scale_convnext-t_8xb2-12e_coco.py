@@ -1,4 +1,4 @@
-_base_ = ['mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py']
+_base_ = ['../_base_/backbones/convnext-t.py', 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py']
 
 custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)
 
@@ -7,11 +7,8 @@ custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)
 # detrex drops no path.
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type='convnext_dense.ConvNeXt',
-        arch='tiny',
+        _base_.pop('convnext_t'),
         out_indices=[1, 2, 3],
-        layer_scale_init_value=1.0,
         init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k'),
     ),
     neck=dict(in_channels=[192, 384, 768]),

@@ -1,22 +1,6 @@
-_base_ = ['mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py']
+_base_ = ['../_base_/models/mask2former_convnext.py', 'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py']
 
 custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='convnext_dense.ConvNeXt',
-        arch='tiny',
-        drop_path_rate=0.4,
-        layer_scale_init_value=1.0,
-        init_cfg=dict(type='Pretrained', checkpoint='convnext_tiny_in1k'),
-    ),
-    decode_head=dict(in_channels=[96, 192, 384, 768]),
-)
-
-# One rate for the whole backbone, a tenth of the heads', as Mask2Former has it for every backbone. The constructor is
-# for the weight decay: ConvNeXt's norms, biases and LayerScale have none, and not by a key for each of them.
-optim_wrapper = dict(
-    constructor='convnext_dense.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_rate=1.0, custom_keys=dict(backbone=dict(_delete_=True, lr_mult=0.1))),
-)
+model = dict(backbone=_base_.pop('convnext_t'), decode_head=dict(in_channels=[96, 192, 384, 768]))
+optim_wrapper = _base_.pop('convnext_optim_wrapper')
