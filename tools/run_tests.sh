@@ -1,11 +1,27 @@
 #!/usr/bin/env bash
-# Install what the tests need, check the style, and run the tests. Arguments go to pytest.
+# Install what the tests need, check style, imports and types, and run the fast tests and the docstrings' examples.
+# Usage: bash tools/run_tests.sh [--all] [PYTEST_ARGUMENT ...]
+# --all runs all tiers, and builds the docs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash tools/setup_env.sh tests
-venv=${VENV:-.venv}
-"$venv/bin/ruff" check .
-"$venv/bin/ruff" format --check .
-# Two processes; a file's tests share what they set up.
-"$venv/bin/python" -m pytest -n 2 --dist loadfile "$@"
+tier=()
+extras=(tests)
+if [ "${1:-}" = --all ]; then
+    shift
+    # An empty -m takes back the one in pyproject.toml.
+    tier=(-m "")
+    extras+=(docs)
+fi
+bash tools/setup_env.sh "${extras[@]}"
+bin=${VENV:-.venv}/bin
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+"$bin/codespell"
+"$bin/lint-imports"
+"$bin/pyrefly" check
+if [ ${#tier[@]} -gt 0 ]; then
+    "$bin/mkdocs" build --strict --quiet --site-dir "$(mktemp -d)"
+fi
+# Two processes. The tests of a file share what they set up.
+"$bin/python" -m pytest -n 2 --dist loadfile "${tier[@]}" "$@"
