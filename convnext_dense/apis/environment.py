@@ -3,12 +3,13 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 from convnext_dense.compat.mmcv_ext import EXT_FILE
 from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
+from convnext_dense.version import __version__
 
 PACKAGES = (
-    'convnext_dense',
     'torch',
     'torchvision',
     'timm',
@@ -58,6 +59,7 @@ def describe_environment() -> dict[str, str]:
     cpp_names, _, cpp_variable = COMPILERS['cpu']
     return {
         'Python': platform.python_version(),
+        'convnext_dense': f'{__version__}, {Path(__file__).resolve().parents[1]}',
         'Platform': platform.platform(),
         **package_versions(),
         'GPUs': ', '.join(gpus) or 'none',

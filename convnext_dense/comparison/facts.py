@@ -7,8 +7,9 @@ from mmengine.config import Config
 from convnext_dense.apis.environment import package_versions
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.tree import innermost_dataset
+from convnext_dense.version import __version__
 
-PACKAGES = ('torch', 'torchvision', 'timm', 'mmengine', 'mmdet', 'mmsegmentation', 'convnext_dense')
+PACKAGES = ('torch', 'torchvision', 'timm', 'mmengine', 'mmdet', 'mmsegmentation')
 
 
 def recipe_facts(comparison: Comparison) -> dict[str, str]:
@@ -28,7 +29,7 @@ def recipe_facts(comparison: Comparison) -> dict[str, str]:
     length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_iters')
     unit = 'epochs' if 'max_epochs' in cfg.train_cfg else 'iterations'
     devices = dict.fromkeys(f'{cost["processes"]} x {cost["device"]}' for cost in costs)
-    versions = package_versions(*PACKAGES)
+    versions = {'convnext_dense': __version__, **package_versions(*PACKAGES)}
     return {
         'Config': comparison.config,
         'Schedule': '; '.join([f'{length} {unit}', *(_scheduler(scheduler) for scheduler in cfg.param_scheduler)]),

@@ -67,8 +67,9 @@ class TestWheel:
             assert (wheel_site / 'convnext_dense' / name).is_file()
 
     def test_the_demo_runs_in_an_empty_folder(self, convnext_dense, wheel_site, tmp_path):
-        where = convnext_dense('env')
-        assert where.returncode == 0, where.stderr
+        environment = convnext_dense('env')
+        assert environment.returncode == 0, environment.stderr
+        assert str(wheel_site) in environment.stdout
         result = convnext_dense('demo', '--steps', 2)
         assert result.returncode == 0, result.stderr[-3000:]
         summary = json.loads((tmp_path / 'work_dirs/demo/summary.json').read_text())
