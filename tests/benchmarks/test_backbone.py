@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.limits import fewest_bytes
 from torch import nn
 
 from benchmarks import backbone, peers
 from benchmarks.backbone import Setting, benchmark_backbone, check_settings, count_flops, format_works
-from benchmarks.limits import fewest_bytes
 from benchmarks.peers import OURS, build_contenders
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.backbones.convnext import Arch

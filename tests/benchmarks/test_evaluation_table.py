@@ -1,7 +1,8 @@
 """The table of testing's time."""
 
-from benchmarks.evaluation import RANDOM_WEIGHTS, EvaluationTimes
 from benchmarks.evaluation_table import evaluation_table
+
+from benchmarks.evaluation import RANDOM_WEIGHTS, EvaluationTimes
 
 
 def test_the_table_has_each_part_the_rate_and_the_note():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks.block import FORMS, _check_same, format_block
-from benchmarks.cases import check_rounds, parse_shape
 from benchmarks.kernel_measurements import KEYS, check_writable, measurements_of, record
+
+from benchmarks.cases import check_rounds, parse_shape
 from benchmarks.kernels import Kernel, format_kernels, moved_bytes, stage_inputs
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError

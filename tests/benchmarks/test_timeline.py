@@ -1,7 +1,6 @@
 """A profiler's trace, read by part of the step and by kernel."""
 
 import pytest
-
 from benchmarks.training.timeline import NODE, WINDOW, read_timeline
 
 MAIN, ENGINE, STREAM = 1, 2, 7

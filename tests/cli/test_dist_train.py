@@ -1,4 +1,4 @@
-"""tools/dist_train.sh with two processes on the CPU."""
+"""tools/dist_train.sh with two processes on the CPU, and the scripts' mistakes."""
 
 import os
 import re
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.demo_runs import DETECTOR, ROOT, SEGMENTER, detector_options, segmenter_options
+
+pytestmark = pytest.mark.e2e
 
 # Writes each rank's weights and the images it saw; the config's custom_imports bring it in.
 RECORDER = """

@@ -1,5 +1,6 @@
 """The comparison of backbones, with a training that only writes what one would have cost."""
 
+import functools
 import json
 import os
 import re
@@ -21,26 +22,27 @@ CONFIG = 'mask-rcnn_convnext-demo_fpn_demo-coco'
 BACKBONES = ['convnext_atto', 'timm/resnet10t', 'timm/vit_tiny_patch16_224(depth=1)']
 
 
+def pretend_to_train(runs: list, run, gpus: int) -> None:
+    """Write what a training would have cost; each run scores a point more than the one before."""
+    runs.append(run)
+    score = 0.3 + len(runs) / 100
+    cost = dict(
+        metrics={'coco/bbox_mAP': score, 'coco/segm_mAP': score - 0.02, 'coco/bbox_mAP_50': 0.9},
+        seconds=60.0 * len(runs),
+        images_per_second=10.0 * len(runs),
+        peak_memory=len(runs) * 2**30,
+        iterations=100,
+        device='cpu',
+        processes=1,
+    )
+    (run.folder / TRAINING_COST_FILE).write_text(json.dumps(cost))
+
+
 @pytest.fixture
 def trained(monkeypatch, demo_data):
-    """The runs that were trained, in order; each scores a point more than the one before."""
+    """The runs that were trained, in order."""
     runs = []
-
-    def train(run, gpus):
-        runs.append(run)
-        score = 0.3 + len(runs) / 100
-        cost = dict(
-            metrics={'coco/bbox_mAP': score, 'coco/segm_mAP': score - 0.02, 'coco/bbox_mAP_50': 0.9},
-            seconds=60.0 * len(runs),
-            images_per_second=10.0 * len(runs),
-            peak_memory=len(runs) * 2**30,
-            iterations=100,
-            device='cpu',
-            processes=1,
-        )
-        (run.folder / TRAINING_COST_FILE).write_text(json.dumps(cost))
-
-    monkeypatch.setattr(comparison, '_train', train)
+    monkeypatch.setattr(comparison, '_train', functools.partial(pretend_to_train, runs))
     monkeypatch.chdir(demo_data)
     return runs
 
@@ -51,10 +53,14 @@ def compare(work_dir, backbones=BACKBONES, **options):
 
 
 class TestReport:
-    @pytest.fixture
-    def folder(self, trained, tmp_path):
-        compare(tmp_path, seeds=(0, 1), command='convnext-dense compare <config>')
-        return tmp_path
+    @pytest.fixture(scope='class')
+    def folder(self, demo_data, tmp_path_factory):
+        folder = tmp_path_factory.mktemp('comparison')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(comparison, '_train', functools.partial(pretend_to_train, []))
+            patch.chdir(demo_data)
+            compare(folder, seeds=(0, 1), command='convnext-dense compare <config>')
+        return folder
 
     def test_the_table_has_a_row_for_each_backbone(self, folder):
         rows = [re.split(r'  +', line.strip()) for line in comparison_table(folder).splitlines()]
