@@ -1,6 +1,6 @@
-"""Compile the kernels for a GPU that need not be there, by their own launches.
+"""Compile the kernels for a GPU, which need not be present, by running their launches.
 
-Written as JSON are what the code for one image size takes, and what other sizes had compiled anew.
+Writes JSON: the resources of the code for one image size, and of what other sizes compiled again.
 
 Usage: python compile_for_gpu.py OUT CAPABILITY CHANNELS... [--dtype float32] [--all-candidates]
 """
@@ -21,18 +21,19 @@ from triton.compiler import CompiledKernel
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from convnext_dense.kernels import launching
+from convnext_dense.kernels import autotune
 from convnext_dense.kernels.depthwise_conv import launch as depthwise_conv_launch
 from convnext_dense.kernels.pointwise_mlp import launch as pointwise_mlp_launch
+from convnext_dense.kernels.pointwise_mlp.grn import Grn
 
 CUOBJDUMP = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin' / 'cuobjdump'
 
-# Images, height and width of the maps: the first compiles, and the others are to find compiled what they need.
+# Images, height and width of the maps. The first one compiles; the others should find all code compiled.
 SIZES = [(2, 16, 16), (1, 1, 1), (3, 17, 5), (1, 64, 48)]
 
 
 class Recorder:
-    """Stands in for a GPU's driver, and compiles what would be launched."""
+    """Replaces a GPU's driver, and compiles kernels instead of launching them."""
 
     def __init__(self, capability: int) -> None:
         self.codes: dict[int, dict] = {}
@@ -53,7 +54,7 @@ class Recorder:
             self.codes[id(compiled)] = self.describe(function, compiled, kwargs)
 
     def describe(self, function: JITFunction, compiled: CompiledKernel, arguments: dict) -> dict:
-        """Return what a program takes: registers of a thread, bytes of stack and of shared memory."""
+        """Return what a program needs: registers and bytes of stack per thread, and bytes of shared memory."""
         with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
             Path(file.name).write_bytes(compiled.asm['cubin'])
             usage = subprocess.run([CUOBJDUMP, '--dump-resource-usage', file.name], capture_output=True, text=True)
@@ -68,33 +69,33 @@ class Recorder:
 
 
 def launch_all(channels: int, dtype: torch.dtype, residual: torch.dtype, size: tuple[int, int, int]) -> None:
-    """Launch each kernel as a block does in training, with and without GRN.
+    """Launch every kernel as a training block does, with and without GRN.
 
     Args:
         channels: C.
-        dtype: In which the block computes.
-        residual: Of the map between blocks: under autocast float32.
+        dtype: The dtype that the block computes in.
+        residual: The dtype of the map between blocks; float32 under autocast.
         size: Images, height and width.
     """
 
-    def make(*shape: int, like: torch.dtype = torch.float32) -> Tensor:
-        return torch.zeros(shape, dtype=like)
+    def make(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.zeros(shape, dtype=dtype)
 
-    x, taps, bias = make(*size, channels, like=residual), make(channels, 1, 7, 7), make(channels)
-    normed, rstd = make(*size, channels, like=dtype), make(*size)
+    x, taps, bias = make(*size, channels, dtype=residual), make(channels, 1, 7, 7), make(channels)
+    normed, rstd = make(*size, channels, dtype=dtype), make(*size)
     depthwise_conv_launch.convolve_and_normalize(x, taps, bias, 1e-6, dtype)
     depthwise_conv_launch.convolve_and_normalize_backward(normed, normed, rstd, x, taps)
-    hidden, scale = make(*size, 4 * channels, like=dtype), make(size[0])
-    weight1, weight2 = make(4 * channels, channels, like=dtype), make(channels, 4 * channels, like=dtype)
+    hidden, drop_path_scale = make(*size, 4 * channels, dtype=dtype), make(size[0])
+    weight1, weight2 = make(4 * channels, channels, dtype=dtype), make(channels, 4 * channels, dtype=dtype)
     bias1, bias2 = make(4 * channels), make(channels)
-    gain = bias2 if dtype == torch.float16 else None
-    for squares in (None, make(size[0], 4 * channels)):
-        response, grn_weight = (None, None) if squares is None else (squares, bias1)
-        grn = response, squares, grn_weight, 1e-6
-        pointwise_mlp_launch.hidden_layer(normed, weight1, bias1, squares is not None, keep_hidden=True)
-        pointwise_mlp_launch.output_layer(hidden, response, weight2, bias2, gain, x, scale, residual)
-        *_, activated = pointwise_mlp_launch.hidden_gradient(x, hidden, weight2, scale, gain, *grn)
-        pointwise_mlp_launch.output_weight_gradient(x, hidden, scale, response, activated)
+    layer_scale = bias2 if dtype == torch.float16 else None
+    squares = make(size[0], 4 * channels)
+    for grn in (None, Grn(squares, squares, bias1, 1e-6)):
+        grn_scale = None if grn is None else grn.scale
+        pointwise_mlp_launch.hidden_layer(normed, weight1, bias1, grn is not None, keep_hidden=True)
+        pointwise_mlp_launch.output_layer(hidden, grn_scale, weight2, bias2, layer_scale, x, drop_path_scale, residual)
+        *_, activated = pointwise_mlp_launch.hidden_gradient(x, hidden, weight2, drop_path_scale, layer_scale, grn)
+        pointwise_mlp_launch.output_weight_gradient(x, hidden, drop_path_scale, grn_scale, activated)
 
 
 def main() -> None:
@@ -114,14 +115,14 @@ def main() -> None:
             return last
 
         for module in (depthwise_conv_launch, pointwise_mlp_launch):
-            assert module.tune is launching.tune
+            assert module.tune is autotune.tune
             module.tune = tune
     codes = []
     for size in SIZES:
         for channels in args.channels:
             launch_all(channels, getattr(torch, args.dtype), getattr(torch, args.residual), size)
         codes.append(list(recorder.codes.values()))
-    args.out.write_text(json.dumps(dict(codes=codes[0], anew=codes[-1][len(codes[0]) :])))
+    args.out.write_text(json.dumps(dict(codes=codes[0], recompiled=codes[-1][len(codes[0]) :])))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,6 @@
-"""Fixtures of the kernels' tests, which run on a GPU if there is one, and else in Triton's interpreter."""
+"""Fixtures of the kernels' tests, which run on a GPU if there is one, and in Triton's interpreter otherwise."""
+
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ def device() -> torch.device:
 
 @pytest.fixture
 def random(device: torch.device):
-    """Make a tensor of random values that asks for its gradient."""
+    """Make a tensor of random values that requires its gradient."""
 
     def make(*shape: int, deviation: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
         return (torch.randn(shape, device=device) * deviation).to(dtype).requires_grad_()
@@ -20,39 +22,37 @@ def random(device: torch.device):
     return make
 
 
-def relative_error(value: Tensor, exact: Tensor) -> float:
-    """Return the norm of the difference over the norm of what is exact."""
-    return ((value.double() - exact).norm() / exact.norm()).item()
-
-
 @pytest.fixture
 def check():
-    """Hold outputs and gradients of a function against those of another in float64.
+    """Compare a function's outputs and gradients with those of a reference in float64.
 
-    Below float32, the error may be 1.5 times that of the other function in the same dtype.
+    With `low`, a dtype below float32, the error may be 1.5 times that of the reference in that dtype.
     """
 
     def check_against(function, reference, inputs: list[Tensor], low: torch.dtype | None = None) -> None:
         with torch.no_grad():
-            gradient = torch.randn_like(function(*inputs), dtype=torch.float32)
+            grad_out = torch.randn_like(function(*inputs), dtype=torch.float32)
 
-        def outputs_and_gradients(call, given: list[Tensor]) -> list[Tensor]:
-            given = [each.detach().requires_grad_() for each in given]
-            out = call(*given)
-            return [out, *torch.autograd.grad(out, given, gradient.to(out.dtype))]
+        def outputs_and_gradients(call, values: list[Tensor]) -> list[Tensor]:
+            values = [value.detach().requires_grad_() for value in values]
+            out = call(*values)
+            return [out, *torch.autograd.grad(out, values, grad_out.to(out.dtype))]
 
-        exact = outputs_and_gradients(reference, [each.double() for each in inputs])
-        own = outputs_and_gradients(function, inputs)
-        for i, (value, target) in enumerate(zip(own, exact, strict=True)):
-            assert value.shape == target.shape
-            if low is None:
-                assert relative_error(value, target) < 2e-6, f'result {i}'
-        if low is None:
-            return
-        others = outputs_and_gradients(reference, inputs)
-        for i, (value, other, target) in enumerate(zip(own, others, exact, strict=True)):
-            assert value.dtype == other.dtype
-            allowed = 1.5 * relative_error(other, target) + 1e-6
-            assert relative_error(value, target) <= allowed, f'result {i}'
+        exact = outputs_and_gradients(reference, [value.double() for value in inputs])
+        ours = outputs_and_gradients(function, inputs)
+        allowed = [2e-6] * len(exact)
+        if low is not None:
+            references = outputs_and_gradients(reference, inputs)
+            assert [value.dtype for value in ours] == [value.dtype for value in references]
+            allowed = [1.5 * error + 1e-6 for error in _relative_errors(references, exact)]
+        assert [value.shape for value in ours] == [value.shape for value in exact]
+        for i, (error, limit) in enumerate(zip(_relative_errors(ours, exact), allowed, strict=True)):
+            assert error <= limit, f'result {i}'
 
     return check_against
+
+
+def _relative_errors(values: Sequence[Tensor], exact: Sequence[Tensor]) -> list[float]:
+    return [
+        ((value.double() - target).norm() / target.norm()).item() for value, target in zip(values, exact, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""What is kept for the backward pass, of a backbone on a GPU that PyTorch only pretends to have."""
+"""How much memory the forward pass keeps for the backward pass, counted on fake tensors of a GPU."""
 
 import pytest
 import torch
@@ -7,13 +7,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.peers import BUILDERS
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.kernels import support as availability
+from convnext_dense.kernels import devices
 
 
 @pytest.fixture
 def kept_bytes(monkeypatch):
-    """Count the bytes that a forward pass under autocast keeps, weights aside."""
-    monkeypatch.setattr(availability, '_device_runs', lambda device: True)
+    """Count the bytes that a forward pass under autocast keeps, without the weights."""
+    monkeypatch.setattr(devices, 'is_supported_device', lambda device: True)
     monkeypatch.setattr(torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False)
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
 
@@ -26,7 +26,7 @@ def kept_bytes(monkeypatch):
             weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
 
             def keep(tensor):
-                # The storage too, whose number another would else get.
+                # Keep the storage alive, so that no other one gets its number.
                 storage = tensor.untyped_storage()
                 kept[storage._cdata] = storage
                 return tensor
@@ -41,19 +41,16 @@ def kept_bytes(monkeypatch):
     return count
 
 
-@pytest.fixture(params=[False, True], ids=['v1', 'v2'])
-def v2(request):
-    return request.param
+@pytest.mark.kernels
+@pytest.mark.parametrize('v2', [False, True], ids=['v1', 'v2'])
+class TestKeptMemory:
+    def test_is_at_most_seven_tenths_of_other_libraries(self, kept_bytes, v2):
+        ours = kept_bytes(BUILDERS['convnext_dense']('tiny', v2, 'triton'))
+        for library in ('timm', 'mmpretrain'):
+            assert ours <= 0.7 * kept_bytes(BUILDERS[library]('tiny', v2))
 
+    def test_is_about_half_if_the_hidden_layer_is_recomputed(self, kept_bytes, v2):
+        def kept(recompute_hidden):
+            return kept_bytes(ConvNeXt('tiny', use_grn=v2, kernels='triton', recompute_hidden=recompute_hidden))
 
-def test_the_kernels_keep_at_most_seven_tenths_of_what_the_other_libraries_do(kept_bytes, v2):
-    own = kept_bytes(BUILDERS['convnext_dense']('tiny', v2, 'triton'))
-    for library in ('timm', 'mmpretrain'):
-        assert own <= 0.7 * kept_bytes(BUILDERS[library]('tiny', v2))
-
-
-def test_without_the_hidden_layers_they_keep_about_half_of_that(kept_bytes, v2):
-    def kept(recompute_hidden):
-        return kept_bytes(ConvNeXt('tiny', use_grn=v2, kernels='triton', recompute_hidden=recompute_hidden))
-
-    assert kept(True) < 0.55 * kept(False)
+        assert kept(True) < 0.55 * kept(False)

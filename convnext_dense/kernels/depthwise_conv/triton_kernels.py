@@ -13,38 +13,15 @@ from convnext_dense.kernels.triton_numerics import rounded
 
 
 @triton.jit
-def _load_source(
-    source_ptr,
-    normed_ptr,
-    rstd_ptr,
-    shift_ptr,
-    slope_ptr,
-    first_pixel,
-    columns,
-    inside,
-    channels,
-    present,
-    C: tl.constexpr,
+def _norm_backward(
+    grad_out, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C: tl.constexpr
 ):
-    """Load a row of pixels, (columns, channels). With `normed_ptr`, go back through LayerNorm; see `NormTerms`."""
-    offsets = columns[:, None] * C + channels + first_pixel * C
-    mask = inside[:, None] & present
-    value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    if normed_ptr is not None:
-        pixels = first_pixel + columns
-        normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-        rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
-        shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
-        slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
-        value = tl.where(present, rstd[:, None] * value - shift[:, None] - slope[:, None] * normed, 0.0)
-    return value
-
-
-@triton.jit
-def _inside(row, columns, height, width):
-    """Return which pixels of a row lie in the map. A row outside has none."""
-    end = tl.where((row >= 0) & (row < height), width, 0)
-    return (columns >= 0) & (columns < end)
+    """Go back from a tile of gradients through LayerNorm; see `launch.NormTerms`."""
+    normed = tl.load(normed_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    rstd = tl.load(rstd_ptr + pixels, mask=inside, other=0.0)
+    shift = tl.load(shift_ptr + pixels, mask=inside, other=0.0)
+    slope = tl.load(slope_ptr + pixels, mask=inside, other=0.0)
+    return tl.where(present, rstd[:, None] * grad_out - shift[:, None] - slope[:, None] * normed, 0.0)
 
 
 @triton.jit
@@ -105,22 +82,21 @@ def convolve_kernel(
             tap = tl.load(taps_ptr + (kernel_row * KERNEL + kernel_column) * C + channels, mask=present, other=0.0)
             taps = taps + (tap.to(tl.float32),)
         source_columns = columns + kernel_column - PADDING
+        column_offsets = source_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            inside = _inside(row, source_columns, height, width)
-            value = _load_source(
-                source_ptr,
-                normed_ptr,
-                rstd_ptr,
-                shift_ptr,
-                slope_ptr,
-                (image * height + row) * width,
-                source_columns,
-                inside,
-                channels,
-                present,
-                C,
-            )
+            # A row outside of the map has no columns.
+            end = tl.where((row >= 0) & (row < height), width, 0)
+            inside = (source_columns >= 0) & (source_columns < end)
+            first_pixel = (image * height + row) * width
+            offsets = column_offsets + first_pixel * C
+            mask = inside[:, None] & present
+            value = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+            if normed_ptr is not None:
+                pixels = first_pixel + source_columns
+                value = _norm_backward(
+                    value, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
+                )
             for i in tl.static_range(ROWS):
                 if offset - i >= 0 and offset - i < KERNEL:
                     sums = sums[:i] + (sums[i] + value * taps[offset - i],) + sums[i + 1 :]
@@ -181,29 +157,27 @@ def weight_gradient_kernel(
         columns = (tile % column_tiles) * COLUMNS + tl.arange(0, COLUMNS)
         first_row = (tile // column_tiles % row_tiles) * ROWS
         image = (tile // (column_tiles * row_tiles)).to(tl.int64)
+        column_offsets = columns[:, None] * C + channels
         gradients = ()
         for i in tl.static_range(ROWS):
             inside = columns < tl.where(first_row + i < height, width, 0)
-            gradient = _load_source(
-                source_ptr,
-                normed_ptr,
-                rstd_ptr,
-                shift_ptr,
-                slope_ptr,
-                (image * height + first_row + i) * width,
-                columns,
-                inside,
-                channels,
-                present,
-                C,
-            )
+            first_pixel = (image * height + first_row + i) * width
+            offsets = column_offsets + first_pixel * C
+            mask = inside[:, None] & present
+            gradient = tl.load(source_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+            if normed_ptr is not None:
+                pixels = first_pixel + columns
+                gradient = _norm_backward(
+                    gradient, normed_ptr, rstd_ptr, shift_ptr, slope_ptr, offsets, mask, pixels, inside, present, C
+                )
             gradients = gradients + (gradient,)
             bias_sum += gradient
         input_columns = columns + kernel_column - PADDING
         column_offsets = input_columns[:, None] * C + channels
         for offset in tl.static_range(ROWS + KERNEL - 1):
             row = first_row + offset - PADDING
-            inside = _inside(row, input_columns, height, width)
+            end = tl.where((row >= 0) & (row < height), width, 0)
+            inside = (input_columns >= 0) & (input_columns < end)
             offsets = column_offsets + (image * height + row) * width * C
             value = tl.load(input_ptr + offsets, mask=inside[:, None] & present, other=0.0).to(tl.float32)
             for i in tl.static_range(ROWS):
