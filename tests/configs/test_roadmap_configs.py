@@ -1,18 +1,15 @@
-"""The configs of the roadmap from ResNet-50 to ConvNeXt-T, and of LN against BN, and what their README says."""
-
-import copy
+"""The configs of the roadmap from ResNet-50 to ConvNeXt-T, and of LN against BN."""
 
 import pytest
 import torch
-from helpers.zoo import CONFIGS, config, metadata, names, readme_rows
+from helpers.zoo import CONFIGS, config, differences, leaves, names
 from torch.utils.flop_counter import FlopCounterMode
 
-from convnext_dense.analysis.complexity import measure_complexity
 from convnext_dense.backbones import ModernizedResNet
 from convnext_dense.meta_device import build_on_meta, without_allocating
 from convnext_dense.optim import LayerDecayOptimWrapperConstructor
 
-# Each step's switch.
+# The switch of each step.
 STEPS = {
     'resnet-50': {},
     'stage-ratio': dict(depths=[3, 3, 9, 3]),
@@ -44,21 +41,8 @@ def batch_config(task, norm, batch):
     return f'roadmap/upernet_convnext-t-{norm}_8xb{batch}-amp-{ITERS[batch] // 1000}k_ade20k-512x512.py'
 
 
-def leaves(value, key=''):
-    """Each value of a config by its key; lists of numbers are values."""
-    if isinstance(value, dict):
-        return {k: v for name, each in value.items() for k, v in leaves(each, f'{key}.{name}' if key else name).items()}
-    return {key: value}
-
-
-def differences(one, other):
-    """What `other` has that `one` has not, or has otherwise; keys that only `one` has come with None."""
-    one, other = leaves(one.to_dict()), leaves(other.to_dict())
-    return {key: other.get(key) for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-
-
 def learning_rates(model, cfg):
-    """How many parameters train at each learning rate and weight decay."""
+    """Count the parameters that train at each learning rate and weight decay."""
     constructor = LayerDecayOptimWrapperConstructor(
         dict(type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer), cfg.optim_wrapper.paramwise_cfg
     )
@@ -69,121 +53,87 @@ def learning_rates(model, cfg):
     return counts
 
 
-class TestConfigsOfTheSteps:
-    @pytest.mark.parametrize('name', DETECTORS + SEGMENTERS)
-    def test_each_builds_with_the_widths_that_its_heads_take(self, name):
-        cfg = copy.deepcopy(config(name))
-        model = build_on_meta(cfg.model, cfg.default_scope)
-        assert isinstance(model.backbone, ModernizedResNet)
-        channels = list(model.backbone.channels)
-        if cfg.default_scope == 'mmdet':
-            assert [conv.conv.in_channels for conv in model.neck.lateral_convs] == channels
-        else:
-            assert list(model.decode_head.in_channels) == channels
-            assert model.auxiliary_head.in_channels == channels[2]
-        assert model.backbone.stages[-1][-1].drop_path.drop_prob == (0.2 if cfg.default_scope == 'mmdet' else 0.4)
-        assert all(block.gamma is not None for stage in model.backbone.stages for block in stage)
-
+class TestSteps:
     @pytest.mark.parametrize('step', range(1, len(STEPS)), ids=list(STEPS)[1:])
     @pytest.mark.parametrize('names', [DETECTORS, SEGMENTERS], ids=['mmdet', 'mmseg'])
-    def test_each_differs_from_the_one_before_by_its_switch(self, names, step):
+    def test_step_differs_from_the_one_before_by_its_switch(self, names, step):
         different = differences(config(names[step - 1]), config(names[step]))
         widths = {key for key in different if key.endswith('in_channels')}
         assert bool(widths) == (list(STEPS)[step] in ('width-96', 'inverted-bottleneck'))
         switch = {key: value for key, value in different.items() if key not in widths}
-        assert switch == leaves(list(STEPS.values())[step], 'model.backbone')
+        assert switch == dict(leaves(list(STEPS.values())[step], 'model.backbone'))
 
-    def test_the_segmenters_recipe_is_the_published_one_from_scratch(self):
+    @pytest.mark.parametrize('step', range(len(STEPS)), ids=list(STEPS))
+    def test_backbone_has_the_readmes_figures_and_the_recipe(self, step):
+        lines = (CONFIGS / 'roadmap/README.md').read_text().splitlines()
+        cells = next(line for line in lines if line.startswith(f'| {step:02} | ')).split(' | ')
+        for name, drop_path_rate in ((SEGMENTERS[step], 0.4), (DETECTORS[step], 0.2)):
+            cfg = config(name)
+            backbone = build_on_meta(cfg.model.backbone, cfg.default_scope)
+            assert isinstance(backbone, ModernizedResNet)
+            assert backbone.stages[-1][-1].drop_path.drop_prob == drop_path_rate
+            assert all(block.gamma is not None for stage in backbone.stages for block in stage)
+        with FlopCounterMode(display=False) as counter, without_allocating():
+            backbone(torch.empty(1, 3, 224, 224))
+        params = sum(param.numel() for param in backbone.parameters())
+        assert cells[3:5] == [f'{params / 1e6:.1f}M', f'{counter.get_total_flops() / 2e9:.2f}G']
+
+    def test_segmenters_have_the_published_recipe_from_scratch(self):
         different = differences(config(PUBLISHED['mmseg']), config(SEGMENTERS[0]))
         heads = {'model.decode_head.in_channels', 'model.auxiliary_head.in_channels'}
         assert {key for key in different if not key.startswith('model.backbone.')} == heads
         backbone = config(SEGMENTERS[0]).model.backbone
         assert backbone.drop_path_rate == config(PUBLISHED['mmseg']).model.backbone.drop_path_rate
 
-    def test_the_detectors_optimizer_is_the_published_one_for_12_epochs(self):
+    def test_detectors_have_the_published_optimizer_for_12_epochs(self):
         published, ours = config(PUBLISHED['mmdet']), config(DETECTORS[0])
         assert ours.optim_wrapper == published.optim_wrapper
         assert ours.auto_scale_lr == published.auto_scale_lr
         assert ours.train_cfg.max_epochs == ours.param_scheduler[1].end == 12
         assert ours.model.backbone.layer_scale_init_value == published.model.backbone.layer_scale_init_value
-        assert not any('Crop' in each.type for each in ours.train_dataloader.dataset.pipeline)
+        assert not any('Crop' in step.type for step in ours.train_dataloader.dataset.pipeline)
 
     @pytest.mark.parametrize('task', PUBLISHED)
-    def test_the_last_trains_at_convnexts_learning_rates(self, task):
+    def test_last_step_trains_at_convnexts_learning_rates(self, task):
         cfg = config((DETECTORS if task == 'mmdet' else SEGMENTERS)[-1])
-        models = [build_on_meta(each.model.backbone, task) for each in (config(PUBLISHED[task]), cfg)]
-        theirs, ours = (learning_rates(model, cfg) for model in models)
-        assert ours == theirs
+        backbones = [build_on_meta(other.model.backbone, task) for other in (config(PUBLISHED[task]), cfg)]
+        convnexts, ours = (learning_rates(backbone, cfg) for backbone in backbones)
+        assert ours == convnexts
 
 
-LN_AGAINST_BN = [(task, norm, batch) for task in PUBLISHED for norm in ('ln', 'bn') for batch in BATCHES]
-
-
+@pytest.mark.parametrize('batch', BATCHES)
 class TestLayerNormAgainstBatchNorm:
-    @pytest.mark.parametrize(('task', 'norm', 'batch'), LN_AGAINST_BN)
-    def test_the_backbone_has_the_norm_and_no_pretrained_weights(self, task, norm, batch):
+    @pytest.mark.parametrize(('norm', 'kind'), [('ln', 'LayerNorm2d'), ('bn', 'BatchNorm2d')])
+    @pytest.mark.parametrize('task', PUBLISHED)
+    def test_backbone_has_the_norm_and_no_pretrained_weights(self, task, norm, kind, batch):
         cfg = config(batch_config(task, norm, batch))
         backbone = build_on_meta(cfg.model.backbone, task)
-        kinds = {type(each) for each in backbone.modules() if 'Norm' in type(each).__name__}
-        assert {kind.__name__ for kind in kinds} == {'LayerNorm2d' if norm == 'ln' else 'BatchNorm2d'}
+        kinds = {type(module).__name__ for module in backbone.modules()}
+        assert {name for name in kinds if 'Norm' in name} == {kind}
         assert backbone.init_cfg['type'] == 'TruncNormal'
 
-    @pytest.mark.parametrize('batch', BATCHES)
     @pytest.mark.parametrize('task', PUBLISHED)
-    def test_a_pair_differs_by_the_norm_alone(self, task, batch):
+    def test_pair_differs_by_the_norm_alone(self, task, batch):
         different = differences(config(batch_config(task, 'ln', batch)), config(batch_config(task, 'bn', batch)))
         assert different == {'model.backbone.norm_cfg.type': 'BN'}
 
-    @pytest.mark.parametrize('batch', BATCHES)
     @pytest.mark.parametrize('task', PUBLISHED)
-    def test_the_learning_rate_is_scaled_with_the_batch(self, task, batch):
+    def test_learning_rate_is_scaled_with_the_batch(self, task, batch):
         cfg = config(batch_config(task, 'ln', batch))
         assert cfg.train_dataloader.batch_size == batch
         assert cfg.auto_scale_lr.base_batch_size == 8 * batch
         assert not cfg.auto_scale_lr.enable
         assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1e-4 * 8 * batch / 16)
 
-    @pytest.mark.parametrize('batch', BATCHES)
     def test_as_many_images_are_seen_at_each_batch_size(self, batch):
         assert config(batch_config('mmdet', 'bn', batch)).train_cfg.max_epochs == 12
         cfg = config(batch_config('mmseg', 'bn', batch))
-        # Of the published recipe.
+        # The published recipe sees as many.
         assert cfg.train_cfg.max_iters * batch == 160000 * 2
         assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 10 * cfg.train_cfg.val_interval
         assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval
 
 
-class TestReadme:
-    ALL = names('roadmap')
-    ROWS = readme_rows('roadmap')
-
-    def test_every_config_is_tested_here(self):
-        assert sorted([*DETECTORS, *SEGMENTERS, *(batch_config(*each) for each in LN_AGAINST_BN)]) == self.ALL
-
-    def test_it_and_the_metafile_have_every_config_once(self):
-        assert sorted(name for name, _ in self.ROWS) == self.ALL
-        assert sorted(name for name in metadata() if name.startswith('roadmap/')) == self.ALL
-
-    @pytest.mark.parametrize('name', ALL)
-    def test_both_state_the_same_figures(self, name):
-        row, said = dict(self.ROWS)[name], metadata()[name]['Metadata']
-        assert (row['params'], row['FLOPs']) == (f'{said["Parameters"] / 1e6:.0f}M', f'{said["FLOPs"] / 1e9:.0f}G')
-        cfg = config(name)
-        length = ('Epochs', cfg.train_cfg.max_epochs) if 'coco' in name else ('Iterations', cfg.train_cfg.max_iters)
-        assert said[length[0]] == length[1]
-        assert said['Batch Size'] == 8 * cfg.train_dataloader.batch_size
-
-    @pytest.mark.parametrize('name', [*DETECTORS, *SEGMENTERS, *(batch_config(*each) for each in LN_AGAINST_BN[:6:3])])
-    def test_the_figures_are_the_measured_ones(self, name):
-        measured, said = measure_complexity(copy.deepcopy(config(name))), metadata()[name]['Metadata']
-        assert (said['Parameters'], said['FLOPs']) == (measured.params, measured.flops)
-
-    @pytest.mark.parametrize('step', range(len(STEPS)), ids=list(STEPS))
-    def test_the_backbones_figures_are_the_measured_ones(self, step):
-        lines = (CONFIGS / 'roadmap/README.md').read_text().splitlines()
-        cells = next(line for line in lines if line.startswith(f'| {step:02} | ')).split(' | ')
-        backbone = build_on_meta(config(DETECTORS[step]).model.backbone, 'mmdet')
-        with FlopCounterMode(display=False) as counter, without_allocating():
-            backbone(torch.empty(1, 3, 224, 224))
-        params = sum(param.numel() for param in backbone.parameters())
-        assert cells[3:5] == [f'{params / 1e6:.1f}M', f'{counter.get_total_flops() / 2e9:.2f}G']
+def test_every_config_of_the_roadmap_is_tested_here():
+    pairs = [batch_config(task, norm, batch) for task in PUBLISHED for norm in ('ln', 'bn') for batch in BATCHES]
+    assert sorted([*DETECTORS, *SEGMENTERS, *pairs]) == names('roadmap')

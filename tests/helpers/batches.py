@@ -1,11 +1,11 @@
-"""Small batches of random images, as a dataloader yields them for each kind of model."""
+"""Small batches of random images, as a data loader yields them for each kind of model."""
 
 import torch
 from mmengine.structures import InstanceData, PixelData
 
 
-def detection_batch(with_mask=True):
-    """One image with two boxes; with their masks, and for panoptic models the classes of all pixels."""
+def detection_batch(with_mask: bool = True) -> dict:
+    """Return one image with two boxes and, unless `with_mask` is off, their masks and every pixel's panoptic class."""
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
 
@@ -20,21 +20,27 @@ def detection_batch(with_mask=True):
     )
     if with_mask:
         sample.gt_instances.masks = BitmapMasks(masks, 64, 96)
-        # COCO's panoptic classes: 80 of things, then those of stuff.
-        sample.gt_sem_seg = PixelData(sem_seg=torch.randint(80, 133, (1, 64, 96)))
+        # COCO's panoptic classes: 80 things, then stuff.
+        sample.gt_sem_seg = PixelData(sem_seg=_patches(80, 133, 64, 96))
     return dict(inputs=[torch.randint(256, (3, 64, 96), dtype=torch.uint8)], data_samples=[sample])
 
 
-def segmentation_batch():
-    """Two images with the classes of their pixels."""
+def segmentation_batch() -> dict:
+    """Return two images with every pixel's class, one of ADE20K's."""
     from mmseg.structures import SegDataSample
 
     images = [torch.randint(256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
     samples = [
         SegDataSample(
             metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)),
-            gt_sem_seg=PixelData(data=torch.randint(150, (1, 64, 64))),
+            gt_sem_seg=PixelData(data=_patches(0, 150, 64, 64)),
         )
         for _ in images
     ]
     return dict(inputs=images, data_samples=samples)
+
+
+def _patches(low: int, high: int, height: int, width: int) -> torch.Tensor:
+    """Return a map (1, H, W) of classes in patches of 16 x 16 pixels: mask models match every class of an image."""
+    patches = torch.randint(low, high, (1, height // 16, width // 16))
+    return patches.repeat_interleave(16, dim=1).repeat_interleave(16, dim=2)

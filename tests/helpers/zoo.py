@@ -1,49 +1,36 @@
-"""The configs of this package, each loaded and counted once however many tests look at it."""
+"""The package's configs and what is written about them. Each file is read once, however many tests look at it."""
 
 import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import mmengine
-import mmengine.config.config
-import mmengine.config.utils
+import pytest
 from mmengine.config import Config
-from mmengine.utils import is_installed
 
-from convnext_dense.analysis.complexity import Complexity, measure_complexity
+import convnext_dense  # noqa: F401 - finds the bases in mmdet and mmseg directly
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
-# For each base that is another package's, mmengine lists what is installed and parses all of that package's metafiles.
-_is_installed = functools.cache(is_installed)
-_load = functools.cache(mmengine.load)
 
 
-def names(*folders):
-    """The configs of these folders, or of all, as '<folder>/<file>'."""
+def names(*folders: str) -> list[str]:
+    """Return the configs in these folders, or in all of them, as '<folder>/<file>'."""
     files = sorted(file for file in CONFIGS.glob('*/*.py') if file.parent.name != '_base_')
     return [f'{file.parent.name}/{file.name}' for file in files if not folders or file.parent.name in folders]
 
 
-def read(file, **options) -> Config:
-    """Load a config from anywhere."""
-    with (
-        mock.patch.object(mmengine.config.config, 'is_installed', _is_installed),
-        mock.patch.object(mmengine.config.utils, 'load', _load),
-    ):
-        return Config.fromfile(file, **options)
+def tiers(names: list[str], fast: set[str]) -> list:
+    """Return the names as test parameters: those in `fast` run in the fast tier, the others in the full one."""
+    assert fast <= set(names), fast - set(names)
+    return [pytest.param(name, id=name, marks=() if name in fast else pytest.mark.full) for name in names]
 
 
 @functools.cache
 def config(name: str) -> Config:
-    """A config of this package. Tests share it: copy before you change it."""
-    return read(CONFIGS / name)
-
-
-@functools.cache
-def complexity(name: str) -> Complexity:
-    return measure_complexity(config(name))
+    """Return one of the package's configs. Tests share it: copy it before you change it."""
+    return Config.fromfile(CONFIGS / name)
 
 
 @functools.cache
@@ -53,14 +40,15 @@ def metafile(folder: str) -> dict:
 
 @functools.cache
 def metadata() -> dict[str, dict]:
-    """What the metafiles say of each config."""
+    """Return each config's entry in its metafile."""
     folders = [file.parent.name for file in CONFIGS.glob('*/metafile.yml')]
-    return {model['Config'].removeprefix('configs/'): model for each in folders for model in metafile(each)['Models']}
+    models = [model for folder in folders for model in metafile(folder)['Models']]
+    return {model['Config'].removeprefix('configs/'): model for model in models}
 
 
 @functools.cache
 def readme_rows(folder: str) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a README's tables that link a config: the config, and the cells by their columns."""
+    """Return the rows of a README's tables that link a config: the config, and the row's cells by column."""
     rows, header = [], []
     for line in (CONFIGS / folder / 'README.md').read_text().splitlines():
         cells = [cell.strip() for cell in line.strip('|').split('|')] if line.startswith('|') else []
@@ -71,3 +59,25 @@ def readme_rows(folder: str) -> list[tuple[str, dict[str, str]]]:
         elif link := re.search(r'\]\(([^)/]+\.py)\)', line):
             rows.append((f'{folder}/{link[1]}', dict(zip(header, cells, strict=True))))
     return rows
+
+
+def leaves(value: object, key: str = '') -> Iterator[tuple[str, object]]:
+    """Yield a config's leaves by their dotted keys.
+
+    A list of plain values is one leaf. Scopes, which only say where a type is registered, are left out.
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name != '_scope_':
+                yield from leaves(item, f'{key}.{name}' if key else name)
+    elif isinstance(value, list | tuple) and any(isinstance(item, dict | list | tuple) for item in value):
+        for i, item in enumerate(value):
+            yield from leaves(item, f'{key}[{i}]')
+    else:
+        yield key, list(value) if isinstance(value, tuple) else value
+
+
+def differences(one: Config | dict, other: Config | dict) -> dict[str, object]:
+    """Return the leaves of `other` that differ from those of `one`, with None for those that only `one` has."""
+    one, other = (dict(leaves(cfg.to_dict() if isinstance(cfg, Config) else cfg)) for cfg in (one, other))
+    return {key: other.get(key) for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
