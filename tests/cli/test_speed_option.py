@@ -34,7 +34,7 @@ def test_the_dumped_config_trains_alike_in_mmdets_tool(config, command, run_pyth
         'train', config, '--speed', '--amp', '--work-dir', tmp_path / 'ours', '--cfg-options', *detector_options(1)
     )
     assert ours.status == 0, ours.err[-3000:]
-    assert 'bf16 takes the place of the mixed precision' in ours.out
+    assert "bf16 replaces the config's mixed precision" in ours.out
     assert 'Compiled in their first step: backbone, neck, rpn_head.' in ours.out
     assert 'laid out as channels-last' in ours.out
     dumped = tmp_path / 'ours' / config.name
