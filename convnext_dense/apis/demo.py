@@ -15,6 +15,8 @@ from convnext_dense.datasets.demo import make_demo_data
 from convnext_dense.errors import UsageError
 
 DATA_ROOT = Path('data') / 'demo'
+# How many images a shortened demo is scored on.
+FEW_IMAGES = 4
 # What mmengine logs of a step: the epoch, if it counts epochs, the step, and how many there are.
 STEP = re.compile(r'\((?:train|test)\)\s+(?:\[(\d+)\])?\[\s*(\d+)/(\d+)\]')
 
@@ -72,7 +74,8 @@ def run_demo(
 
     Args:
         work_dir: A folder.
-        steps: Train for this many steps only, to try the installation. Defaults to the configs' schedules.
+        steps: Train for this many steps only, and test on a few images, to try the installation. Defaults to the
+            configs' schedules and all images.
         on_step: Called as the demo proceeds.
 
     Returns:
@@ -97,7 +100,7 @@ def run_demo(
         seconds[task.name] = round(time.monotonic() - start, 1)
     summary: dict = {}
     for task in DEMO_TASKS:
-        summary |= _test(task, work_dir / task.config, on_step)
+        summary |= _test(task, work_dir / task.config, _few('test') if steps else [], on_step)
     summary |= dict(seconds=seconds, train_seconds=round(sum(seconds.values()), 1), device=_device())
     (work_dir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     return summary
@@ -109,15 +112,15 @@ def _train(task: DemoTask, folder: Path, steps: int | None, on_step: Callable[[S
     options = []
     if steps and counts_epochs:
         images = steps * cfg.train_dataloader.batch_size
-        options = ['train_cfg.max_epochs=1', f'train_dataloader.dataset.indices={images}']
+        options = ['train_cfg.max_epochs=1', f'train_dataloader.dataset.indices={images}', *_few('val')]
     elif steps:
-        options = [f'train_cfg.max_iters={steps}', f'train_cfg.val_interval={steps}']
-    arguments = ['train', task.config, '--work-dir', str(folder), *(['--cfg-options', *options] if options else [])]
+        options = [f'train_cfg.max_iters={steps}', f'train_cfg.val_interval={steps}', *_few('val')]
+    arguments = ['train', task.config, '--work-dir', str(folder), '--cfg-options', *options]
     epochs = cfg.train_cfg.max_epochs if counts_epochs and not steps else 1
     _run(f'train {task.name}', arguments, folder / 'train.log', epochs, on_step)
 
 
-def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None]) -> dict[str, float]:
+def _test(task: DemoTask, folder: Path, options: list[str], on_step: Callable[[Step], None]) -> dict[str, float]:
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
     test_dir = folder / 'test'
     arguments = [
@@ -134,6 +137,10 @@ def _test(task: DemoTask, folder: Path, on_step: Callable[[Step], None]) -> dict
     metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)
     metrics = json.loads(metrics_file.read_text())
     return {name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()}
+
+
+def _few(split: str) -> list[str]:
+    return [f'{split}_dataloader.dataset.indices={FEW_IMAGES}']
 
 
 def _run(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Callable[[Step], None]) -> None:

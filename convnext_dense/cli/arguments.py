@@ -23,7 +23,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--cfg-options',
-        nargs='+',
+        nargs='*',
         default=[],
         type=_option,
         metavar='KEY=VALUE',
