@@ -48,8 +48,8 @@ class TestDepthwiseConvNorm:
     @pytest.mark.parametrize(
         'shape',
         [
-            (1, 5, 9, 40, 7),  # ConvNeXt's kernel size; no tile is full
-            pytest.param((3, 3, 2, 96, 5), marks=pytest.mark.kernels),
+            (1, 5, 9, 24, 7),  # ConvNeXt's kernel size; no tile is full
+            pytest.param((3, 3, 2, 40, 5), marks=pytest.mark.kernels),
             pytest.param((1, 2, 3, 17, 11), marks=pytest.mark.kernels),  # a kernel larger than the map; odd channels
             pytest.param((2, 7, 17, 24, 1), marks=pytest.mark.kernels),
             pytest.param((1, 3, 4, 1040, 3), marks=pytest.mark.full),  # too many channels for one program
@@ -101,7 +101,7 @@ class TestDepthwiseConvNorm:
 
     @pytest.mark.kernels
     def test_gradients_are_bitwise_reproducible(self, inputs):
-        tensors = inputs(2, 5, 18, 24, 3)
+        tensors = inputs(1, 5, 18, 24, 3)
 
         def gradients():
             return torch.autograd.grad(fused(*tensors).square().mul(0.3).sum(), tensors)
