@@ -16,9 +16,7 @@ class TestBuildContenders:
         ('arch', 'v2', 'libraries'),
         [
             ('atto', True, ['timm', 'mmpretrain', 'transformers']),
-            pytest.param(
-                'tiny', False, ['timm', 'torchvision', 'mmpretrain', 'transformers'], marks=pytest.mark.full
-            ),
+            pytest.param('tiny', False, ['timm', 'torchvision', 'mmpretrain', 'transformers'], marks=pytest.mark.full),
         ],
     )
     def test_all_have_the_same_parameters_and_maps(self, arch, v2, libraries):
