@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from benchmarks.backbone import Variant, benchmark_backbone
 from benchmarks.cases import Case
 from benchmarks.peers import OURS
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.backbones.convnext import Arch
 
 CASE = Case('atto', (1, 3, 64, 64), v2=True, rounds=2, warm_up=0)
 
@@ -70,10 +72,11 @@ class TestChecks:
 
     @pytest.mark.full
     def test_compiled_variants_compile(self, monkeypatch):
+        monkeypatch.setitem(ConvNeXt.arch_settings, 'narrow', Arch((1, 1, 1, 1), (8, 8, 8, 8)))
         monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
         monkeypatch.setattr(backbone, 'measure_rates', lambda dtype, device: dict(matmul=1e12, bandwidth=1e10))
         torch._dynamo.utils.counters.clear()
-        assert len(benchmark_backbone(CASE, [OURS])) == 2
+        assert len(benchmark_backbone(replace(CASE, arch='narrow'), [OURS])) == 2
         assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 2 * 2
 
 

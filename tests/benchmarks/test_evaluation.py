@@ -1,5 +1,6 @@
 """Testing's time is split, by a clock that only the parts' own work advances."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -98,7 +99,7 @@ class TestMeasureEvaluation:
         ],
     )
     def test_a_test_set_that_does_not_fit_is_a_mistake(self, detector, options, message):
-        cfg = detector.copy()
+        cfg = copy.deepcopy(detector)
         cfg.merge_from_dict(options)
         with pytest.raises(UsageError, match=message):
             measure_evaluation(cfg, images=2)

@@ -3,13 +3,14 @@
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import pytest
 import torch
 
 from benchmarks import kernels
 from benchmarks.backbone import BLOCK_VARIANTS
-from benchmarks.cases import Case
+from benchmarks.cases import Case, parse_cases
 from benchmarks.kernels import NO_MEANING, Kernel, moved_bytes, stage_inputs
 from benchmarks.passes import format_passes
 from convnext_dense.backbones import ConvNeXt
@@ -27,6 +28,7 @@ def interpreted(tmp_path_factory):
         patch.setattr(torch, 'compile', lambda model, dynamic: model)
         patch.setattr(kernels, 'measure_rates', lambda dtype, device: RATES)
         patch.setattr(kernels, 'stage_inputs', lambda case: [torch.randn(1, 4, 4, 8).permute(0, 3, 1, 2)])
+        patch.setattr(kernels, 'parse_cases', lambda *args: [replace(case, warm_up=0) for case in parse_cases(*args)])
         options = ['--shapes', '1x3x32x32', '--v2', '--dtype', 'bfloat16', '--rounds', '1', '--out', str(file)]
         kernels.main(['--archs', 'atto', *options])
     (figures,) = json.loads(file.read_text())['cases']

@@ -10,16 +10,14 @@ from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
 from convnext_dense.kernels import CHOICES
 
-V1_LIBRARIES, V2_LIBRARIES = (
-    ['timm', 'torchvision', 'mmpretrain', 'transformers'],
-    ['timm', 'mmpretrain', 'transformers'],
-)
-
 
 class TestBuildContenders:
     @pytest.mark.parametrize(
         ('arch', 'v2', 'libraries'),
-        [('atto', True, V2_LIBRARIES), pytest.param('tiny', False, V1_LIBRARIES, marks=pytest.mark.full)],
+        [
+            ('atto', True, ['timm', 'mmpretrain', 'transformers']),
+            pytest.param('tiny', False, ['timm', 'torchvision', 'mmpretrain', 'transformers'], marks=pytest.mark.full),
+        ],
     )
     def test_all_have_the_same_parameters_and_maps(self, arch, v2, libraries):
         contenders = build_contenders(arch, v2)

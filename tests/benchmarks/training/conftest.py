@@ -59,7 +59,7 @@ def pair(tmp_path_factory):
     cfg.custom_hooks = [dict(type=f'convnext_dense.{name}') for name in ('PrefetchOnCPUHook', 'EMALikeHook')]
     ours, theirs = (SteppedRun(config, str(folder / name), name) for name, config in configs.items())
     copy_weights(ours.model, theirs.model)
-    batches = take_batches(ours.loader, 3)
+    batches = take_batches(ours.loader, 2)
     for run in (ours, theirs):
         run.start(batches)
     return Pair(ours, theirs, batches, ours.allocated_bytes())

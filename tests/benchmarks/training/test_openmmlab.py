@@ -1,5 +1,6 @@
 """A config as OpenMMLab would write it."""
 
+import copy
 import importlib.util
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def configs():
 class TestOpenMMLabConfig:
     @pytest.mark.parametrize('path', [DETECTOR, SEGMENTER, CASCADE, MASK2FORMER], ids=lambda path: path.parent.name)
     def test_has_none_of_our_switches(self, configs, path):
-        cfg = configs[path].copy()
+        cfg = copy.deepcopy(configs[path])
         enable_speed(cfg, list(SWITCHES))
         cfg.custom_hooks.append(dict(type='EMAHook'))
         theirs = openmmlab_config(cfg)
@@ -45,13 +46,13 @@ class TestOpenMMLabConfig:
     @pytest.mark.parametrize(('path', 'package'), [(DETECTOR, mmdet), (SEGMENTER, mmseg)])
     def test_autotunes_cudnn_as_their_configs_do(self, configs, path, package):
         runtime = Config.fromfile(Path(package.__file__).parent / '.mim/configs/_base_/default_runtime.py')
-        cfg = configs[path].copy()
+        cfg = copy.deepcopy(configs[path])
         enable_speed(cfg, ['cudnn_benchmark'])
         assert openmmlab_config(cfg).env_cfg.cudnn_benchmark == runtime.env_cfg.cudnn_benchmark
 
     @pytest.mark.parametrize('imports', ['convnext_dense', ['convnext_dense']])
     def test_imports_mmpretrain_too(self, configs, imports):
-        cfg = configs[DETECTOR].copy()
+        cfg = copy.deepcopy(configs[DETECTOR])
         cfg.custom_imports = dict(imports=imports)
         assert openmmlab_config(cfg).custom_imports.imports == ['convnext_dense', 'mmpretrain.models']
 
@@ -66,12 +67,12 @@ class TestOpenMMLabConfig:
         assert theirs.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
 
     def test_keeps_a_backbone_of_theirs(self, configs):
-        cfg = configs[DETECTOR].copy()
+        cfg = copy.deepcopy(configs[DETECTOR])
         cfg.model.backbone = dict(type='mmdet.SwinTransformer')
         assert openmmlab_config(cfg).model.backbone.type == 'mmdet.SwinTransformer'
 
     def test_a_backbone_that_they_lack_is_refused(self, configs):
-        cfg = configs[DETECTOR].copy()
+        cfg = copy.deepcopy(configs[DETECTOR])
         cfg.model.backbone = dict(type='convnext_dense.ModernizedResNet')
         with pytest.raises(UsageError, match=r'model\.backbone: OpenMMLab has no convnext_dense\.Mod'):
             openmmlab_config(cfg)

