@@ -46,7 +46,7 @@ def find_counter(model: nn.Module) -> Counter:
         UsageError: If such a model cannot be counted.
 
     Example:
-        >>> find_counter(torch.nn.Linear(1, 1))
+        >>> find_counter(nn.Linear(1, 1))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
         convnext_dense.errors.UsageError: model: Linear cannot be counted; ...
@@ -107,7 +107,7 @@ def _count_query_detector(model: nn.Module, image: Tensor) -> dict[str, int]:
     counts = counter.get_flop_counts()
     name = type(model).__name__
     flops = {part: sum(counts.get(f'{name}.{part}', {}).values()) // 2 for part, _ in model.named_children()}
-    # The model calls the layers of its heads directly, so what belongs to no part is theirs.
+    # The model calls the layers of its heads directly, so the rest of the total belongs to its heads.
     flops[QUERY_DETECTORS[type(model)]] += counter.get_total_flops() // 2 - sum(flops.values())
     return flops
 

@@ -21,11 +21,11 @@ def complexity_table(cfg: Config, shape: tuple[int, int] | None = None) -> str:
         >>> from convnext_dense.config import load_config
         >>> cfg = load_config('configs/demo/upernet_convnext-demo_demo-ade20k.py')
         >>> print(complexity_table(cfg))
-        part            params   FLOPs
-        backbone         2.06M   0.22G
-        decode_head      2.35M   0.48G
-        auxiliary_head   0.07M   0.00G
-        total            4.49M   0.71G
+        part            params  FLOPs
+        backbone         1.18M  0.06G
+        decode_head      0.63M  0.21G
+        auxiliary_head   0.07M  0.00G
+        total            1.89M  0.27G
         <BLANKLINE>
         one image of 128 x 128 (height x width)
         multiply-adds of convolutions, linear layers and matrix products

@@ -6,9 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from mmdet.evaluation import CocoMetric, DumpDetResults
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS
 from pycocotools.mask import encode
 
@@ -23,20 +22,25 @@ CATEGORY_IDS = [1, 2, 4, 7, 8, 11]
 
 
 def ellipses(boxes):
-    """The masks of ellipses in boxes of x, y, width and height."""
+    """Return the masks of ellipses in boxes of x, y, width and height."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     left, top, width, height = np.reshape(boxes, (-1, 4)).T[..., None, None]
     return ((x - left) / width - 0.5) ** 2 + ((y - top) / height - 0.5) ** 2 <= 0.25
 
 
 def random_boxes(rng, number):
-    """Boxes of all three of COCO's sizes."""
+    """Return boxes of all three of COCO's sizes."""
     size = np.exp(rng.uniform(np.log(5), np.log(HEIGHT), (number, 2))) * [1.2, 0.9]
     return np.hstack([rng.uniform(0, 1, (number, 2)) * np.maximum([WIDTH, HEIGHT] - size, 0), size])
 
 
+def to_corners(box):
+    left, top, width, height = box
+    return [left, top, left + width, top + height]
+
+
 def segmentation(mask, box, crowd):
-    """As in COCO: a crowd by the lengths of its runs, another object by polygons, here two halves."""
+    """Return a crowd's run lengths, or another object's polygons, here two halves, as COCO does."""
     if crowd:
         pixels = mask.T.ravel()
         changes = np.flatnonzero(np.diff(pixels, prepend=False))
@@ -51,7 +55,7 @@ def segmentation(mask, box, crowd):
 def make_annotations(rng, images):
     annotations = []
     for image in range(images):
-        # Every sixth image has none.
+        # Every sixth image has no annotations.
         boxes = random_boxes(rng, rng.integers(1, 7) if image % 6 else 0)
         for box, mask in zip(boxes, ellipses(boxes), strict=True):
             crowd = rng.random() < 0.15
@@ -77,11 +81,13 @@ def make_samples(rng, dataset, most):
     """Predictions near the annotations and elsewhere; every fifth image has none. Many scores are equal."""
     samples = []
     for i, image in enumerate(dataset['images']):
-        own = [each for each in dataset['annotations'] if each['image_id'] == image['id']]
+        own = [annotation for annotation in dataset['annotations'] if annotation['image_id'] == image['id']]
         near = [own[k] for k in rng.integers(len(own), size=most // 2)] if own else []
-        boxes = np.vstack([np.reshape([each['bbox'] for each in near], (-1, 4)), random_boxes(rng, most // 2)])
+        boxes = np.vstack(
+            [np.reshape([annotation['bbox'] for annotation in near], (-1, 4)), random_boxes(rng, most // 2)]
+        )
         boxes *= rng.uniform(0.9, 1.1, boxes.shape)
-        labels = [CATEGORY_IDS.index(each['category_id']) for each in near]
+        labels = [CATEGORY_IDS.index(annotation['category_id']) for annotation in near]
         labels = np.append(labels, rng.integers(len(CLASSES), size=most // 2)).astype(int)
         keep = rng.permutation(len(boxes))[: rng.integers(1, most) if i % 5 else 0]
         boxes, labels = boxes[keep], labels[keep]
@@ -95,12 +101,12 @@ def make_samples(rng, dataset, most):
         )
         gts = [
             dict(
-                bbox_label=CATEGORY_IDS.index(each['category_id']),
-                bbox=[*each['bbox'][:2], each['bbox'][0] + each['bbox'][2], each['bbox'][1] + each['bbox'][3]],
-                ignore_flag=each['iscrowd'],
-                mask=encode(np.asfortranarray(ellipses(each['bbox'])[0].astype(np.uint8))),
+                bbox_label=CATEGORY_IDS.index(annotation['category_id']),
+                bbox=to_corners(annotation['bbox']),
+                ignore_flag=annotation['iscrowd'],
+                mask=encode(np.asfortranarray(ellipses(annotation['bbox'])[0].astype(np.uint8))),
             )
-            for each in own
+            for annotation in own
         ]
         shape = (HEIGHT, WIDTH)
         samples.append(dict(img_id=image['id'], ori_shape=shape, pred_instances=instances, instances=gts))
@@ -138,7 +144,7 @@ def assert_same(ours, theirs):
 
 @pytest.fixture
 def exact(monkeypatch):
-    """Keep the statistics before mmdet rounds them to three digits, of each evaluation in turn."""
+    """Return the statistics of every evaluation, before mmdet rounds them to three digits."""
     kept = []
     for evaluator in (module.COCOeval, module.COCOevalMP):
         summarize = evaluator.summarize
@@ -161,9 +167,9 @@ ARGUMENTS = [
 ]
 
 
-class TestNumbers:
+class TestFasterCocoMetric:
     @pytest.mark.parametrize('arguments', ARGUMENTS)
-    def test_are_mmdets(self, ann_file, samples, exact, arguments):
+    def test_it_computes_mmdets_numbers(self, ann_file, samples, exact, arguments):
         theirs = evaluate(CocoMetric(ann_file=ann_file, **arguments), samples)
         number = len(exact)
         ours = evaluate(FasterCocoMetric(ann_file=ann_file, **arguments), samples)
@@ -173,38 +179,38 @@ class TestNumbers:
             for their, our in zip(theirs, ours, strict=True):
                 np.testing.assert_allclose(our, their, rtol=0, atol=1e-9)
 
-    def test_with_more_than_a_hundred_detections_an_image_are_mmdets(self, ann_file, dataset):
+    def test_more_than_100_detections_an_image(self, ann_file, dataset):
         samples = make_samples(np.random.default_rng(2), dataset, most=300)
         arguments = dict(ann_file=ann_file, metric=['bbox', 'proposal'])
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), evaluate(CocoMetric(**arguments), samples))
 
-    def test_by_the_summary_of_use_mp_eval_are_mmdets(self, ann_file, samples):
+    def test_the_summary_of_use_mp_eval(self, ann_file, samples):
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm'], use_mp_eval=True)
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), evaluate(CocoMetric(**arguments), samples))
 
-    def test_against_annotations_of_the_samples_are_mmdets(self, samples):
+    def test_annotations_of_the_samples(self, samples):
         arguments = dict(metric=['bbox', 'segm'])
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), evaluate(CocoMetric(**arguments), samples))
 
-    def test_of_a_second_evaluation_are_those_of_the_first(self, ann_file, samples):
+    def test_a_second_evaluation(self, ann_file, samples):
         metric = FasterCocoMetric(ann_file=ann_file, metric=['bbox', 'segm'])
         assert evaluate(metric, samples) == evaluate(metric, samples)
 
-    def test_by_mask_scores_of_their_own_are_mmdets(self, ann_file, samples):
+    def test_separate_scores_of_masks(self, ann_file, samples):
         samples = copy.deepcopy(samples)
         for sample in samples:
             sample['pred_instances']['mask_scores'] = sample['pred_instances']['scores'] ** 2 % 0.3
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm'])
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), evaluate(CocoMetric(**arguments), samples))
 
-    def test_without_masks_are_mmdets(self, ann_file, samples):
+    def test_predictions_without_masks(self, ann_file, samples):
         samples = copy.deepcopy(samples)
         for sample in samples:
             sample['pred_instances'].pop('masks')
         arguments = dict(ann_file=ann_file, metric='bbox')
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), evaluate(CocoMetric(**arguments), samples))
 
-    def test_without_any_prediction_there_are_none_and_a_line_says_so(self, ann_file, samples):
+    def test_no_predictions_at_all(self, ann_file, samples):
         samples = copy.deepcopy(samples)
         for sample in samples:
             instances = sample['pred_instances']
@@ -214,14 +220,14 @@ class TestNumbers:
 
 
 class TestWithoutFasterCocoEval:
-    def test_pycocotools_evaluates_to_the_same_numbers(self, ann_file, samples, monkeypatch):
+    def test_pycocotools_computes_the_same_numbers(self, ann_file, samples, monkeypatch):
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm', 'proposal'])
         faster = evaluate(FasterCocoMetric(**arguments), samples)
         monkeypatch.setattr(module, 'COCOeval_faster', None)
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), faster)
 
-    def test_one_line_says_so(self, ann_file, samples, monkeypatch):
-        module._tell_of_pycocotools.cache_clear()
+    def test_the_log_says_so_once(self, ann_file, samples, monkeypatch):
+        module._log_fallback_once.cache_clear()
         monkeypatch.setattr(module, 'COCOeval_faster', None)
         messages = []
         monkeypatch.setattr(module, 'print_log', lambda message, logger: messages.append(message))
@@ -231,8 +237,8 @@ class TestWithoutFasterCocoEval:
         assert 'pip install faster-coco-eval' in messages[0]
 
 
-class TestFiles:
-    def test_are_mmdets_where_they_are_asked_for(self, ann_file, samples, tmp_path):
+class TestOutfilePrefix:
+    def test_files_that_are_asked_for_are_mmdets(self, ann_file, samples, tmp_path):
         for metric in (CocoMetric, FasterCocoMetric):
             prefix = str(tmp_path / metric.__name__)
             evaluate(metric(ann_file, ['bbox', 'segm'], format_only=True, outfile_prefix=prefix), samples)
@@ -240,53 +246,40 @@ class TestFiles:
             theirs, ours = (tmp_path / f'{name}.{kind}.json' for name in ('CocoMetric', 'FasterCocoMetric'))
             assert ours.read_text() == theirs.read_text()
 
-    def test_change_no_number(self, ann_file, samples, tmp_path):
+    def test_files_change_no_number(self, ann_file, samples, tmp_path):
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm'])
         written = evaluate(FasterCocoMetric(**arguments, outfile_prefix=str(tmp_path / 'results')), samples)
         assert written == evaluate(FasterCocoMetric(**arguments), samples)
         assert (tmp_path / 'results.segm.json').exists()
 
 
-def test_other_metrics_of_the_same_predictions_still_get_masks(ann_file, samples, tmp_path):
-    metrics = [FasterCocoMetric(ann_file=ann_file, metric='segm'), DumpDetResults(str(tmp_path / 'out.pkl'))]
-    Evaluator(metrics).process(copy.deepcopy(samples[1:3]))
-    masks = metrics[1].results[0]['pred_instances']['masks']
-    assert masks == metrics[0].results[0][1]['masks']
-
-
-@pytest.mark.parametrize('on_device', [False, True])
-def test_masks_are_encoded_on_their_device_only_if_told_to(ann_file, samples, monkeypatch, on_device):
-    encoded = []
-    encode_masks = module.encode_masks
-    monkeypatch.setattr(module, 'encode_masks', lambda masks: encoded.append(masks) or encode_masks(masks))
-    metric = FasterCocoMetric(ann_file=ann_file, metric=['bbox', 'segm'], encode_on_device=on_device)
-    expected = evaluate(CocoMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples)
-    assert_same(evaluate(metric, samples), expected)
-    assert len(encoded) == (len(samples) if on_device else 0)
-
-
-def test_mmdets_own_metric_stays_as_it_was():
+def test_mmdets_own_metric_stays_as_it_is(ann_file, samples, monkeypatch):
     names = CocoMetric.compute_metrics.__globals__
-    assert names['COCOeval'] is module.COCOeval
-    assert names['load'] is module.load
+    before = dict(names)
+    evaluate(FasterCocoMetric(ann_file=ann_file), samples[:4])
+    assert names == before
+    monkeypatch.setattr(module._COCOeval, 'evaluate', None)
+    with pytest.raises(TypeError):
+        evaluate(FasterCocoMetric(ann_file=ann_file), samples[:4])
+    assert names == before
 
 
-class TestSwitch:
-    def test_replaces_mmdets_metric_in_its_own_config(self):
+class TestUseFasterCocoEval:
+    def test_it_replaces_the_metric_in_mmdets_own_config(self):
         cfg = load_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
         before = copy.deepcopy(cfg.test_evaluator)
         use_faster_coco_eval(cfg)
         assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'convnext_dense.FasterCocoMetric'
         assert {**cfg.test_evaluator, 'type': 'CocoMetric'} == before
-        # mmdet's own tools import it then.
+        # So that mmdet's own tools import it.
         assert 'convnext_dense' in cfg.custom_imports.imports
 
-    def test_replaces_it_in_lists_and_leaves_others(self):
+    def test_it_replaces_the_metric_in_lists(self):
         evaluators = [dict(type='mmdet.CocoMetric', metric='bbox'), dict(type='LVISMetric'), dict(type='IoUMetric')]
         nested = dict(type='MultiDatasetsEvaluator', metrics=[dict(type='CocoMetric')], dataset_prefixes=['a'])
         cfg = Config(dict(val_evaluator=evaluators, test_evaluator=nested))
         use_faster_coco_eval(cfg)
-        assert [each.type for each in cfg.val_evaluator] == [
+        assert [evaluator.type for evaluator in cfg.val_evaluator] == [
             'convnext_dense.FasterCocoMetric',
             'LVISMetric',
             'IoUMetric',
@@ -294,12 +287,12 @@ class TestSwitch:
         assert cfg.test_evaluator.metrics[0].type == 'convnext_dense.FasterCocoMetric'
 
     @pytest.mark.parametrize('content', [dict(test_evaluator=dict(type='IoUMetric')), dict(test_evaluator=None), {}])
-    def test_leaves_a_config_without_it_as_it_is(self, content):
+    def test_a_config_without_the_metric_stays(self, content):
         cfg = Config(copy.deepcopy(content))
         use_faster_coco_eval(cfg)
         assert cfg.to_dict() == content
 
-    def test_is_found_by_its_name(self, ann_file):
+    def test_the_new_type_is_registered(self, ann_file):
         cfg = Config(dict(test_evaluator=dict(type='CocoMetric', ann_file=ann_file)))
         use_faster_coco_eval(cfg)
         assert type(METRICS.build(cfg.test_evaluator)) is FasterCocoMetric
