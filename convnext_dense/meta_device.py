@@ -1,7 +1,7 @@
-"""Builds models without allocating their weights."""
+"""Builds and runs models without allocating their weights."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -10,17 +10,21 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
-# What building or running a model ends in when its arguments or its input do not fit it.
-MODEL_ERRORS = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+# What initializers consist of. PyTorch takes up to a millisecond for each on a meta tensor, and changes nothing.
+INITIALIZER_STEPS = {
+    *(Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_),
+    *(Tensor.erfinv_, Tensor.mul_, Tensor.add_, Tensor.clamp_),
+}
 
 
-class _ReadValuesOnCPU(TorchFunctionMode):
-    """A meta tensor has no values, so the small tensors that models read values of are on the CPU.
+class _MetaMode(TorchFunctionMode):
+    """Reads values on the CPU, and skips initializers.
 
-    These are linspaces, out of which backbones take their drop path rates, and the shapes of feature maps, which
-    transformers carry in tensors. Where one meets a meta tensor, its values no longer count.
+    Meta tensors have no values, so small tensors whose values models read are created on the CPU: the linspaces that
+    backbones take their drop path rates from, and the shapes of feature maps that transformers keep in tensors. Where
+    such a tensor meets a meta tensor, its values no longer matter.
     """
 
     def __torch_function__(
@@ -29,23 +33,35 @@ class _ReadValuesOnCPU(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.linspace:
             return func(*args, **{'device': 'cpu', **kwargs})
-        if func is torch.Tensor.to and args[0].device.type == 'cpu':
+        if func in INITIALIZER_STEPS or getattr(func, '__module__', None) == 'torch.nn.init':
+            filled, *operands = *args, *kwargs.values()
+            if filled.is_meta and not any(isinstance(operand, Tensor) for operand in operands):
+                return filled
+        if func is Tensor.to and args[0].device.type == 'cpu':
             moved = func(*args, **kwargs)
             return args[0].to(moved.dtype) if moved.is_meta else moved
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        if any(each.is_meta for each in tensors) and any(_has_values(each) for each in tensors):
+        tensors = [*_tensors(args), *_tensors(kwargs.values())]
+        if any(_has_values(tensor) for tensor in tensors) and any(tensor.is_meta for tensor in tensors):
             args, kwargs = tree_map(lambda leaf: leaf.to('meta') if _has_values(leaf) else leaf, (args, kwargs))
         return func(*args, **kwargs)
 
 
+def _tensors(arguments: Iterable) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            yield argument
+        elif isinstance(argument, list | tuple):
+            yield from _tensors(argument)
+
+
 def _has_values(leaf: object) -> bool:
-    # A scalar may stay: PyTorch takes it beside tensors of any device.
-    return isinstance(leaf, torch.Tensor) and leaf.device.type == 'cpu' and leaf.ndim > 0
+    # A scalar may stay: PyTorch combines it with tensors of any device.
+    return isinstance(leaf, Tensor) and not leaf.is_meta and leaf.device.type == 'cpu' and leaf.ndim > 0
 
 
 @contextmanager
 def without_allocating() -> Iterator[None]:
-    """Have what is built and computed inside take no memory: new tensors are on PyTorch's meta device.
+    """Build and compute on PyTorch's meta device, where tensors have shapes and take no memory.
 
     Example:
         >>> with without_allocating():
@@ -53,16 +69,16 @@ def without_allocating() -> Iterator[None]:
         >>> layer.weight.device.type
         'meta'
     """
-    with torch.device('meta'), _ReadValuesOnCPU(), torch.no_grad():
+    with torch.device('meta'), _MetaMode(), torch.no_grad():
         yield
 
 
-def build_on_meta(cfg: ConfigDict | dict, scope: str) -> nn.Module:
+def build_on_meta(cfg: ConfigDict | dict, scope: str | None = None) -> nn.Module:
     """Build a registered model or part of one, in eval mode, without allocating its weights.
 
     Args:
         cfg: Its config.
-        scope: Where types without one are looked for: 'mmdet' or 'mmseg'.
+        scope: Where types without a scope are looked for: 'mmdet' or 'mmseg'. Defaults to the current default scope.
 
     Example:
         >>> build_on_meta(dict(type='ResNet', depth=50), 'mmdet').conv1.weight.is_meta
@@ -83,24 +99,23 @@ class FeatureMap(NamedTuple):
     stride: int
 
 
-def feature_maps(cfg: ConfigDict | dict, scope: str, size: tuple[int, int] = (512, 512)) -> list[FeatureMap]:
-    """Return the maps that a backbone gives, found by building and running it without allocating anything.
+def feature_maps(backbone: nn.Module, size: tuple[int, int] = (512, 512), in_channels: int = 3) -> list[FeatureMap]:
+    """Run a backbone of the meta device, and return the maps that it gives.
 
     Args:
-        cfg: The backbone's config.
-        scope: Where its type is looked for if it has no scope: 'mmdet' or 'mmseg'.
-        size: Height and width in pixels of the image that it is run on.
+        backbone: What `build_on_meta` returned.
+        size: Height and width of the image in pixels.
+        in_channels: Channels of the image.
 
     Raises:
-        ValueError: If it gives something else than maps (N, C, H, W).
+        ValueError: If it gives anything other than maps (N, C, H, W).
 
     Example:
-        >>> feature_maps(dict(type='ResNet', depth=18, out_indices=(2, 3)), 'mmdet')
+        >>> feature_maps(build_on_meta(dict(type='ResNet', depth=18, out_indices=(2, 3)), 'mmdet'))
         [FeatureMap(channels=256, stride=16), FeatureMap(channels=512, stride=32)]
     """
-    backbone = build_on_meta(cfg, scope)
     with without_allocating():
-        maps = backbone(torch.empty(1, cfg.get('in_channels', 3), *size))
-    if not isinstance(maps, list | tuple) or not all(isinstance(each, Tensor) and each.ndim == 4 for each in maps):
-        raise ValueError(f'{cfg["type"]} gives no list of maps (N, C, H, W)')
-    return [FeatureMap(each.shape[1], round(size[1] / each.shape[3])) for each in maps]
+        maps = backbone(torch.empty(1, in_channels, *size))
+    if not isinstance(maps, list | tuple) or not all(isinstance(x, Tensor) and x.ndim == 4 for x in maps):
+        raise ValueError(f'{type(backbone).__name__} gives no list of maps (N, C, H, W)')
+    return [FeatureMap(x.shape[1], round(size[1] / x.shape[3])) for x in maps]

@@ -1,16 +1,51 @@
-"""What the backbones share: their stages in turn, which are returned, how deep a parameter lies, their weights."""
+"""What the backbones share: residual blocks, stages, the output maps, layer ids, and how weights are found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from convnext_dense.layers import DropPath
 from convnext_dense.registry import SCOPE
 
 
+class ResidualBlock(nn.Module):
+    """A block with LayerScale, stochastic depth, and activation checkpointing.
+
+    A subclass computes its branch in ``_forward(x)``, and returns ``self.residual(shortcut, branch)``.
+
+    Args:
+        channels: Channels of the output.
+        drop_path_rate: Probability that a sample skips the branch in training.
+        layer_scale_init_value: Initial LayerScale. 0 or less means none.
+        with_cp: Whether training recomputes the block in the backward pass to save memory.
+    """
+
+    def __init__(self, channels: int, drop_path_rate: float, layer_scale_init_value: float, with_cp: bool) -> None:
+        super().__init__()
+        self.gamma = (
+            nn.Parameter(torch.full((channels,), float(layer_scale_init_value))) if layer_scale_init_value > 0 else None
+        )
+        self.drop_path = DropPath(drop_path_rate)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block to `x`, (N, C, H, W)."""
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)
+
+    def residual(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add the branch `y` to the shortcut `x`, both (N, C, H, W)."""
+        if self.gamma is not None:
+            y = y * self.gamma[:, None, None]
+        return x + self.drop_path(y)
+
+
 class StagedBackbone(BaseModule):
-    """What ConvNeXt and the networks on the way to it have in common.
+    """The forward pass, frozen stages, and layer ids of ConvNeXt and of the networks on the way to it.
 
     A subclass has ``depths``, ``out_indices``, ``stride``, ``frozen_stages``, ``downsample_layers`` and ``stages``, and
     a module ``norm{i}`` for each entry of ``out_indices``.
@@ -31,7 +66,7 @@ class StagedBackbone(BaseModule):
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'StagedBackbone':
-        """Set the mode of all but the frozen stages, which stay in eval mode."""
+        """Set the mode. Frozen stages stay in eval mode."""
         super().train(mode)
         self._freeze_stages()
         return self
@@ -39,11 +74,11 @@ class StagedBackbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
 
-        It is `layer_depth` of the backbone's depths; the output norms are at the head's.
+        It is `layer_depth` with the backbone's depths. The output norms have the head's id.
 
         Args:
             param_name: The parameter's full name.
-            prefix: What the backbone's names begin with; a parameter without it belongs to the head.
+            prefix: What the backbone's names begin with. A parameter without it belongs to the head.
 
         Example:
             >>> from convnext_dense.backbones import ConvNeXt
@@ -59,21 +94,80 @@ class StagedBackbone(BaseModule):
                 module.requires_grad_(False)
 
 
-def own_pretrained(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
-    """Have 'Pretrained' be this package's, which reads every public layout; its name must stay for mmengine's order."""
+def use_our_pretrained_init(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+    """Route 'Pretrained' to our loader, which reads every public layout.
+
+    The type keeps its name: mmengine runs 'Pretrained' after all other initializers.
+
+    Args:
+        init_cfg: mmengine's initialization.
+
+    Example:
+        >>> use_our_pretrained_init(dict(type='Pretrained', checkpoint='a.pth'))
+        {'type': 'Pretrained', 'checkpoint': 'a.pth', '_scope_': 'convnext_dense'}
+    """
     if isinstance(init_cfg, list):
-        return [own_pretrained(each) for each in init_cfg]
+        return [use_our_pretrained_init(cfg) for cfg in init_cfg]
     if init_cfg and init_cfg.get('type') == 'Pretrained':
         return {**init_cfg, '_scope_': SCOPE}
     return init_cfg
 
 
-def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Return the stages that `out_indices` names, each once, in rising order.
+def drop_path_rates(last: float, depths: Sequence[int]) -> Iterator[list[float]]:
+    """Yield the drop path rates of each stage's blocks, which rise linearly from 0 at the first block.
 
     Args:
-        out_indices: Stage or stages, from 0; negative ones count from the last.
-        num_stages: How many there are.
+        last: The rate of the last block.
+        depths: The number of blocks in each stage.
+
+    Example:
+        >>> list(drop_path_rates(0.5, (2, 4)))
+        [[0.0, 0.1], [0.2, 0.3, 0.4, 0.5]]
+    """
+    steps = max(sum(depths) - 1, 1)
+    block = 0
+    for depth in depths:
+        yield [last * i / steps for i in range(block, block + depth)]
+        block += depth
+
+
+def check_backbone_arguments(num_stages: int, frozen_stages: int, drop_path_rate: float, **positive: int) -> None:
+    """Raise ValueError if an argument that the backbones share has a value that is not allowed.
+
+    Args:
+        num_stages: The number of stages.
+        frozen_stages: The argument of that name.
+        drop_path_rate: The argument of that name.
+        positive: Arguments that must be positive integers, by name.
+
+    Example:
+        >>> check_backbone_arguments(4, frozen_stages=1, drop_path_rate=0.1, in_channels=3)
+    """
+    for name, value in positive.items():
+        if not is_positive(value):
+            raise ValueError(f'{name} must be a positive integer; got {value!r}.')
+    if not 0 <= drop_path_rate < 1:
+        raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
+    if frozen_stages not in range(-1, num_stages + 1):
+        raise ValueError(f'frozen_stages must be from 0 (none) to {num_stages} (all stages); got {frozen_stages}.')
+
+
+def is_positive(value: object) -> bool:
+    """Return whether a value is a positive integer.
+
+    Example:
+        >>> is_positive(3), is_positive(0), is_positive(True)
+        (True, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+    """Return the stages that `out_indices` names, without repetitions, in rising order.
+
+    Args:
+        out_indices: Stage or stages, from 0. Negative ones count from the last.
+        num_stages: The number of stages.
 
     Raises:
         ValueError: If there is no such stage.
@@ -94,13 +188,13 @@ def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tu
 def layer_depth(depths: Sequence[int], param_name: str, prefix: str = '') -> tuple[int, int]:
     """Return the layer id, and the number of layers, of a parameter of ``downsample_layers`` or ``stages``.
 
-    Three blocks of the third stage make a layer; each other stage is one. The stem's step and the head's are counted,
-    and all other parameters are at the head's.
+    Three blocks of the third stage are one layer, and so is each other stage. The number of layers includes the stem
+    and the head. All other parameters have the head's id.
 
     Args:
         depths: The number of blocks in each stage.
         param_name: The parameter's full name.
-        prefix: What the backbone's names begin with; a parameter without it belongs to the head.
+        prefix: What the backbone's names begin with. A parameter without it belongs to the head.
 
     Example:
         >>> layer_depth((3, 3, 9, 3), 'backbone.stages.2.8.gamma', 'backbone.')

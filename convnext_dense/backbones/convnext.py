@@ -1,21 +1,26 @@
 """ConvNeXt and ConvNeXt V2 as a backbone with a feature map from each stage."""
 
 from collections.abc import Sequence
-from itertools import islice
+from functools import partial
 from typing import NamedTuple
 
-import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from convnext_dense.backbones.base import StagedBackbone, own_pretrained, resolve_out_indices
-from convnext_dense.layers import GRN, DropPath, PointwiseLinear, build_norm, can_fuse, check_kernels, fused_block
+from convnext_dense.backbones.base import (
+    ResidualBlock,
+    StagedBackbone,
+    check_backbone_arguments,
+    drop_path_rates,
+    resolve_out_indices,
+    use_our_pretrained_init,
+)
+from convnext_dense.layers import GRN, PointwiseLinear, build_norm, can_fuse, check_kernels, fused_block
 from convnext_dense.registry import MODELS, STATE_DICT_CONVERTERS
 
 
 class Arch(NamedTuple):
-    """A network's size: the number of blocks and of channels in each stage."""
+    """A network's size: the number of blocks and the number of channels in each stage."""
 
     depths: tuple[int, ...]
     channels: tuple[int, ...]
@@ -25,16 +30,16 @@ def _doubling(depths: tuple[int, ...], width: int) -> Arch:
     return Arch(depths, tuple(width * 2**stage for stage in range(len(depths))))
 
 
-class ConvNeXtBlock(nn.Module):
-    """The block: depthwise 7x7 convolution, norm, a pointwise MLP four times as wide, and the residual.
+class ConvNeXtBlock(ResidualBlock):
+    """A depthwise 7x7 convolution, a norm, and a pointwise MLP four times as wide, as a residual branch.
 
     Args:
         channels: C.
         norm_cfg: The norm's config.
         act_cfg: The activation's config.
         use_grn: Whether a GRN follows the activation (V2).
-        drop_path_rate: Probability that a sample skips the block in training.
-        layer_scale_init_value: Initial LayerScale; 0 or less for none.
+        drop_path_rate: Probability that a sample skips the branch in training.
+        layer_scale_init_value: Initial LayerScale. 0 or less means none.
         with_cp: Whether training recomputes the block in the backward pass to save memory.
         kernels: What computes the block, as in `ConvNeXt`.
         recompute_hidden: As in `ConvNeXt`.
@@ -58,57 +63,44 @@ class ConvNeXtBlock(nn.Module):
         kernels: str,
         recompute_hidden: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(channels, drop_path_rate, layer_scale_init_value, with_cp)
         self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
         self.norm = build_norm(norm_cfg, channels)
         self.pwconv1 = PointwiseLinear(channels, 4 * channels)
         self.act = ROOT_MODELS.build(act_cfg)
         self.grn = GRN(4 * channels) if use_grn else nn.Identity()
         self.pwconv2 = PointwiseLinear(4 * channels, channels)
-        self.gamma = (
-            nn.Parameter(torch.full((channels,), float(layer_scale_init_value))) if layer_scale_init_value > 0 else None
-        )
-        self.drop_path = DropPath(drop_path_rate)
-        self.with_cp = with_cp
         self.kernels = kernels
         self.recompute_hidden = recompute_hidden
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block to `x`, (N, C, H, W)."""
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
         if can_fuse(self, x):
             return fused_block(self, x)
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
         y = self.pwconv2(self.grn(self.act(self.pwconv1(y))))
-        if self.gamma is not None:
-            y = y * self.gamma
-        return x + self.drop_path(y.permute(0, 3, 1, 2))
+        return self.residual(x, y.permute(0, 3, 1, 2))
 
 
 @MODELS.register_module()
 class ConvNeXt(StagedBackbone):
-    """ConvNeXt V1 and V2, with a LayerNorm ``norm{i}`` on the output of each stage i that is asked for.
+    """ConvNeXt V1 and V2, with a LayerNorm ``norm{i}`` on the output of each stage i in `out_indices`.
 
-    It takes the place of ``mmpretrain.ConvNeXt`` in any config, and its parameters have the official repository's
-    names. V2 is ``use_grn=True, layer_scale_init_value=0.``. Inside and out, tensors lie in memory channels-last.
+    It replaces ``mmpretrain.ConvNeXt`` in any config, and its parameters have the official repository's names. V2 is
+    ``use_grn=True, layer_scale_init_value=0.``. Tensors are channels-last in memory, the returned maps too.
 
     Args:
         arch: A key of `arch_settings`, or ``dict(depths=[...], channels=[...])`` of equal length.
         in_channels: Channels of the image.
         stem_patch_size: Kernel size and stride, in pixels, of the first convolution.
-        norm_cfg: Every norm's config: 'LN2d', or a type of mmcv's.
+        norm_cfg: Every norm's config: 'LN2d', or one of mmcv's types.
         act_cfg: The activation's config.
-        linear_pw_conv: Accepted for mmpretrain's configs. Pointwise convolutions are always linear layers here, which
-            computes the same.
+        linear_pw_conv: Accepted for mmpretrain's configs. Here, pointwise convolutions are always linear layers, with
+            the same results.
         use_grn: Whether the blocks have GRN (V2).
-        drop_path_rate: Stochastic depth of the last block; it rises linearly from 0 at the first.
-        layer_scale_init_value: Initial LayerScale; 0 or less for none.
-        out_indices: Stage or stages to return, from 0; negative ones count from the last. Later stages are not built.
-        frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
+        drop_path_rate: Stochastic depth of the last block. It rises linearly from 0 at the first.
+        layer_scale_init_value: Initial LayerScale. 0 or less means none.
+        out_indices: Stage or stages to return, from 0. Negative ones count from the last. Later stages are not built.
+        frozen_stages: The number of frozen stages: no gradients, and always in eval mode. The first includes the stem.
         gap_before_final_norm: Must be False: pooling to a vector is for classifiers.
         with_cp: Whether training recomputes each block in the backward pass to save memory.
         kernels: What computes the blocks. 'torch' is PyTorch. 'triton' is the fused kernels wherever they can run: on a
@@ -117,9 +109,9 @@ class ConvNeXt(StagedBackbone):
         recompute_hidden: Whether the kernels recompute each block's hidden layer in the backward pass instead of
             keeping it: half the memory under mixed precision, for a sixth more matrix products. It needs
             ``kernels='triton'``. Blocks on which the kernels cannot run keep it.
-        init_cfg: mmengine's initialisation; ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
-            `convnext_dense.weights.Pretrained`. Defaults to the official one: weights from a normal distribution
-            of deviation 0.02, cut at two deviations, and zero biases.
+        init_cfg: mmengine's initialization. ``dict(type='Pretrained', checkpoint=...)`` loads published weights, by
+            `convnext_dense.weights.Pretrained`. Defaults to the official initialization: weights from a normal
+            distribution with a standard deviation of 0.02, truncated at two deviations, and zero biases.
 
     Shape:
         - Input: (N, in_channels, H, W), H and W at least the stride of the last stage.
@@ -127,7 +119,7 @@ class ConvNeXt(StagedBackbone):
           order; s is 4, 8, 16, 32 for a patch of 4.
 
     Raises:
-        ValueError: If an argument is none of what is allowed, or an image is too small.
+        ValueError: If an argument has a value that is not allowed, or an image is too small.
 
     Reference:
         `A ConvNet for the 2020s <https://arxiv.org/abs/2201.03545>`_ and `ConvNeXt V2: Co-designing and Scaling
@@ -137,7 +129,7 @@ class ConvNeXt(StagedBackbone):
         >>> import torch
         >>> from convnext_dense.backbones import ConvNeXt
         >>> maps = ConvNeXt('tiny')(torch.rand(1, 3, 64, 96))
-        >>> [tuple(each.shape) for each in maps]
+        >>> [tuple(x.shape) for x in maps]
         [(1, 96, 16, 24), (1, 192, 8, 12), (1, 384, 4, 6), (1, 768, 2, 3)]
     """
 
@@ -176,53 +168,42 @@ class ConvNeXt(StagedBackbone):
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
         ),
     ) -> None:
-        super().__init__(own_pretrained(init_cfg))
+        super().__init__(use_our_pretrained_init(init_cfg))
         if gap_before_final_norm:
             raise ValueError(
                 'gap_before_final_norm must be False: True pools each map to a vector, which only a classifier can use.'
             )
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
-        for name, value in (('in_channels', in_channels), ('stem_patch_size', stem_patch_size)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name} must be a positive integer; got {value!r}.')
         check_kernels(kernels, recompute_hidden)
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
+        check_backbone_arguments(
+            len(self.depths), frozen_stages, drop_path_rate, in_channels=in_channels, stem_patch_size=stem_patch_size
+        )
         self.out_indices = resolve_out_indices(out_indices, len(self.depths))
-        if frozen_stages not in range(-1, len(self.depths) + 1):
-            raise ValueError(
-                f'frozen_stages must be from 0 (none) to {len(self.depths)} (all stages); got {frozen_stages}.'
-            )
         self.frozen_stages = frozen_stages
         self.stride = stem_patch_size * 2 ** self.out_indices[-1]
 
-        steps = max(sum(self.depths) - 1, 1)
-        drop_path_rates = iter([drop_path_rate * i / steps for i in range(sum(self.depths))])
+        block = partial(
+            ConvNeXtBlock,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            use_grn=use_grn,
+            layer_scale_init_value=layer_scale_init_value,
+            with_cp=with_cp,
+            kernels=kernels,
+            recompute_hidden=recompute_hidden,
+        )
+        rates = list(drop_path_rates(drop_path_rate, self.depths))
         self.downsample_layers = nn.ModuleList()
         self.stages = nn.ModuleList()
-        for i in range(self.out_indices[-1] + 1):
+        for i, width in enumerate(self.channels[: self.out_indices[-1] + 1]):
             if i == 0:
-                stem = nn.Conv2d(in_channels, self.channels[0], stem_patch_size, stem_patch_size)
-                downsample = [stem, build_norm(norm_cfg, self.channels[0])]
+                stem = nn.Conv2d(in_channels, width, stem_patch_size, stem_patch_size)
+                downsample = [stem, build_norm(norm_cfg, width)]
             else:
-                before, after = self.channels[i - 1], self.channels[i]
-                downsample = [build_norm(norm_cfg, before), nn.Conv2d(before, after, 2, 2)]
+                before = self.channels[i - 1]
+                downsample = [build_norm(norm_cfg, before), nn.Conv2d(before, width, 2, 2)]
             self.downsample_layers.append(nn.Sequential(*downsample))
-            blocks = (
-                ConvNeXtBlock(
-                    self.channels[i],
-                    norm_cfg,
-                    act_cfg,
-                    use_grn,
-                    rate,
-                    layer_scale_init_value,
-                    with_cp,
-                    kernels,
-                    recompute_hidden,
-                )
-                for rate in islice(drop_path_rates, self.depths[i])
-            )
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(nn.Sequential(*(block(width, drop_path_rate=rate) for rate in rates[i])))
         for i in self.out_indices:
             self.add_module(f'norm{i}', build_norm(norm_cfg, self.channels[i]))
         self._freeze_stages()
@@ -248,7 +229,7 @@ def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:
             'arch: depths and channels must have the same length, one entry per stage; '
             f'got depths={list(depths)}, channels={list(channels)}.'
         )
-    if not all(isinstance(each, int) and each > 0 for each in depths + channels):
+    if not all(isinstance(size, int) and size > 0 for size in depths + channels):
         raise ValueError(
             'arch: depths and channels must be positive integers; '
             f'got depths={list(depths)}, channels={list(channels)}.'

@@ -1,24 +1,30 @@
-"""The way from ResNet-50 to ConvNeXt-T, each step a switch."""
+"""ResNet-50, ConvNeXt-T, and the networks between them: a switch for each step of ConvNeXt's roadmap."""
 
 from collections.abc import Sequence
-from itertools import islice, pairwise
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
-import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
-from convnext_dense.backbones.base import StagedBackbone, resolve_out_indices
-from convnext_dense.layers import DropPath, build_norm
+from convnext_dense.backbones.base import (
+    ResidualBlock,
+    StagedBackbone,
+    check_backbone_arguments,
+    drop_path_rates,
+    is_positive,
+    resolve_out_indices,
+)
+from convnext_dense.layers import build_norm
 from convnext_dense.registry import MODELS
 
 EXPANSION = 4
 
 
 class BlockDesign(NamedTuple):
-    """The switches of `ModernizedResNet` that are about its blocks."""
+    """The arguments of `ModernizedResNet` that its blocks depend on."""
 
     depthwise: bool
     inverted_bottleneck: bool
@@ -30,20 +36,20 @@ class BlockDesign(NamedTuple):
     fewer_norms: bool
 
 
-class RoadmapBlock(nn.Module):
-    """A block of two pointwise convolutions and a spatial one, and the residual: ResNet's, ConvNeXt's, or between.
+class RoadmapBlock(ResidualBlock):
+    """Two pointwise convolutions and a spatial one as a residual branch: ResNet's block, ConvNeXt's, or one between.
 
-    A convolution has a bias unless a BatchNorm follows, which would take it out again.
+    A convolution has a bias unless a BatchNorm follows, which would remove it again.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        stride: Stride of the spatial convolution. Where it is not 1, or the channels differ, the shortcut is a
-            pointwise convolution of that stride, and a norm.
-        design: What the block is like.
-        drop_path_rate: Probability that a sample skips the block in training.
-        layer_scale_init_value: Initial LayerScale; 0 or less for none.
-        with_cp: Whether training recomputes the block in the backward pass to save memory; BatchNorm then counts each
+        stride: Stride of the spatial convolution. If it is not 1, or the channels differ, the shortcut is a pointwise
+            convolution of that stride, and a norm.
+        design: The block's switches.
+        drop_path_rate: Probability that a sample skips the branch in training.
+        layer_scale_init_value: Initial LayerScale. 0 or less means none.
+        with_cp: Whether training recomputes the block in the backward pass to save memory. BatchNorm then counts each
             batch twice in its running statistics.
 
     Shape:
@@ -60,7 +66,7 @@ class RoadmapBlock(nn.Module):
         layer_scale_init_value: float,
         with_cp: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(out_channels, drop_path_rate, layer_scale_init_value, with_cp)
         hidden = out_channels * EXPANSION if design.inverted_bottleneck else out_channels // EXPANSION
         widths = [in_channels, hidden, hidden, out_channels]
         spatial = 1
@@ -69,7 +75,7 @@ class RoadmapBlock(nn.Module):
             spatial = 0
         for i, (before, after) in enumerate(pairwise(widths)):
             norm = build_norm(design.norm_cfg, after) if i == 0 or not design.fewer_norms else nn.Identity()
-            # Of fewer activations, the one between the two pointwise convolutions stays.
+            # With fewer activations, only the one between the two pointwise convolutions stays.
             act = ROOT_MODELS.build(design.act_cfg) if i == 1 or not design.fewer_activations else nn.Identity()
             kernel_size = design.kernel_size if i == spatial else 1
             conv = nn.Conv2d(
@@ -88,32 +94,17 @@ class RoadmapBlock(nn.Module):
         if stride != 1 or in_channels != out_channels:
             norm = build_norm(design.norm_cfg, out_channels)
             self.shortcut = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=_needs_bias(norm)), norm)
-        self.gamma = (
-            nn.Parameter(torch.full((out_channels,), float(layer_scale_init_value)))
-            if layer_scale_init_value > 0
-            else None
-        )
-        self.drop_path = DropPath(drop_path_rate)
-        self.with_cp = with_cp
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block to `x`, (N, in_channels, H, W)."""
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
 
     def _forward(self, x: Tensor) -> Tensor:
         y = self.act1(self.norm1(self.conv1(x)))
         y = self.act2(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
-        if self.gamma is not None:
-            y = y * self.gamma[:, None, None]
-        return self.act3(self.shortcut(x) + self.drop_path(y))
+        return self.act3(self.residual(self.shortcut(x), y))
 
 
 @MODELS.register_module()
 class ModernizedResNet(StagedBackbone):
-    """The networks of ConvNeXt's roadmap: ResNet-50 by default, ConvNeXt-T with every switch turned.
+    """The networks of ConvNeXt's roadmap: ResNet-50 by default, ConvNeXt-T with every switch on.
 
     | step | switch | GFLOPs | ImageNet top-1 |
     | --- | --- | --- | --- |
@@ -131,36 +122,39 @@ class ModernizedResNet(StagedBackbone):
     | LN for BN | ``norm_cfg=dict(type='LN2d', eps=1e-6)`` | 4.46 | 81.5 |
     | separate downsampling layers | ``separate_downsampling=True`` | 4.49 | 82.0 |
 
-    The figures are the paper's, of its table 10, at 224 x 224. Each step here counts the same to 0.01 G, the last one
-    to 0.04 G, but for that of LN: other norms add no convolution, and it has 4.15 G, as the step before. (In the
-    paper's table 11, of ResNet-200, this step adds nothing either.)
+    The figures are from the paper's table 10, at 224 x 224. The networks here agree with them to 0.01 G, the last one
+    to 0.04 G. The exception is LN for BN: other norms add no convolution, so this step has 4.15 G like the step before.
+    (In the paper's table 11, of ResNet-200, this step adds nothing either.)
 
     Args:
         depths: The number of blocks in each stage.
-        width: Channels of the stem. Stage i has ``width * 2**i``, and four times as many before `inverted_bottleneck`.
+        width: Channels of the stem. Stage i has ``width * 2**i`` channels with `inverted_bottleneck`, and four times
+            as many without it.
         in_channels: Channels of the image.
-        patchify_stem: Whether the stem is a 4x4 convolution of stride 4 alone, instead of a 7x7 one of stride 2, norm,
-            activation and max pooling.
+        patchify_stem: Whether the stem is only a 4x4 convolution of stride 4, instead of a 7x7 convolution of stride
+            2, norm, activation and max pooling.
         depthwise: Whether the blocks' spatial convolution is depthwise.
-        inverted_bottleneck: Whether a block's hidden channels are four times its output's, instead of a fourth.
-        depthwise_first: Whether the depthwise convolution is before the two pointwise ones, instead of between them.
-        kernel_size: The spatial convolution's; odd.
+        inverted_bottleneck: Whether a block has four times as many hidden channels as output channels, instead of a
+            quarter as many.
+        depthwise_first: Whether the depthwise convolution precedes the two pointwise ones, instead of lying between
+            them.
+        kernel_size: Kernel size of the spatial convolution. Must be odd.
         act_cfg: Every activation's config.
-        norm_cfg: Every norm's config: 'LN2d', or a type of mmcv's.
+        norm_cfg: Every norm's config: 'LN2d', or one of mmcv's types.
         fewer_activations: Whether a block's only activation is the one between the pointwise convolutions, instead of
             one after each convolution, the last after the residual is added.
-        fewer_norms: Whether a block's only norm is the one after the depthwise convolution, instead of one after each;
-            the shortcut's stays.
-        separate_downsampling: Whether stages are parted by a norm and a 2x2 convolution of stride 2, instead of the
-            next one's first block having stride 2. With it come a norm after a patchify stem, and ``norm{i}`` on the
-            output of each stage i.
-        drop_path_rate: Stochastic depth of the last block; it rises linearly from 0 at the first.
-        layer_scale_init_value: Initial LayerScale; 0 or less for none. The paper's recipe has it in every step.
-        out_indices: Stage or stages to return, from 0; negative ones count from the last. Later stages are not built.
-        frozen_stages: How many stages, the stem with the first, are frozen: no gradients, and always in eval mode.
+        fewer_norms: Whether a block's only norm is the one after the depthwise convolution, instead of one after each
+            convolution. The shortcut keeps its norm.
+        separate_downsampling: Whether a norm and a 2x2 convolution of stride 2 separate the stages, instead of each
+            stage's first block having stride 2. This adds a norm after a patchify stem, and ``norm{i}`` on the output
+            of each stage i.
+        drop_path_rate: Stochastic depth of the last block. It rises linearly from 0 at the first.
+        layer_scale_init_value: Initial LayerScale. 0 or less means none. The paper's recipe has it in every step.
+        out_indices: Stage or stages to return, from 0. Negative ones count from the last. Later stages are not built.
+        frozen_stages: The number of frozen stages: no gradients, and always in eval mode. The first includes the stem.
         with_cp: Whether training recomputes each block in the backward pass to save memory.
-        init_cfg: mmengine's initialisation. Defaults to ConvNeXt's in every step: weights from a normal distribution
-            of deviation 0.02, cut at two deviations, and zero biases.
+        init_cfg: mmengine's initialization. Defaults to ConvNeXt's in every step: weights from a normal distribution
+            with a standard deviation of 0.02, truncated at two deviations, and zero biases.
 
     Shape:
         - Input: (N, in_channels, H, W), H and W at least 32 for four stages.
@@ -168,7 +162,7 @@ class ModernizedResNet(StagedBackbone):
           4, 8, 16, 32.
 
     Raises:
-        ValueError: If an argument is none of what is allowed, or an image is too small.
+        ValueError: If an argument has a value that is not allowed, or an image is too small.
 
     Reference:
         `A ConvNet for the 2020s <https://arxiv.org/abs/2201.03545>`_, section 2 and appendix C
@@ -181,7 +175,7 @@ class ModernizedResNet(StagedBackbone):
         (256, 512, 1024, 2048)
         >>> halfway = ModernizedResNet(
         ...     depths=(3, 3, 9, 3), patchify_stem=True, depthwise=True, width=96, inverted_bottleneck=True)
-        >>> [tuple(each.shape) for each in halfway(torch.rand(1, 3, 64, 96))]
+        >>> [tuple(x.shape) for x in halfway(torch.rand(1, 3, 64, 96))]
         [(1, 96, 16, 24), (1, 192, 8, 12), (1, 384, 4, 6), (1, 768, 2, 3)]
     """
 
@@ -210,19 +204,6 @@ class ModernizedResNet(StagedBackbone):
         ),
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(depths, Sequence) or not depths or not all(_is_positive(each) for each in depths):
-            raise ValueError(f'depths must be positive integers, one per stage; got {depths!r}.')
-        for name, value in (('width', width), ('in_channels', in_channels)):
-            if not _is_positive(value):
-                raise ValueError(f'{name} must be a positive integer; got {value!r}.')
-        if not _is_positive(kernel_size) or kernel_size < 3 or kernel_size % 2 == 0:
-            raise ValueError(
-                f'kernel_size must be an odd integer from 3, such as 3, 5, 7, 9 or 11; got {kernel_size!r}.'
-            )
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
-        if frozen_stages not in range(-1, len(depths) + 1):
-            raise ValueError(f'frozen_stages must be from 0 (none) to {len(depths)} (all stages); got {frozen_stages}.')
         design = BlockDesign(
             depthwise,
             inverted_bottleneck,
@@ -233,9 +214,8 @@ class ModernizedResNet(StagedBackbone):
             fewer_activations,
             fewer_norms,
         )
-        _check_switches(
-            {**design._asdict(), 'patchify_stem': patchify_stem, 'separate_downsampling': separate_downsampling}
-        )
+        _check_switches(depths, design, patchify_stem=patchify_stem, separate_downsampling=separate_downsampling)
+        check_backbone_arguments(len(depths), frozen_stages, drop_path_rate, width=width, in_channels=in_channels)
         self.depths = tuple(depths)
         expansion = 1 if inverted_bottleneck else EXPANSION
         self.channels = tuple(width * 2**i * expansion for i in range(len(depths)))
@@ -243,8 +223,8 @@ class ModernizedResNet(StagedBackbone):
         self.frozen_stages = frozen_stages
         self.stride = 4 * 2 ** self.out_indices[-1]
 
-        steps = max(sum(self.depths) - 1, 1)
-        drop_path_rates = iter([drop_path_rate * i / steps for i in range(sum(self.depths))])
+        block = partial(RoadmapBlock, design=design, layer_scale_init_value=layer_scale_init_value, with_cp=with_cp)
+        rates = list(drop_path_rates(drop_path_rate, self.depths))
         self.downsample_layers = nn.ModuleList()
         self.stages = nn.ModuleList()
         before = width
@@ -264,8 +244,8 @@ class ModernizedResNet(StagedBackbone):
                 stride = 2
             self.downsample_layers.append(downsample)
             blocks = []
-            for rate in islice(drop_path_rates, self.depths[i]):
-                blocks.append(RoadmapBlock(before, after, stride, design, rate, layer_scale_init_value, with_cp))
+            for rate in rates[i]:
+                blocks.append(block(before, after, stride, drop_path_rate=rate))
                 before, stride = after, 1
             self.stages.append(nn.Sequential(*blocks))
         for i in self.out_indices:
@@ -284,11 +264,14 @@ def _needs_bias(norm: nn.Module) -> bool:
     return not isinstance(norm, _BatchNorm)
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check_switches(switches: dict[str, object]) -> None:
+def _check_switches(depths: Sequence[int], design: BlockDesign, **others: bool) -> None:
+    if not isinstance(depths, Sequence) or not depths or not all(is_positive(depth) for depth in depths):
+        raise ValueError(f'depths must be positive integers, one per stage; got {depths!r}.')
+    if not is_positive(design.kernel_size) or design.kernel_size < 3 or design.kernel_size % 2 == 0:
+        raise ValueError(
+            f'kernel_size must be an odd integer from 3, such as 3, 5, 7, 9 or 11; got {design.kernel_size!r}.'
+        )
+    switches = {**design._asdict(), **others}
     for name, value in switches.items():
         if name not in ('kernel_size', 'act_cfg', 'norm_cfg') and not isinstance(value, bool):
             raise ValueError(f'{name} must be True or False; got {value!r}.')

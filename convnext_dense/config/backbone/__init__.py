@@ -1,4 +1,4 @@
-"""`--backbone`: one string that names a backbone, put into a config."""
+"""Puts the backbone that a string names into a config."""
 
 from convnext_dense.config.backbone.swap import set_backbone
 

@@ -1,37 +1,39 @@
-"""Puts another backbone into a config, and fits to it what depends on the backbone."""
+"""Puts another backbone into a config, and fits everything that depends on the backbone."""
 
-import inspect
 import logging
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.registry import MODELS
+from mmengine.registry import DefaultScope
+from torch import nn
 
-from convnext_dense.config.backbone.channels import IMAGE, fit_channels
+from convnext_dense.config.backbone.channels import PROBE_SIZE, fit_channels
 from convnext_dense.config.backbone.names import NamedBackbone, parse_backbone
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
-from convnext_dense.meta_device import MODEL_ERRORS, FeatureMap, build_on_meta, feature_maps
+from convnext_dense.meta_device import FeatureMap, build_on_meta, feature_maps
 from convnext_dense.optim import backbone_layer_ids
 from convnext_dense.registry import SCOPE
 
 PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
-# A recipe's settings of a backbone, which the new one is given too where it has them.
-KEPT = ('drop_path_rate', 'with_cp')
-# What a config calls mmengine's start from a checkpoint.
+# A recipe's settings of a backbone. The new backbone keeps those that it takes.
+KEPT_BACKBONE_KEYS = ('drop_path_rate', 'with_cp')
+# How configs name mmengine's initialization from a checkpoint.
 PRETRAINED = ('Pretrained', 'PretrainedInit')
 LAYER_DECAY = ('LearningRateDecayOptimizerConstructor', 'LayerDecayOptimWrapperConstructor')
 
 
 def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
-    """Put the backbone of a name into a config of this package's, mmdet's or mmseg's.
+    """Put a backbone into a config of this package's, mmdet's or mmseg's.
 
-    The channels of the neck, or without a neck of the heads, the weights, the colours that images are normalised by,
-    and the settings of learning-rate decay become the new backbone's, so that the stem trains at the same rate;
-    `drop_path_rate` and `with_cp` stay the recipe's. All else stays as it is. The result needs
-    ``import convnext_dense``, for which it has `custom_imports`.
+    The new backbone determines the channels of the neck (without a neck, of the heads), the weights, the normalization
+    of images, and the settings of learning-rate decay, by which the stem trains at the same rate as before. The
+    recipe's `drop_path_rate` and `with_cp` stay, and so does everything else. The config gets `custom_imports` of this
+    package, which it now needs.
 
     Args:
         cfg: The config, which is changed.
@@ -39,8 +41,8 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
         pretrained: Whether the backbone starts from published weights.
 
     Raises:
-        UsageError: If the name names no backbone, or a part of the model cannot be fitted to it. The config is
-            unchanged then.
+        UsageError: If the name names no backbone, or a part of the model cannot be fitted to it. The config is then
+            unchanged.
 
     Example:
         >>> from convnext_dense.config import load_config
@@ -49,55 +51,65 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
         >>> cfg.model.backbone.model_name, cfg.model.neck.in_channels
         ('resnet50', [256, 512, 1024, 2048])
     """
-    scope = cfg.default_scope
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        _set_backbone(cfg, name, pretrained)
+
+
+def _set_backbone(cfg: Config, name: str, pretrained: bool) -> None:
     model = ConfigDict(cfg.model.to_dict())
-    if not isinstance(model.get('backbone'), dict):
-        raise UsageError(f'--backbone: {model.type} has no model.backbone that could be replaced.')
-    if 'shared_head' in (model.get('roi_head') or {}):
-        raise UsageError(
-            f'--backbone: model.roi_head.shared_head ({model.roi_head.shared_head.type}) is a stage of the old '
-            'backbone; take a config with a neck, such as FPN.'
-        )
-    old = without_weights(model.backbone)
-    sizes = [IMAGE, _pair((model.get('data_preprocessor') or {}).get('size'))]
+    _check_replaceable(model)
+    sizes = [PROBE_SIZE, _pair((model.get('data_preprocessor') or {}).get('size'))]
+    old_cfg = without_weights(model.backbone)
     try:
-        old_maps = _maps(old, scope, sizes)
+        old = _probe(old_cfg, sizes)
     except ValueError as error:
-        raise UsageError(f'--backbone: what model.backbone ({old.type}) gives cannot be told: {error}') from error
-    strides = _strides(old.type, old_maps)
-    named = parse_backbone(name, strides, scope, pretrained)
-    backbone = ConfigDict(_with_recipe(named.config, old, scope))
+        raise UsageError(f'backbone: the maps of model.backbone ({old_cfg.type}) are unknown: {error}') from error
+    strides = _strides(old.cfg.type, old.maps)
+    named = parse_backbone(name, strides, pretrained)
+    new_cfg = ConfigDict(named.config)
+    if old.in_channels != 3:
+        new_cfg = ConfigDict({'in_channels': old.in_channels, **new_cfg})
     try:
-        maps = _maps(backbone, scope, sizes)
+        new = _probe(new_cfg, sizes)
     except ValueError as error:
-        raise UsageError(f'--backbone {name}: {error}') from error
-    if [each.stride for each in maps] != strides:
+        raise UsageError(f'backbone {name}: {error}') from error
+    if [fmap.stride for fmap in new.maps] != strides:
         raise UsageError(
-            f'--backbone {name}: it gives maps of stride {", ".join(str(each.stride) for each in maps)}; '
+            f'backbone {name}: it gives maps of stride {", ".join(str(fmap.stride) for fmap in new.maps)}; '
             f'the config needs {", ".join(map(str, strides))}.'
         )
-    model.backbone = backbone
+    model.backbone = ConfigDict({**new.cfg, **_kept_settings(old.cfg, named)})
     model.pop('pretrained', None)
-    all_used = fit_channels(model, scope, old_maps, maps)
-    if backbone.get('in_channels', 3) == 3:
-        _set_colours(model, named)
+    all_used = fit_channels(model, old.maps, new.maps)
+    if new.in_channels == 3:
+        _set_normalization(model, named)
     cfg.model = model
-    _fit_decay(cfg, old, backbone)
+    _fit_decay(cfg, old, new)
     import_package(cfg)
     if not all_used:
-        # Its norm or pyramid level gets no gradient, for which distributed training would wait.
+        # The norm or the pyramid level of an unused map gets no gradient, for which distributed training would wait.
         cfg.find_unused_parameters = True
     if cfg.get('load_from'):
-        print_log(f'--backbone: load_from={cfg.load_from} was of the old model, and is dropped.', logger='current')
+        print_log(f'backbone: load_from={cfg.load_from} belongs to the old model and is dropped.', logger='current')
         cfg.load_from = None
-    _report(cfg, name, old)
+    _report(cfg, name, old.cfg)
+
+
+def _check_replaceable(model: ConfigDict) -> None:
+    if not isinstance(model.get('backbone'), dict):
+        raise UsageError(f'backbone: {model.type} has no model.backbone that could be replaced.')
+    if 'shared_head' in (model.get('roi_head') or {}):
+        raise UsageError(
+            f'backbone: model.roi_head.shared_head ({model.roi_head.shared_head.type}) is a stage of the old '
+            'backbone; take a config with a neck, such as FPN.'
+        )
 
 
 def without_weights(cfg: ConfigDict) -> ConfigDict:
-    """Return the config of a model, or of a part of one, without the weights that it would start from.
+    """Return the config of a model, or of a part of one, without the weights that it starts from.
 
     Args:
-        cfg: The config; it stays as it is.
+        cfg: The config, which is not changed.
 
     Example:
         >>> without_weights(ConfigDict(type='ResNet', depth=50, init_cfg=dict(type='Pretrained', checkpoint='a.pth')))
@@ -114,25 +126,43 @@ def without_weights(cfg: ConfigDict) -> ConfigDict:
         elif isinstance(value, dict):
             changed[key] = without_weights(value)
         elif isinstance(value, list | tuple):
-            given = (each for each in value if not _is_pretrained(each))
-            changed[key] = type(value)(without_weights(each) if isinstance(each, dict) else each for each in given)
+            kept = (item for item in value if not _is_pretrained(item))
+            changed[key] = type(value)(without_weights(item) if isinstance(item, dict) else item for item in kept)
         else:
             changed[key] = value
     return changed
 
 
 def _is_pretrained(value: object) -> bool:
-    kind = value.get('type') if isinstance(value, dict) else None
-    return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).split('.')[-1] in PRETRAINED
+    return isinstance(value, dict) and bare_type(value.get('type')) in PRETRAINED
 
 
-def _maps(backbone: ConfigDict, scope: str, sizes: Sequence[tuple[int, int] | None]) -> list[FeatureMap]:
-    """Return a backbone's maps; a plain transformer may take the config's or its own size only."""
-    own = backbone.get('img_size') or (backbone.get('model_args') or {}).get('img_size')
-    for size in filter(None, [*sizes, _pair(own)]):
+class _Probed(NamedTuple):
+    """A backbone's config, the backbone on the meta device, and its maps."""
+
+    cfg: ConfigDict
+    module: nn.Module
+    maps: list[FeatureMap]
+
+    @property
+    def in_channels(self) -> int:
+        return self.cfg.get('in_channels', 3)
+
+
+def _probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None]) -> _Probed:
+    """Build a backbone, and run it on images of these sizes, and of its own, until it takes one.
+
+    A plain transformer may only take the config's or its own size.
+    """
+    own_size = cfg.get('img_size') or (cfg.get('model_args') or {}).get('img_size')
+    try:
+        module = build_on_meta(cfg)
+    except Exception as error:
+        raise ValueError(error) from error
+    for size in filter(None, [*sizes, _pair(own_size)]):
         try:
-            return feature_maps(backbone, scope, size)
-        except MODEL_ERRORS as error:
+            return _Probed(cfg, module, feature_maps(module, size, cfg.get('in_channels', 3)))
+        except Exception as error:  # noqa: BLE001 - anything that a user's backbone can raise
             problem = error
     raise ValueError(problem) from problem
 
@@ -142,83 +172,81 @@ def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def _strides(kind: str, maps: list[FeatureMap]) -> list[int]:
-    """Return the strides of the maps that replace these: the same, or 4 to 32 for four maps dilated or of a ViT."""
-    strides = [each.stride for each in maps]
+    """Return the strides of the maps that replace these: the same; or 4 to 32, for four maps of a ViT or dilated."""
+    strides = [fmap.stride for fmap in maps]
     rising = all(before < after for before, after in pairwise(strides))
     if rising and all(stride >= 4 and stride & (stride - 1) == 0 for stride in strides):
         return strides
     if len(strides) == 4 and strides == sorted(strides) and strides[0] >= 4:
         print_log(
-            f'--backbone: {kind} has maps of stride {strides}, the new one of [4, 8, 16, 32]: less detail is left.',
+            f'backbone: {kind} has maps of stride {strides}, the new one has [4, 8, 16, 32], with less detail.',
             logger='current',
             level=logging.WARNING,
         )
         return [4, 8, 16, 32]
     raise UsageError(
-        f'--backbone: model.backbone ({kind}) has maps of stride {", ".join(map(str, strides))}, and no other '
+        f'backbone: model.backbone ({kind}) has maps of stride {", ".join(map(str, strides))}, and no other '
         'backbone has such; take a config whose backbone has strides of 4, 8, 16, 32 or some of them.'
     )
 
 
-def _with_recipe(backbone: dict, old: ConfigDict, scope: str) -> dict:
-    """Return the backbone's config with the recipe's settings and the image's channels, where it has them."""
-    if old.get('in_channels', 3) != 3:
-        backbone = {'in_channels': old.in_channels, **backbone}
-    parameters = inspect.signature(MODELS.get(backbone['type'])).parameters
-    for key in KEPT:
-        if not old.get(key) or key in backbone:
+def _kept_settings(old: ConfigDict, named: NamedBackbone) -> dict:
+    """Return the recipe's settings that the new backbone takes, and that its name does not set."""
+    kept = {}
+    for key in KEPT_BACKBONE_KEYS:
+        if not old.get(key) or key in named.config:
             continue
-        changed = {**backbone, key: old[key]}
-        try:
-            if key in parameters and build_on_meta(changed, scope):
-                backbone = changed
-                continue
-        except MODEL_ERRORS:
-            pass
-        print_log(f'--backbone: the new backbone has no {key}; the config had {old[key]}.', logger='current')
-    return backbone
+        if key in named.parameters:
+            kept[key] = old[key]
+        else:
+            print_log(f'backbone: the new backbone has no {key}; the config had {old[key]}.', logger='current')
+    return kept
 
 
-def _set_colours(model: ConfigDict, named: NamedBackbone) -> None:
-    preprocessor = model.get('data_preprocessor')
-    kind = str((preprocessor or {}).get('type')).split('.')[-1]
+def _set_normalization(model: ConfigDict, named: NamedBackbone) -> None:
+    preprocessor = model.get('data_preprocessor') or {}
+    kind = bare_type(preprocessor.get('type'))
     if not preprocessor or ('mean' not in preprocessor and kind not in PREPROCESSORS):
         raise UsageError(
-            f'--backbone: model.data_preprocessor ({kind}) has no mean and std, which the new backbone would set.'
+            f'backbone: model.data_preprocessor ({kind}) has no mean and std, which the new backbone would set.'
         )
     preprocessor.update(mean=list(named.mean), std=list(named.std), bgr_to_rgb=True)
     preprocessor.pop('rgb_to_bgr', None)
 
 
-def _fit_decay(cfg: Config, old: ConfigDict, new: ConfigDict) -> None:
-    """Let learning-rate decay, if the recipe has it, go by the new backbone's own layers, down to the same rate.
+def _fit_decay(cfg: Config, old: _Probed, new: _Probed) -> None:
+    """Apply the recipe's learning-rate decay, if any, to the new backbone's layers, with the same rate for the stem.
 
-    With the recipe's rate for each of 17 blocks, where it was for 7 groups of blocks, the first would hardly train.
+    With the recipe's rate per block, where the recipe has 7 groups of blocks and the backbone 17 blocks, the first ones
+    would hardly train.
     """
     wrapper = cfg.get('optim_wrapper') or {}
-    if str(wrapper.get('constructor')).split('.')[-1] not in LAYER_DECAY:
+    if bare_type(wrapper.get('constructor')) not in LAYER_DECAY:
         return
     wrapper.constructor = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
     paramwise = wrapper.paramwise_cfg
-    scope, decay_type = cfg.default_scope, paramwise.get('decay_type', 'layer_wise')
-    _, before = backbone_layer_ids(build_on_meta(old, scope), '', decay_type, paramwise.pop('num_layers', None))
-    # Stages are what the stage-wise recipes count in ConvNeXt; other backbones have no common notion of them.
-    if new.type != f'{SCOPE}.ConvNeXt':
+    decay_type = paramwise.get('decay_type', 'layer_wise')
+    _, before = backbone_layer_ids(old.module, '', decay_type, paramwise.pop('num_layers', None))
+    # The stage-wise recipes count ConvNeXt's stages. Other backbones have no common notion of stages.
+    if new.cfg.type != f'{SCOPE}.ConvNeXt':
         paramwise.decay_type = decay_type = 'layer_wise'
-    _, after = backbone_layer_ids(build_on_meta(new, scope), '', decay_type)
+    _, after = backbone_layer_ids(new.module, '', decay_type)
     paramwise.decay_rate = round(paramwise.decay_rate ** (before / after), 4)
 
 
 def _report(cfg: Config, name: str, old: ConfigDict) -> None:
     backbone = cfg.model.backbone
     weights = (backbone.get('init_cfg') or {}).get('checkpoint')
-    lines = [f' {name}: {f"weights {weights}" if weights else "it starts from scratch"}.']
+    lines = [f'backbone {name}: {f"weights {weights}" if weights else "it starts from scratch"}.']
     if old.get('frozen_stages', 0) > 0 and 'frozen_stages' not in backbone:
-        lines.append(f": frozen_stages={old.frozen_stages} of the old backbone is not kept; '{name}(...)' takes one.")
+        lines.append(
+            f'backbone: frozen_stages={old.frozen_stages} of the old backbone is not kept; '
+            f"'{name}(frozen_stages=...)' sets it."
+        )
     if cfg.get('find_unused_parameters'):
-        lines.append(': the model does not use all maps, so find_unused_parameters is set.')
+        lines.append('backbone: the model does not use all maps, so find_unused_parameters is set.')
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
     if optimizer == 'SGD' and backbone.type == f'{SCOPE}.ConvNeXt':
-        lines.append(': the config trains with SGD, as it did; ConvNeXt is published with AdamW.')
+        lines.append('backbone: the config still trains with SGD; ConvNeXt is published with AdamW.')
     for line in lines:
-        print_log(f'--backbone{line}', logger='current')
+        print_log(line, logger='current')
