@@ -163,9 +163,9 @@ def docstrings():
     """The docstrings of the package, each with its place."""
     for file in sorted((ROOT / 'convnext_dense').rglob('*.py')):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                if text := ast.get_docstring(node):
-                    yield f'{name(file)}: {getattr(node, "name", "module")}', text
+            has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            if has_docstring and (text := ast.get_docstring(node)):
+                yield f'{name(file)}: {getattr(node, "name", "module")}', text
 
 
 class TestDocstrings:
