@@ -18,7 +18,7 @@ __all__ = ['__version__']
 
 
 def _read_checkpoints() -> None:
-    """Let mmengine's `load_from` and `resume` read what `read_weights` reads, and say the same of bad files."""
+    """Make mmengine's `load_from` and `resume` read what `read_weights` reads, with the same errors."""
     from mmengine.runner.checkpoint import CheckpointLoader
 
     def load(source: str, map_location: object = None, **_: object) -> dict:
