@@ -52,6 +52,7 @@ def test_model_has_the_stated_figures_and_its_parts_fit(name):
     measured = measure_complexity(cfg)
     assert (said['Parameters'], said['FLOPs']) == (measured.params, measured.flops)
     backbone = build_on_meta(cfg.model.backbone, cfg.default_scope)
+    assert type(backbone).__module__.startswith('convnext_dense.backbones.')
     widths = [backbone.channels[i] for i in backbone.out_indices]
     takes_maps = next(cfg.model[key] for key in ('neck', 'panoptic_head', 'decode_head') if key in cfg.model)
     assert list(takes_maps.in_channels) == widths
