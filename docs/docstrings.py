@@ -16,6 +16,8 @@ class Docstrings(Extension):
         text = obj.docstring.value
         # griffe reads doctests below the plural only.
         text = re.sub(r'^Example:$', 'Examples:', text, flags=re.MULTILINE)
+        # No browser draws TeX without a library, which would have to be fetched: show its source.
+        text = re.sub(r'^\.\. math:: (.*(?:\n +\S.*)*)', r'```latex\n\1\n```', text, flags=re.MULTILINE)
         # A literal block of reStructuredText is an indented one in Markdown.
         text = re.sub(r'::$', ':', text, flags=re.MULTILINE)
         # A NamedTuple has no constructor that griffe could look the arguments up in; its fields are attributes.
