@@ -1,7 +1,10 @@
+"""The roadmap's networks against ResNet-50, ConvNeXt-T, and the paper's table."""
+
 import re
 
 import pytest
 import torch
+from helpers.random_weights import randomize
 from mmdet.models import ResNet
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
@@ -22,7 +25,7 @@ STEPS = [
     ('gelu', dict(act_cfg=dict(type='GELU')), 4.15),
     ('fewer-activations', dict(fewer_activations=True), 4.15),
     ('fewer-norms', dict(fewer_norms=True), 4.15),
-    # The paper's table has 4.46, though no convolution is added.
+    # The paper's table has 4.46, although no convolution is added.
     ('layer-norm', dict(norm_cfg=dict(type='LN2d', eps=1e-6)), 4.15),
     ('separate-downsampling', dict(separate_downsampling=True), 4.49),
 ]
@@ -31,29 +34,15 @@ LAST = len(STEPS) - 1
 
 
 def arguments(step, **others):
-    """The switches that are turned at a step."""
-    turned = {}
+    """The switches that are on at a step."""
+    switches = {}
     for _, switch, _ in STEPS[: step + 1]:
-        turned.update(switch)
-    return {**turned, **others}
+        switches.update(switch)
+    return {**switches, **others}
 
 
 def small(step, **others):
     return ModernizedResNet(**arguments(step, depths=[1, 1, 2, 1], width=8, **others))
-
-
-def randomise(model):
-    """Give every parameter and statistic a value at which it matters."""
-    for name, value in model.state_dict().items():
-        if value.dtype.is_floating_point:
-            is_variance = 'running_var' in name
-            is_scale = is_variance or (value.ndim == 1 and 'bias' not in name and 'mean' not in name)
-            torch.nn.init.normal_(value, mean=1.0 if is_scale else 0.0, std=0.05)
-            if is_variance:
-                value.abs_()
-    # mmdet's `eval` returns nothing.
-    model.eval()
-    return model
 
 
 def gflops(model):
@@ -76,13 +65,13 @@ def num_parameters(model):
 class TestFirstStepIsResNet50:
     @staticmethod
     def from_resnet(name):
-        """The name here of a parameter of mmdet's or torchvision's ResNet."""
+        """Our name of a parameter of mmdet's or torchvision's ResNet."""
         name = re.sub(r'^layer(\d)', lambda found: f'stages.{int(found[1]) - 1}', name)
         name = re.sub(r'\bbn(\d)', r'norm\1', name).replace('downsample', 'shortcut')
         return re.sub(r'^norm1', 'downsample_layers.0.1', re.sub(r'^conv1', 'downsample_layers.0.0', name))
 
     def test_its_maps_equal_mmdets(self):
-        theirs = randomise(ResNet(depth=50))
+        theirs = randomize(ResNet(depth=50), std=0.05)
         ours = ModernizedResNet().eval()
         ours.load_state_dict({self.from_resnet(name): value for name, value in theirs.state_dict().items()})
         x = torch.randn(1, 3, 96, 64)
@@ -105,7 +94,7 @@ class TestLastStepIsConvNeXtT:
         return re.sub(r'^(stages.*)\.norm\.', r'\1.norm1.', name)
 
     def test_its_maps_equal_convnexts(self):
-        theirs = randomise(ConvNeXt('tiny', layer_scale_init_value=1.0))
+        theirs = randomize(ConvNeXt('tiny', layer_scale_init_value=1.0), std=0.05)
         ours = ModernizedResNet(**arguments(LAST, layer_scale_init_value=1.0)).eval()
         state = {self.from_convnext(name): value for name, value in theirs.state_dict().items()}
         own = ours.state_dict()
@@ -132,7 +121,7 @@ class TestLastStepIsConvNeXtT:
 
 @pytest.fixture
 def plain_kernels():
-    """Without oneDNN, which compiles a kernel for each shape, and takes longer at it than a small model does."""
+    """Without oneDNN, which compiles a kernel for each shape. This takes longer than running a small model."""
     with torch.backends.mkldnn.flags(enabled=False):
         yield
 
@@ -140,37 +129,11 @@ def plain_kernels():
 @pytest.mark.usefixtures('plain_kernels')
 class TestEveryStep:
     @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
-    def test_counts_the_papers_flops(self, step):
-        # The paper's count of the last has the norms in it.
-        tolerance = 0.04 if step == LAST else 0.01
-        assert gflops(built_on_meta(step)) == pytest.approx(STEPS[step][2], abs=tolerance)
-
-    @pytest.mark.parametrize(('kernel_size', 'expected'), [(5, 4.10), (7, 4.15), (9, 4.21), (11, 4.29)])
-    def test_counts_the_papers_flops_for_each_kernel_size(self, kernel_size, expected):
-        with without_allocating():
-            model = ModernizedResNet(**arguments(NAMES.index('kernel-7'), kernel_size=kernel_size))
-        assert gflops(model) == pytest.approx(expected, abs=0.01)
-
-    @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
-    def test_trains_every_parameter(self, step):
-        model = small(step, layer_scale_init_value=1.0, drop_path_rate=0.1)
-        maps = model(torch.rand(2, 3, 32, 64))
-        assert [tuple(each.shape[1:]) for each in maps] == [
-            (width, 8 // 2**i, 16 // 2**i) for i, width in enumerate(model.channels)
-        ]
-        sum(each.square().sum() for each in maps).backward()
-        assert all(param.grad is not None and param.grad.isfinite().all() for param in model.parameters())
-
-    @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
-    def test_has_the_same_stochastic_depth_and_layer_scale(self, step):
-        model = small(step, drop_path_rate=0.4, layer_scale_init_value=0.5)
-        blocks = [block for stage in model.stages for block in stage]
-        assert [block.drop_path.drop_prob for block in blocks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
-        assert all(block.gamma.unique() == 0.5 for block in blocks)
-
-    @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
-    def test_says_its_layers_as_convnext_does(self, step):
+    def test_counts_the_papers_flops_and_names_its_layers(self, step):
         model = built_on_meta(step)
+        # The paper's count of the last step includes the norms.
+        tolerance = 0.04 if step == LAST else 0.01
+        assert gflops(model) == pytest.approx(STEPS[step][2], abs=tolerance)
         ids = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
         assert {count for _, count in ids.values()} == {8}
         stem = {layer for name, (layer, _) in ids.items() if name.startswith('downsample_layers.0')}
@@ -179,36 +142,55 @@ class TestEveryStep:
         assert blocks == {1, 2, 3, 4, 6} if model.depths[2] == 6 else blocks == {1, 2, 3, 4, 5, 6}
         assert model.get_layer_depth('rpn_head.weight', 'backbone.') == (7, 8)
 
+    @pytest.mark.parametrize(('kernel_size', 'expected'), [(5, 4.10), (7, 4.15), (9, 4.21), (11, 4.29)])
+    def test_counts_the_papers_flops_by_kernel_size(self, kernel_size, expected):
+        with without_allocating():
+            model = ModernizedResNet(**arguments(NAMES.index('kernel-7'), kernel_size=kernel_size))
+        assert gflops(model) == pytest.approx(expected, abs=0.01)
+
+    @pytest.mark.parametrize('step', range(len(STEPS)), ids=NAMES)
+    def test_trains_every_parameter(self, step):
+        model = small(step, layer_scale_init_value=0.5, drop_path_rate=0.4)
+        blocks = [block for stage in model.stages for block in stage]
+        assert [block.drop_path.drop_prob for block in blocks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+        assert all(block.gamma.unique() == 0.5 for block in blocks)
+        maps = model(torch.rand(2, 3, 32, 64))
+        assert [tuple(y.shape[1:]) for y in maps] == [
+            (width, 8 // 2**i, 16 // 2**i) for i, width in enumerate(model.channels)
+        ]
+        sum(y.square().sum() for y in maps).backward()
+        assert all(param.grad is not None and param.grad.isfinite().all() for param in model.parameters())
+
     @pytest.mark.parametrize('step', [0, LAST])
-    def test_frozen_stages_neither_train_nor_leave_eval_mode(self, step):
+    def test_keeps_frozen_stages_in_eval_mode(self, step):
         model = small(step, frozen_stages=2, drop_path_rate=0.5).train()
         frozen = [model.downsample_layers[0], model.stages[0], model.downsample_layers[1], model.stages[1]]
         for module in frozen:
-            assert not any(each.training for each in module.modules())
+            assert not any(part.training for part in module.modules())
             assert not any(param.requires_grad for param in module.parameters())
-        assert all(each.training for each in model.stages[2].modules())
+        assert all(part.training for part in model.stages[2].modules())
         assert all(param.requires_grad for param in model.stages[2].parameters())
 
     @pytest.mark.parametrize('step', [0, LAST])
-    def test_checkpointing_gives_the_same_gradients(self, step):
+    def test_has_the_same_gradients_with_checkpointing(self, step):
         plain = small(step, layer_scale_init_value=1.0, drop_path_rate=0.5)
         saving = small(step, layer_scale_init_value=1.0, drop_path_rate=0.5, with_cp=True)
         saving.load_state_dict(plain.state_dict())
         x = torch.rand(4, 3, 32, 32)
         for model in (plain, saving):
             torch.manual_seed(1)
-            sum(each.square().mean() for each in model(x)).backward()
-        for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
-            assert_close(other.grad, one.grad)
+            sum(y.square().mean() for y in model(x)).backward()
+        for expected, actual in zip(plain.parameters(), saving.parameters(), strict=True):
+            assert_close(actual.grad, expected.grad)
 
-    def test_later_stages_are_not_built(self):
+    def test_builds_no_later_stages(self):
         model = small(LAST, out_indices=(0, 1))
-        assert [each.shape[1] for each in model(torch.rand(1, 3, 32, 32))] == [8, 16]
+        assert [y.shape[1] for y in model(torch.rand(1, 3, 32, 32))] == [8, 16]
         assert len(model.stages) == 2
 
     @pytest.mark.parametrize('prefix', [None, 'backbone.'])
-    def test_ones_own_weights_are_put_in_by_init_cfg(self, tmp_path, prefix):
-        trained = randomise(small(6))
+    def test_loads_ones_own_weights_by_init_cfg(self, tmp_path, prefix):
+        trained = randomize(small(6), std=0.05)
         state = {f'{prefix or ""}{name}': value for name, value in trained.state_dict().items()}
         torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
         init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
@@ -221,22 +203,22 @@ class TestEveryStep:
 
 
 class TestSwitches:
-    def test_a_bias_is_where_no_batch_norm_follows(self):
+    def test_convolutions_have_a_bias_unless_batch_norm_follows(self):
         block = small(NAMES.index('fewer-norms')).stages[0][0]
         assert block.conv1.bias is None
         assert block.conv2.bias is not None
         assert small(NAMES.index('layer-norm')).stages[0][0].conv1.bias is not None
 
-    def test_separate_downsampling_brings_the_norms_where_resolution_changes(self):
+    def test_separate_downsampling_adds_its_norms(self):
         without, separate = small(LAST - 1), small(LAST)
         assert isinstance(without.norm0, torch.nn.Identity)
         assert isinstance(without.downsample_layers[0][1], torch.nn.Identity)
         norms = [separate.norm0, separate.downsample_layers[0][1], separate.downsample_layers[1][0]]
         assert all(isinstance(norm, torch.nn.LayerNorm) for norm in norms)
 
-    def test_they_can_be_turned_out_of_order(self):
+    def test_any_order_works(self):
         model = ModernizedResNet([1, 1, 1, 1], 8, kernel_size=7, patchify_stem=True, separate_downsampling=True)
-        assert [each.shape[1] for each in model(torch.rand(2, 3, 64, 64))] == [32, 64, 128, 256]
+        assert [y.shape[1] for y in model(torch.rand(2, 3, 64, 64))] == [32, 64, 128, 256]
 
     @pytest.mark.parametrize(
         ('wrong', 'message'),
@@ -259,10 +241,10 @@ class TestSwitches:
             (dict(out_indices=(4,)), 'out_indices must name stages from 0 to 3'),
         ],
     )
-    def test_wrong_values_are_named_with_what_is_allowed(self, wrong, message):
+    def test_wrong_values_are_refused_with_what_is_allowed(self, wrong, message):
         with pytest.raises(ValueError, match=message):
             ModernizedResNet(**wrong)
 
-    def test_too_small_an_image_is_named(self):
+    def test_an_image_that_is_too_small_is_refused(self):
         with pytest.raises(ValueError, match=r'at least 32 pixels.*got 16 x 64'):
             small(0)(torch.rand(1, 3, 16, 64))
