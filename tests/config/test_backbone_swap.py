@@ -59,10 +59,10 @@ class TestRefusals:
     )
     def test_name_the_part_and_change_nothing(self, name, message):
         cfg = read_config(name)
-        before = cfg.pretty_text
+        before = cfg.to_dict()
         with pytest.raises(UsageError, match=f'^backbone: .*{message}'):
             set_backbone(cfg, 'convnext_atto')
-        assert cfg.pretty_text == before
+        assert cfg.to_dict() == before
 
     def test_tell_what_the_backbone_rejects(self):
         with pytest.raises(UsageError, match=r'^backbone timm/vgg11.*: timm cannot build vgg11 with drop_path_rate'):
