@@ -72,6 +72,9 @@ def train(pytestconfig, demo_data, tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(demo_data)
             patch.setenv('LOCAL_RANK', '0')
+            # mmengine formats the config and describes the machine in every run, which takes longer than a step.
+            patch.setattr('mmengine.config.config.FormatCode', lambda code, **style: (code, True))
+            patch.setattr('mmengine.runner.runner.collect_env', dict)
             patch.setattr(torch.backends.cudnn, 'benchmark', torch.backends.cudnn.benchmark)
             runner = Runner.from_cfg(cfg)
             record = RecordLosses()
