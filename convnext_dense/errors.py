@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 
@@ -19,7 +19,7 @@ class CheckpointError(UsageError):
 
 
 @contextmanager
-def exit_on_usage_error(options: Collection[str] = ()) -> Iterator[None]:
+def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """Print a UsageError as one line and exit with status 2.
 
     Args:

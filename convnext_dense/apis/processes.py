@@ -43,6 +43,7 @@ def launch(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
         )
         try:
+            assert process.stdout
             for line in process.stdout:
                 file.write(line)
                 file.flush()

@@ -43,8 +43,7 @@ def run(args: argparse.Namespace) -> None:
             elif action.dest in ('work_dir', 'show_dir'):
                 action.complete = shtab.DIRECTORY
     names = ' '.join(our_configs())
-    preamble = {shell: text.format(names=names) for shell, text in PREAMBLE.items()}
-    print(shtab.complete(parser, shell=args.shell, preamble=preamble))
+    print(shtab.complete(parser, shell=args.shell, preamble=PREAMBLE[args.shell].format(names=names)))
 
 
 def _subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,14 +64,14 @@ def _make_data(out: str, spec: dict[str, int]) -> None:
 
 
 @contextmanager
-def _display() -> Iterator[Callable[['Step'], None]]:
+def _display() -> Generator[Callable[['Step'], None]]:
     """Show the demo's steps: bars on a terminal, lines elsewhere."""
     if not sys.stdout.isatty():
         yield _print_step
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    bars: dict[str, int] = {}
+    bars: dict[str, TaskID] = {}
     columns = TextColumn('{task.description:<16}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, TextColumn('[dim]{task.fields[line]}')) as progress:
 

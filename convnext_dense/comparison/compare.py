@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,6 +72,8 @@ def compare_backbones(
         shape = tuple(shape or default_shape(cfg))
         complexity[backbone] = _complexity(cfg, shape)
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
+    if shape is None:
+        raise UsageError('backbones: name at least one.')
     comparison = Comparison(config, shape, runs, complexity, command)
     with _lock_work_dir(work_dir):
         for run in runs:
@@ -140,7 +142,7 @@ def _train(run: Run, gpus: int) -> None:
 
 
 @contextmanager
-def _lock_work_dir(work_dir: Path) -> Iterator[None]:
+def _lock_work_dir(work_dir: Path) -> Generator[None]:
     """Hold the work dir for this process, and let a request to terminate end it as an interrupt does."""
     work_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work_dir / '.lock', timeout=0)

@@ -2,6 +2,8 @@
 
 import argparse
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,10 +34,10 @@ def allow_mmengine_globals() -> None:
     )
 
 
-def _numpy_globals() -> list[object]:
+def _numpy_globals() -> list[Callable | tuple[Callable, str]]:
     dtypes = ('bool', 'uint8', 'int32', 'int64', 'float16', 'float32', 'float64', 'str')
     # The functions that unpickle an array and a scalar. numpy 2 renamed their module.
-    functions = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
+    functions: list[Any] = [np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
     names = [
         (function, f'{module}.{function.__name__}')
         for function in functions
@@ -44,7 +46,7 @@ def _numpy_globals() -> list[object]:
     return [np.ndarray, np.dtype, *(type(np.dtype(name)) for name in dtypes), *names]
 
 
-def _history_buffer_method(owner: type, name: str) -> object:
+def _history_buffer_method(owner: type, name: str) -> Callable:
     """Replace `getattr` in a pickle, for mmengine's one use of it only."""
     if owner is not HistoryBuffer or name not in HISTORY_BUFFER_METHODS:
         raise pickle.UnpicklingError(

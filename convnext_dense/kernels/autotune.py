@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from mmengine.logging import print_log
@@ -40,13 +40,13 @@ class Tuner:
 
     def __init__(
         self,
-        measure: Callable[[Callable[[], Result]], tuple[Result, float]],
+        measure: Callable[[Callable[[], object]], tuple[object, float]],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.measure = measure
         self.clock = clock
-        self._chosen: dict[tuple, dict[int, object]] = {}
-        self._timed: dict[tuple, dict[object, float]] = {}
+        self._chosen: dict[tuple, dict[int, Any]] = {}
+        self._timed: dict[tuple, dict[Any, float]] = {}
         self._window_start = clock()
         self._spent = 0.0
 
@@ -76,7 +76,7 @@ class Tuner:
             missing = [candidate for candidate in candidates if candidate not in timed]
             self._time(missing, launch, timed, bounded=bool(chosen))
             if len(timed) == len(candidates):
-                chosen[shape_class] = min(timed, key=timed.get)
+                chosen[shape_class] = min(timed, key=timed.__getitem__)
         if not chosen:
             return launch(candidates[0])
         nearest = min(chosen, key=lambda other: abs(other - shape_class))

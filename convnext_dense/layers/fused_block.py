@@ -1,5 +1,7 @@
 """Runs a ConvNeXt block with the fused kernels."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
@@ -10,6 +12,21 @@ from convnext_dense.layers.drop_path import DropPath
 from convnext_dense.layers.grn import GRN
 from convnext_dense.layers.layer_norm import LayerNorm2d
 from convnext_dense.layers.pointwise import PointwiseLinear
+
+
+class Block(Protocol):
+    """What a `ConvNeXtBlock` consists of."""
+
+    dwconv: nn.Conv2d
+    norm: nn.Module
+    pwconv1: PointwiseLinear
+    act: nn.Module
+    grn: GRN | nn.Identity
+    pwconv2: PointwiseLinear
+    gamma: nn.Parameter | None
+    drop_path: DropPath
+    kernels: str
+    recompute_hidden: bool
 
 
 def check_kernels(choice: str, recompute_hidden: bool) -> None:
@@ -32,7 +49,7 @@ def check_kernels(choice: str, recompute_hidden: bool) -> None:
         raise ValueError(f"recompute_hidden=True needs kernels='triton'; got {choice!r}.")
 
 
-def can_fuse(block: nn.Module, x: Tensor) -> bool:
+def can_fuse(block: Block, x: Tensor) -> bool:
     """Return whether a block runs with the kernels on `x`, which `kernels='triton'` asks for.
 
     They compute the plain block: a depthwise convolution of an odd size up to 11 that keeps the map's size, LayerNorm
@@ -68,7 +85,7 @@ def can_fuse(block: nn.Module, x: Tensor) -> bool:
     return has_all and block.act.approximate == 'none' and _is_plain(block.dwconv)
 
 
-def fused_block(block: nn.Module, x: Tensor) -> Tensor:
+def fused_block(block: Block, x: Tensor) -> Tensor:
     r"""Compute a block with the kernels.
 
     Affine parts are folded into the pointwise layers in float32: LayerNorm's weight and bias into the first, LayerScale

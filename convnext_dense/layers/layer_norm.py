@@ -30,8 +30,8 @@ class LayerNorm2d(nn.LayerNorm):
     def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
         super().__init__(num_channels, eps=eps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize `x`, (N, C, H, W)."""
-        x = x.permute(0, 2, 3, 1)
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize `input`, (N, C, H, W)."""
+        x = input.permute(0, 2, 3, 1)
         x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
         return x.permute(0, 3, 1, 2)

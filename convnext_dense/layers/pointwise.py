@@ -23,9 +23,9 @@ class PointwiseLinear(nn.Linear):
         torch.Size([2, 56, 56, 384])
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to `x`, (..., in_features)."""
-        if torch.compiler.is_compiling() and x.device.type == 'cpu' and self.bias is not None:
-            product = F.linear(x, self.weight)
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer to `input`, (..., in_features)."""
+        if torch.compiler.is_compiling() and input.device.type == 'cpu' and self.bias is not None:
+            product = F.linear(input, self.weight)
             return product + self.bias.to(product.dtype)
-        return super().forward(x)
+        return super().forward(input)

@@ -131,7 +131,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         backbones = _backbones(model)
         if not backbones:
             raise ValueError(f"{type(model).__name__} has no module named 'backbone'; learning-rate decay needs one.")
-        decay_type, num_layers = self.paramwise_cfg.get('decay_type'), self.paramwise_cfg.get('num_layers')
+        decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
+        num_layers = self.paramwise_cfg.get('num_layers')
         per_backbone = [
             backbone_layer_ids(module, prefix, decay_type, num_layers) for prefix, module in backbones.items()
         ]
@@ -165,7 +166,7 @@ def backbone_layer_ids(
         (6, 7)
     """
     names = [name for name, _ in backbone.named_parameters()]
-    own_head = None
+    ids, own_head = {}, None
     if hasattr(backbone, 'get_layer_depth'):
         depths = {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
         ids = {name: layer_id for name, (layer_id, _) in depths.items()}

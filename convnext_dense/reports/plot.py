@@ -2,7 +2,7 @@
 
 import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,7 +11,11 @@ MARKERS = 'osD^vP*Xph<>'
 
 
 def plot_scores(
-    names: Sequence[str], score: str, values: Sequence[Sequence[float]], costs: dict[str, Sequence[float]], file: Path
+    names: Sequence[str],
+    score: str,
+    values: Sequence[Sequence[float]],
+    costs: Mapping[str, Sequence[float]],
+    file: Path,
 ) -> str:
     """Plot a score against several costs, a point a name with the seeds' standard deviation, into a PNG file.
 

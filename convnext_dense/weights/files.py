@@ -76,7 +76,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         if path.suffix == SAFETENSORS
         else _read_torch(path, mmap, map_location, is_zip=start == b'PK')
     )
-    if not isinstance(content, Mapping):
+    if not isinstance(content, dict):
         raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
     return content
 

@@ -85,7 +85,8 @@ class Pretrained(PretrainedInit):
         """Load the weights into `module`."""
         if isinstance(module, ConvNeXt):
             load_pretrained(module, self.checkpoint, self.prefix, self.strict)
-        elif isinstance(module, TakesTimmWeights):
+        # By PyTorch's annotations, a module's own attributes are all modules and tensors.
+        elif isinstance(module, TakesTimmWeights):  # pyrefly: ignore[unsafe-overlap]
             load_timm_pretrained(module, self.checkpoint, self.prefix)
         else:
             super().__call__(module)

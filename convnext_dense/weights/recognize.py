@@ -51,7 +51,7 @@ class Size(NamedTuple):
 
     def backbone_cfg(self) -> dict:
         """Return the config of a backbone of this size."""
-        config = dict(type='convnext_dense.ConvNeXt', arch=self.arch)
+        config: dict = dict(type='convnext_dense.ConvNeXt', arch=self.arch)
         if self.in_channels not in (3, None):
             config['in_channels'] = self.in_channels
         if self.use_grn:

@@ -106,10 +106,12 @@ def _timm_address(name: str) -> str:
         cfg = get_pretrained_cfg(name)
     except RuntimeError:
         cfg = None
-    if cfg is None or not (cfg.hf_hub_id or cfg.url):
-        raise CheckpointError(f'timm://{name}: this version of timm knows no weights of that name.')
-    file = f'/{cfg.hf_hub_filename}' if cfg.hf_hub_filename else ''
-    return f'{HUGGINGFACE_SCHEME}{cfg.hf_hub_id}{file}' if cfg.hf_hub_id else cfg.url
+    if cfg and cfg.hf_hub_id:
+        file = f'/{cfg.hf_hub_filename}' if cfg.hf_hub_filename else ''
+        return f'{HUGGINGFACE_SCHEME}{cfg.hf_hub_id}{file}'
+    if cfg and cfg.url and isinstance(cfg.url, str):
+        return cfg.url
+    raise CheckpointError(f'timm://{name}: this version of timm knows no weights of that name.')
 
 
 def _torchvision_address(name: str) -> str:

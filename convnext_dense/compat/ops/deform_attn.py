@@ -56,5 +56,8 @@ def _attend(spatial_shapes: Tensor, value: Tensor, sampling_locations: Tensor, a
 
     with torch.autocast(value.device.type, enabled=False):
         return multi_scale_deformable_attn_pytorch(
-            value, spatial_shapes.tolist(), sampling_locations, attention_weights
+            value,
+            spatial_shapes.tolist(),  # pyrefly: ignore[bad-argument-type] - mmcv only iterates over it
+            sampling_locations,
+            attention_weights,
         )

@@ -133,13 +133,15 @@ def convolve_and_normalize(
     channels, kernel_size = x.shape[-1], weight.shape[-1]
     taps, code = _taps(weight), (x.dtype, dtype, channels, kernel_size)
     if channels <= MAX_FUSED_CHANNELS:
-        return tune(
+        normed, rstd = tune(
             'depthwise_conv_norm',
             code,
             x,
             _conv_tiles(triton.next_power_of_2(channels)),
             lambda tile: _convolve(tile, x, NO_NORM, taps, bias, kernel_size, dtype, eps),
         )
+        assert rstd is not None
+        return normed, rstd
     convolved, _ = tune(
         'depthwise_conv',
         code,

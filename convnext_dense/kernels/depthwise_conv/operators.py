@@ -7,6 +7,7 @@ the current one.
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from convnext_dense.kernels.support import KERNEL_SIZES, check_input
 
@@ -77,14 +78,14 @@ def _(grad_out: Tensor, normed: Tensor, rstd: Tensor, x: Tensor, weight: Tensor)
     )
 
 
-def _save_for_backward(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+def _save_for_backward(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     x, weight, *_ = inputs
     ctx.save_for_backward(*output, x, weight)
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx: object, grad_out: Tensor | None, _: Tensor | None) -> tuple:
+def _backward(ctx: FunctionCtx, grad_out: Tensor | None, _: Tensor | None) -> tuple:
     if grad_out is None:
         return None, None, None, None, None
     return *depthwise_conv_norm_backward(grad_out, *ctx.saved_tensors), None, None

@@ -7,6 +7,7 @@ the current one.
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from convnext_dense.kernels.pointwise_mlp.grn import compute_grn
 from convnext_dense.kernels.support import DTYPES, check_input
@@ -132,9 +133,11 @@ def pointwise_mlp_backward(
     grad_out, x, weight1 = grad_out.contiguous(), x.contiguous(), weight1.contiguous()
     with torch.cuda.device_of(x):
         if not hidden.numel():
-            hidden, _, _ = launch.hidden_layer(
+            recomputed, _, _ = launch.hidden_layer(
                 x, weight1, bias1, grn_weight is not None, keep_hidden=True, activate=False
             )
+            assert recomputed is not None
+            hidden = recomputed
         grn = None if grn_weight is None else compute_grn(squares, grn_weight, grn_eps)
         grad_hidden, grad_bias1, grad_grn_weight, activated = launch.hidden_gradient(
             grad_out, hidden, weight2.to(x.dtype).contiguous(), drop_path_scale, layer_scale, grn
@@ -172,7 +175,7 @@ def _(
     )
 
 
-def _save_for_backward(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save_for_backward(ctx: FunctionCtx, inputs: tuple, output: tuple[Tensor, Tensor, Tensor]) -> None:
     x, weight1, bias1, weight2, _, residual, drop_path_scale, layer_scale, grn_weight, ctx.grn_eps, _, _ = inputs
     _, hidden, squares = output
     ctx.residual_dtype = residual.dtype
@@ -181,7 +184,7 @@ def _save_for_backward(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor,
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx: object, grad_out: Tensor | None, *_: Tensor | None) -> tuple:
+def _backward(ctx: FunctionCtx, grad_out: Tensor | None, *_: Tensor | None) -> tuple:
     if grad_out is None:
         return (None,) * 12
     *saved, hidden, squares = ctx.saved_tensors
