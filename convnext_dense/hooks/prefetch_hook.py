@@ -32,7 +32,7 @@ class PrefetchHook(Hook):
         self._iterator: PrefetchingIterator | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Let the loop take its batches from the prefetcher."""
+        """Make the loop take its batches from the prefetcher."""
         device = next(runner.model.parameters()).device
         if device.type != 'cuda':
             print_log('PrefetchHook does nothing: the model is not on a GPU.', logger='current')

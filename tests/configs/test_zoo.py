@@ -14,7 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from convnext_dense.analysis.complexity import measure_complexity
-from convnext_dense.config.load import enable_tta
+from convnext_dense.config.testing import enable_tta
 from convnext_dense.meta_device import build_on_meta
 from convnext_dense.weights.published import PUBLISHED
 
