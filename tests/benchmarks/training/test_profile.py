@@ -5,17 +5,22 @@ import os
 import subprocess
 import sys
 import time
+from collections import OrderedDict
+from types import SimpleNamespace
 
 import pytest
 import torch
 from helpers.demo_runs import DETECTOR, FEW_WORKERS, ROOT, SEGMENTER
 from mmengine.hooks import Hook
+from torch import nn
 
+from benchmarks.measure import profiler
 from benchmarks.training import compare, profile
-from benchmarks.training.profile import profile_training, table
+from benchmarks.training.profile import mark_parts, profile_training, table
 from benchmarks.training.stepped_run import SteppedRun
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
+from convnext_dense.hooks.compile_hook import CompiledForward
 from convnext_dense.registry import HOOKS
 
 SLEEP = 0.2
@@ -46,7 +51,7 @@ class SlowHook(Hook):
 
     def before_train(self, runner):
         runner.model.backbone.norm0.register_forward_pre_hook(lambda *_: _work())
-        runner.model.rpn_head.rpn_conv.register_forward_hook(lambda _, args, x: _SlowBackward.apply(x))
+        runner.model.roi_head.bbox_head.fc_cls.register_forward_hook(lambda _, args, x: _SlowBackward.apply(x))
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         time.sleep(SLEEP)
@@ -54,7 +59,7 @@ class SlowHook(Hook):
 
 @pytest.fixture(scope='module')
 def profiled(tmp_path_factory):
-    """The profile of a slow detector with a compiled neck, the seconds of each step by a clock, and the trace."""
+    """The profile of a slow detector, the seconds of each step by a clock, and the trace."""
     trace, seconds = tmp_path_factory.mktemp('profile') / 'new' / 'trace.json', []
     step = SteppedRun.step
 
@@ -64,16 +69,12 @@ def profiled(tmp_path_factory):
         seconds.append(time.perf_counter() - start)
 
     cfg = load_config(str(DETECTOR))
-    # Compiled without the minutes that generating code for a CPU takes.
-    compiled = dict(type='convnext_dense.CompileHook', modules=['neck'], backend='eager')
-    cfg.custom_hooks = [dict(type='convnext_dense.SlowHook'), compiled]
-    torch._dynamo.utils.counters.clear()
+    cfg.custom_hooks = [dict(type='convnext_dense.SlowHook')]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SteppedRun, 'step', clocked)
         patch.setattr(compare, 'NUM_IMAGES', 4)
         patch.setattr(profile, 'WARM_UP', 1)
         figures = profile_training(cfg, steps=STEPS, trace=trace, batch_size=2, scale=0.3)
-    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1, 'naming the parts compiled again'
     return figures, seconds[-STEPS:], json.loads(trace.read_text())
 
 
@@ -126,6 +127,19 @@ class TestFigures:
         assert rows['backbone'][0] == f'{figures["parts"]["backbone"] * 1e3:.1f}'
         assert rows['step'] == [f'{figures["step"] * 1e3:.1f}', '100.0%']
         assert rows['aten::mm'][0] == f'{figures["kernels"]["aten::mm"]["seconds"] * 1e3:.1f}'
+
+
+def test_naming_the_parts_does_not_compile_them_again():
+    model = nn.Sequential(OrderedDict(neck=nn.Linear(2, 2)))
+    # Compiled without generating code.
+    model.neck.forward = CompiledForward(model.neck, dict(backend='eager'))
+    torch._dynamo.utils.counters.clear()
+    model(torch.ones(1, 2))
+    mark_parts(SimpleNamespace(model=model, runner=SimpleNamespace(optim_wrapper=None)))
+    with profiler(torch.device('cpu')) as record:
+        model(torch.ones(1, 2))
+    assert 'part: neck' in {event.key for event in record.key_averages()}
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1
 
 
 class TestMain:
