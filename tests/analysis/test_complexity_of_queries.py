@@ -43,6 +43,8 @@ class TestQueryModels:
         # DINO selects its queries among the encoder's outputs, and so small an image has few.
         if 'num_queries' in cfg.model:
             cfg.model.num_queries = 20
+        if cfg.model.backbone.type == 'convnext_dense.ConvNeXt':
+            cfg.model.backbone.arch = dict(depths=[1, 1, 1, 1], channels=[96, 192, 384, 768])
         init_default_scope(cfg.default_scope)
         model = MODELS.build(copy.deepcopy(cfg.model)).eval()
         image = torch.rand(1, 3, *SHAPE)

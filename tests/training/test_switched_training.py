@@ -174,7 +174,13 @@ class TestLosses:
         assert on.losses == pytest.approx(detector.losses[:3], rel=1e-4)
         assert len(set(on.losses)) == 3
 
-    @pytest.mark.parametrize('switches', [EXACT, ['channels_last', 'fused_adamw', 'ddp']], ids=['exact', 'eager'])
+    @pytest.mark.parametrize(
+        'switches',
+        [
+            pytest.param(EXACT, id='exact'),
+            pytest.param(['channels_last', 'fused_adamw', 'ddp'], id='not compiled', marks=pytest.mark.full),
+        ],
+    )
     # DDP warns of this, once a process, when it has to copy gradients into its buckets.
     @pytest.mark.filterwarnings('error:Grad strides do not match')
     def test_a_distributed_segmenter_has_those_of_one_process(
