@@ -1,7 +1,7 @@
 """Builds and runs models without allocating their weights."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ def _has_values(leaf: object) -> bool:
 
 
 @contextmanager
-def without_allocating() -> Iterator[None]:
+def without_allocating() -> Generator[None]:
     """Build and compute on PyTorch's meta device, where tensors have shapes and take no memory.
 
     Example:

@@ -1,6 +1,7 @@
 """Counts the multiply-adds of a model part by part, by a function for each kind of model."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from mmdet.models.detectors import (
@@ -33,7 +34,7 @@ QUERY_DETECTORS = {
     Mask2Former: 'panoptic_head',
 }
 # Maps a model and an image (1, C, H, W), both on the meta device, to the multiply-adds of each part.
-Counter = Callable[[nn.Module, Tensor], dict[str, int]]
+Counter = Callable[[Any, Tensor], dict[str, int]]
 
 
 def find_counter(model: nn.Module) -> Counter:
@@ -79,17 +80,20 @@ def _count_two_stage(model: TwoStageDetector, image: Tensor) -> dict[str, int]:
     if head.with_mask:
         calls.append((MASK_ROIS, head.mask_roi_extractor, head.mask_head))
     flops['roi_head'] = sum(
-        _count_rois(number, extractor, stage, head.shared_head if head.with_shared_head else None)
+        # RoIs on the meta device have no coordinates to pool at, but only the shape of what is pooled matters.
+        _count_rois(
+            torch.empty(number, extractor.out_channels, *extractor.roi_layers[0].output_size),
+            stage,
+            head.shared_head if head.with_shared_head else None,
+        )
         for number, extractors, stages in calls
         for extractor, stage in zip(_stages(extractors), _stages(stages), strict=True)
     )
     return flops
 
 
-def _count_rois(number: int, extractor: nn.Module, stage: nn.Module, shared_head: nn.Module | None) -> int:
-    # RoIs on the meta device have no coordinates to pool at, but only the shape of what is pooled matters.
-    size = extractor.roi_layers[0].output_size
-    rois, flops = torch.empty(number, extractor.out_channels, *size), 0
+def _count_rois(rois: Tensor, stage: nn.Module, shared_head: nn.Module | None) -> int:
+    flops = 0
     if shared_head is not None:
         rois, flops = _count(shared_head, rois)
     return flops + _count(stage, rois)[1]
@@ -124,13 +128,15 @@ def _count_query_segmenter(model: EncoderDecoder, image: Tensor) -> dict[str, in
     return flops
 
 
-def _metainfo(image: Tensor) -> dict[str, tuple[int, int]]:
+def _metainfo(image: Tensor) -> dict[str, tuple[int, ...]]:
     """Return the sizes that query models read from their data samples."""
     size = tuple(image.shape[-2:])
     return dict(img_shape=size, batch_input_shape=size)
 
 
-def _count_features(model: nn.Module, image: Tensor) -> tuple[tuple[Tensor, ...], dict[str, int]]:
+def _count_features(
+    model: TwoStageDetector | SingleStageDetector | EncoderDecoder, image: Tensor
+) -> tuple[tuple[Tensor, ...], dict[str, int]]:
     """Return the features that the heads take, and the multiply-adds of backbone and neck."""
     flops = {}
     features, flops['backbone'] = _count(model.backbone, image)
@@ -139,7 +145,7 @@ def _count_features(model: nn.Module, image: Tensor) -> tuple[tuple[Tensor, ...]
     return features, flops
 
 
-def _count(part: Callable, *inputs: object) -> tuple[object, int]:
+def _count(part: Callable, *inputs: object) -> tuple[Any, int]:
     """Call a part of a model, and return its outputs and its multiply-adds."""
     with FlopCounterMode(display=False) as counter:
         outputs = part(*inputs)
@@ -147,6 +153,6 @@ def _count(part: Callable, *inputs: object) -> tuple[object, int]:
     return outputs, counter.get_total_flops() // 2
 
 
-def _stages(module: nn.Module) -> Iterable[nn.Module]:
+def _stages(module: nn.Module) -> Iterable[Any]:
     """Return the stages of a cascade; for another detector, the module itself as the only one."""
     return module if isinstance(module, nn.ModuleList) else [module]

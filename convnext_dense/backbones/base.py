@@ -37,6 +37,9 @@ class ResidualBlock(nn.Module):
             return checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 
+    def _forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
     def residual(self, x: Tensor, y: Tensor) -> Tensor:
         """Add the branch `y` to the shortcut `x`, both (N, C, H, W)."""
         if self.gamma is not None:
@@ -47,9 +50,15 @@ class ResidualBlock(nn.Module):
 class StagedBackbone(BaseModule):
     """The forward pass, frozen stages, and layer ids of ConvNeXt and of the networks on the way to it.
 
-    A subclass has ``depths``, ``out_indices``, ``stride``, ``frozen_stages``, ``downsample_layers`` and ``stages``, and
-    a module ``norm{i}`` for each entry of ``out_indices``.
+    A subclass sets these attributes, and adds a module ``norm{i}`` for each entry of ``out_indices``.
     """
+
+    depths: tuple[int, ...]
+    out_indices: tuple[int, ...]
+    stride: int
+    frozen_stages: int
+    downsample_layers: nn.ModuleList
+    stages: nn.ModuleList
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps of `x`, (N, in_channels, H, W)."""
@@ -107,10 +116,12 @@ def use_our_pretrained_init(init_cfg: dict | list[dict] | None) -> dict | list[d
         {'type': 'Pretrained', 'checkpoint': 'a.pth', '_scope_': 'convnext_dense'}
     """
     if isinstance(init_cfg, list):
-        return [use_our_pretrained_init(cfg) for cfg in init_cfg]
-    if init_cfg and init_cfg.get('type') == 'Pretrained':
-        return {**init_cfg, '_scope_': SCOPE}
-    return init_cfg
+        return [_with_our_scope(cfg) for cfg in init_cfg]
+    return init_cfg and _with_our_scope(init_cfg)
+
+
+def _with_our_scope(init_cfg: dict) -> dict:
+    return {**init_cfg, '_scope_': SCOPE} if init_cfg.get('type') == 'Pretrained' else init_cfg
 
 
 def drop_path_rates(last: float, depths: Sequence[int]) -> Iterator[list[float]]:

@@ -208,10 +208,10 @@ class ConvNeXt(StagedBackbone):
             self.add_module(f'norm{i}', build_norm(norm_cfg, self.channels[i]))
         self._freeze_stages()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         # Rename the weights of other libraries.
         STATE_DICT_CONVERTERS.get('ConvNeXt')(self, state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _resolve_arch(arch: str | dict, settings: dict[str, Arch]) -> Arch:

@@ -222,7 +222,7 @@ def _create(model_name: str, described: TimmModel, drop_path_rate: float) -> nn.
         return copy.deepcopy(described.model)
     arguments = described.arguments
     if drop_path_rate or described.has_drop_path:
-        arguments = {**arguments, 'drop_path_rate': drop_path_rate}
+        arguments = arguments | {'drop_path_rate': drop_path_rate}
     try:
         model = timm.create_model(model_name, **arguments)
     except TypeError as error:
@@ -236,8 +236,8 @@ def _create_with_weights(model_name: str, described: TimmModel, weights: dict[st
     weights = clean_state_dict(weights)
     # Unless the number of classes is the weights', timm ignores missing and unexpected tensors.
     overlay = dict(state_dict=weights, num_classes=_num_classes(model_name, weights))
-    pretrained = dict(pretrained=True, pretrained_cfg_overlay=overlay, num_classes=overlay['num_classes'])
-    model = timm.create_model(model_name, **{**described.arguments, **pretrained})
+    pretrained: dict = dict(pretrained=True, pretrained_cfg_overlay=overlay, num_classes=overlay['num_classes'])
+    model = timm.create_model(model_name, **(described.arguments | pretrained))
     prune(model, described.features, described.is_plain)
     return model
 

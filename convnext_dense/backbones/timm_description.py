@@ -24,7 +24,6 @@ OPTIONAL_ARGUMENTS = (
     {'dynamic_img_size': True, 'drop_path_rate': 0.0},
     {'drop_path_rate': 0.0},
     {'dynamic_img_size': True},
-    {},
 )
 # A swap of backbones and the model that is built after it describe the same backbone.
 _DESCRIBED: dict[tuple, 'TimmModel'] = {}
@@ -96,7 +95,7 @@ def describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmMo
 def _describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmModel:
     _check_name(model_name)
     model, arguments = _create_flexible(model_name, {**arguments, 'num_classes': 1})
-    reductions = [info['reduction'] for info in model.feature_info]
+    reductions = _infos(model, 'reduction')
     is_plain = len(set(reductions)) == 1
     if is_plain and not _is_power_of_2(reductions[0]):
         arguments['patch_size'] = RESAMPLED_PATCH_SIZE
@@ -107,9 +106,9 @@ def _describe(model_name: str, arguments: dict, strides: Sequence[int]) -> TimmM
                 f'{model_name}: its maps have a stride of {reductions[0]} pixels, which no pyramid of strides '
                 f'{", ".join(map(str, strides))} can be made of.'
             ) from error
-        reductions = [info['reduction'] for info in model.feature_info]
+        reductions = _infos(model, 'reduction')
     features = _features(model_name, reductions, strides, is_plain)
-    stages = _stages([info['module'] for info in model.feature_info], reductions, is_plain)
+    stages = _stages(_infos(model, 'module'), reductions, is_plain)
     norms = [any(isinstance(module, norm) for module in model.modules()) for norm in (nn.LayerNorm, _BatchNorm)]
     # timm groups a model with its classifier, whose layer is the head's.
     layer_ids = _layer_ids(model)
@@ -193,15 +192,12 @@ def _create_flexible(name: str, arguments: dict) -> tuple[nn.Module, dict]:
     anything, so a failed attempt takes no time.
     """
     for optional in OPTIONAL_ARGUMENTS:
-        try:
+        with suppress(ValueError):
             model = _create(name, {**optional, **arguments})
-        except ValueError as error:
-            problem = error
-            continue
-        # Some classes accept any argument, and do nothing with it.
-        if 'dynamic_img_size' not in optional or 'dynamic_img_size' in inspect.signature(type(model)).parameters:
-            return model, {**optional, **arguments}
-    raise problem
+            # Some classes accept any argument, and do nothing with it.
+            if 'dynamic_img_size' not in optional or 'dynamic_img_size' in inspect.signature(type(model)).parameters:
+                return model, {**optional, **arguments}
+    return _create(name, arguments), arguments
 
 
 def _features(name: str, reductions: list[int], strides: Sequence[int], is_plain: bool) -> tuple[int, ...]:
@@ -223,12 +219,19 @@ def _stages(modules: list[str], reductions: list[int], is_plain: bool) -> tuple[
     return tuple({stride: name for stride, name in zip(reductions, modules, strict=True) if stride >= 4}.values())
 
 
+def _infos(model: nn.Module, key: str) -> list:
+    """Return what timm says of each of a model's maps: its ``reduction``, which is the stride, or its ``module``."""
+    assert isinstance(model.feature_info, list)
+    return [info[key] for info in model.feature_info]
+
+
 def _own_size(model: nn.Module, asked_for: int | Sequence[int] | None) -> tuple[int, int]:
     """Return the height and width in pixels that a model is built for."""
     if isinstance(asked_for, int):
         return asked_for, asked_for
     size = asked_for or getattr(getattr(model, 'patch_embed', None), 'img_size', None)
-    return tuple(size or model.pretrained_cfg['input_size'][-2:])
+    height, width = map(int, size or model.pretrained_cfg['input_size'][-2:])
+    return height, width
 
 
 class _Probe(NamedTuple):
@@ -272,7 +275,8 @@ def _sizes(probe: _Probe, multiple: int) -> tuple[int | None, tuple[int, int] | 
 def _layer_ids(model: nn.Module) -> dict[str, int]:
     """Return timm's layer id of each parameter, as its `param_groups_layer_decay` does."""
     if hasattr(model, 'group_matcher'):
-        return group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+        # Only without `reverse` does timm return lists of names.
+        return group_parameters(model, model.group_matcher(coarse=False), reverse=True)  # pyrefly: ignore[bad-return]
     return auto_group_layers(model)
 
 

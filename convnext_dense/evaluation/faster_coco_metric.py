@@ -1,9 +1,10 @@
 """COCO's metrics with faster-coco-eval."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCOeval, COCOevalMP
 from mmdet.evaluation.metrics import coco_metric
@@ -57,6 +58,8 @@ class _FasterMatching:
     The evaluator keeps its own summary, because faster-coco-eval's reports AP at the last of `maxDets` in place of 100.
     """
 
+    eval: Any
+
     def evaluate(self) -> None:
         """Match detections to annotations, and accumulate the matches."""
         if COCOeval_faster is None:
@@ -91,7 +94,7 @@ def _load(predictions: str | list[dict]) -> list[dict]:
 
 
 @contextmanager
-def _replace_names(module: ModuleType, **objects: object) -> Iterator[None]:
+def _replace_names(module: ModuleType, **objects: object) -> Generator[None]:
     """Replace some of a module's globals inside the block."""
     originals = {name: getattr(module, name) for name in objects}
     vars(module).update(objects)
@@ -154,7 +157,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
             mask_scores = result['mask_scores'].tolist() if 'mask_scores' in result else scores
             for head, box, mask, score in zip(heads, corners.tolist(), result['masks'], mask_scores, strict=True):
                 masks.append(dict(head, bbox=box, segmentation=_decode_counts(mask), score=score))
-        records = dict(bbox=boxes, proposal=boxes)
+        records: dict[str, str | list[dict]] = dict(bbox=boxes, proposal=boxes)
         return {**records, 'segm': masks} if 'masks' in results[0] else records
 
 

@@ -1,8 +1,7 @@
 """A runner that does not test a model of which weights are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -22,9 +21,9 @@ class StrictLoadRunner(Runner):
     def load_checkpoint(
         self,
         filename: str,
-        map_location: str | torch.device = 'cpu',
+        map_location: str | Callable = 'cpu',
         strict: bool = False,
-        revise_keys: Sequence[tuple[str, str]] = ((r'^module\.', ''),),
+        revise_keys: list = [(r'^module\.', '')],  # noqa: B006 - never changed
     ) -> dict:
         """Load a checkpoint as mmengine's runner does.
 

@@ -88,7 +88,7 @@ class ChannelsLastHook(Hook):
             return
         print_log('Convolution weights are laid out as channels-last.', logger='current')
         if is_model_wrapper(runner.model):
-            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.module)
+            runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), runner.model.get_submodule('module'))
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
                 average = hook.ema_model

@@ -37,6 +37,7 @@ class PrefetchHook(Hook):
         if device.type != 'cuda':
             print_log('PrefetchHook does nothing: the model is not on a GPU.', logger='current')
             return
+        assert runner.train_loop
         self._install(runner.train_loop, *copy_on_stream(device))
 
     def after_train_iter(

@@ -74,13 +74,17 @@ class TrainingCostHook(Hook):
         # The time that saving takes does not count.
         self._last = None
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
         """Start the clock, if it is stopped."""
         if self._last is None:
             self._last = time.perf_counter()
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
     ) -> None:
         """Count the time since the last iteration ended, which includes the wait for the data."""
         if torch.cuda.is_available():

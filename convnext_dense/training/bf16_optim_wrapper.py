@@ -1,6 +1,6 @@
 """Trains in bfloat16."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -33,7 +33,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     _prepared = False
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
+    def optim_context(self, model: nn.Module) -> Generator[None]:
         """Autocast to bfloat16, inside mmengine's own context, which accumulates gradients.
 
         Args:

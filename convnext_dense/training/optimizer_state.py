@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
-def optimizers_of(optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimizer]:
+def optimizers_of(optim_wrapper: OptimWrapper | dict | None) -> list[Optimizer]:
     """Return the optimizers of a runner's wrapper, which may hold several.
 
     Example:
@@ -17,6 +17,7 @@ def optimizers_of(optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Optimi
         >>> [type(optimizer).__name__ for optimizer in optimizers_of(wrapper)]
         ['AdamW']
     """
+    assert isinstance(optim_wrapper, OptimWrapper), 'the runner has not built it'
     wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
     return [wrapper.optimizer for wrapper in wrappers]
 

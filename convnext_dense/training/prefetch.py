@@ -34,7 +34,7 @@ def map_tensors(batch: object, change: Callable[[Tensor], Tensor]) -> object:
     if isinstance(batch, Mapping):
         return {key: map_tensors(value, change) for key, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, '_fields'):
-        return type(batch)(*(map_tensors(value, change) for value in batch))
+        return type(batch)._make(map_tensors(value, change) for value in batch)
     if isinstance(batch, list | tuple):
         return type(batch)(map_tensors(value, change) for value in batch)
     return batch
@@ -102,6 +102,9 @@ class PrefetchingLoader:
         >>> len(loader), loader.batch_size, len(list(loader))
         (3, 1, 3)
     """
+
+    loader: DataLoader
+    prefetch: Callable[[Iterator], Iterator]
 
     def __init__(self, loader: DataLoader, prefetch: Callable[[Iterator], Iterator]) -> None:
         self.__dict__.update(loader=loader, prefetch=prefetch)

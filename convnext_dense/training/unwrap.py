@@ -15,5 +15,5 @@ def unwrap(model: nn.Module) -> nn.Module:
         Linear(in_features=2, out_features=3, bias=True)
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule('module')
     return model

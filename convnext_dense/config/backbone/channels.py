@@ -77,16 +77,17 @@ def _features(maps: Sequence[FeatureMap]) -> list[Tensor]:
 def _all_used(features: Sequence[Tensor], outputs: object) -> bool:
     """Whether the outputs depend on all of the features."""
     with without_allocating(), torch.enable_grad():
-        total = sum(leaf.sum() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad)
-        return all(grad is not None for grad in torch.autograd.grad(total, features, allow_unused=True))
+        sums = [leaf.sum() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
+        return all(grad is not None for grad in torch.autograd.grad(sums, features, allow_unused=True))
 
 
 def _through_necks(model: ConfigDict, features: Sequence[Tensor]) -> Sequence[Tensor] | None:
     """Return the heads' input. None if a neck needs an operator that only a compiled mmcv has."""
     for i, neck in enumerate(_as_list(model.get('neck'))):
-        features = _run(neck, f'model.neck[{i}]' if i else 'model.neck', features)
-        if features is None:
+        maps = _run(neck, f'model.neck[{i}]' if i else 'model.neck', features)
+        if maps is None:
             return None
+        features = maps
     return features
 
 
@@ -120,7 +121,7 @@ def _fit_heads(model: ConfigDict, old: list[int], new: list[int]) -> None:
     for key, part in model.items():
         if key in ('backbone', 'neck', 'data_preprocessor'):
             continue
-        for head in _as_list(part if isinstance(part, dict | list) else None):
+        for head in _as_list(part if isinstance(part, ConfigDict | list) else None):
             for path, node in _fed(head, f'model.{key}'):
                 _fit_part(node, path, old, new)
                 fitted += 1
@@ -130,7 +131,7 @@ def _fit_heads(model: ConfigDict, old: list[int], new: list[int]) -> None:
 
 def _fed(part: object, where: str) -> Iterator[tuple[str, ConfigDict]]:
     """Yield a part that takes the backbone's maps, or the heads inside it that do."""
-    if not isinstance(part, dict):
+    if not isinstance(part, ConfigDict):
         return
     if 'in_channels' in part:
         yield where, part

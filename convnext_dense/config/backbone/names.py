@@ -166,7 +166,7 @@ def _convnext(name: str, strides: Sequence[int], arguments: dict) -> BackbonePar
             f'backbone {name}: ConvNeXt has maps of stride {", ".join(map(str, STRIDES))}; the config needs '
             f'{", ".join(map(str, strides))}.'
         )
-    config = dict(type=f'{SCOPE}.ConvNeXt', arch=match['arch'], out_indices=out_indices)
+    config: dict = dict(type=f'{SCOPE}.ConvNeXt', arch=match['arch'], out_indices=out_indices)
     if match['v2']:
         config.update(use_grn=True, layer_scale_init_value=0.0)
     else:

@@ -105,7 +105,7 @@ def _check_replaceable(model: ConfigDict) -> None:
         )
 
 
-def without_weights(cfg: ConfigDict) -> ConfigDict:
+def without_weights(cfg: dict) -> ConfigDict:
     """Return the config of a model, or of a part of one, without the weights that it starts from.
 
     Args:
@@ -159,7 +159,8 @@ def _probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None]) -> _Probed:
         module = build_on_meta(cfg)
     except Exception as error:
         raise ValueError(error) from error
-    for size in filter(None, [*sizes, _pair(own_size)]):
+    problem: Exception | None = None
+    for size in [size for size in (*sizes, _pair(own_size)) if size]:
         try:
             return _Probed(cfg, module, feature_maps(module, size, cfg.get('in_channels', 3)))
         except Exception as error:  # noqa: BLE001 - anything that a user's backbone can raise
@@ -168,7 +169,7 @@ def _probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None]) -> _Probed:
 
 
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    return (size, size) if isinstance(size, int) else tuple(size) if size else None
+    return (size, size) if isinstance(size, int) else (size[0], size[1]) if size else None
 
 
 def _strides(kind: str, maps: list[FeatureMap]) -> list[int]:

@@ -41,12 +41,12 @@ def timm_parts(text: str, name: str, arguments: dict, strides: Sequence[int]) ->
     except ValueError as error:
         raise UsageError(f'backbone {text}: {error}') from error
     out_indices = [(stride // 4).bit_length() - 1 for stride in strides]
-    config = dict(type=f'{SCOPE}.TimmBackbone', model_name=name, out_indices=out_indices)
+    config: dict = dict(type=f'{SCOPE}.TimmBackbone', model_name=name, out_indices=out_indices)
     if model_args:
         config['model_args'] = model_args
     if described.has_layer_norm and not described.is_plain:
         config['output_norm'] = True
-    weights = {}
+    weights: dict = {}
     if source := timm_weights(name):
         weights['init_cfg'] = dict(type='Pretrained', checkpoint=source)
         if described.has_batch_norm:
