@@ -16,6 +16,30 @@ from convnext_dense.version import __version__
 
 __all__ = ['__version__']
 
+ROOMS = (
+    'analysis',
+    'apis',
+    'backbones',
+    'comparison',
+    'config',
+    'datasets',
+    'evaluation',
+    'hooks',
+    'layers',
+    'optim',
+    'registry',
+    'reports',
+    'training',
+    'weights',
+)
+
+
+def __getattr__(name: str) -> object:
+    # `convnext_dense.backbones` works without an import of its own.
+    if name in ROOMS:
+        return import_module(f'{__name__}.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
 
 def _read_checkpoints() -> None:
     """Make mmengine's `load_from` and `resume` read what `read_weights` reads, with the same errors."""

@@ -14,16 +14,20 @@ class UsageError(ValueError):
     """
 
 
+class RunError(RuntimeError):
+    """A command that was started, and failed. Its message has the end of the command's log."""
+
+
 class CheckpointError(UsageError):
     """A checkpoint that cannot be fetched, read, or loaded as it is asked for."""
 
 
 @contextmanager
 def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
-    """Print a UsageError as one line and exit with status 2.
+    """Print a UsageError as one line and exit with status 2, or a RunError and exit with status 1.
 
     Args:
-        options: The names of a command's options. A message that begins with one is printed with its dashes.
+        options: The names of a command's options. Where a message names one, it is printed with its dashes.
 
     Example:
         >>> with exit_on_usage_error():
@@ -32,11 +36,16 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """
     try:
         yield
-    except UsageError as error:
+    except (UsageError, RunError) as error:
         print(f'error: {_with_dashes(str(error), options)}', file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 def _with_dashes(message: str, options: Collection[str]) -> str:
-    match = re.match(r'([a-z_]+)[: ]', message)
-    return f'--{match[1].replace("_", "-")}{message[match.end(1) :]}' if match and match[1] in options else message
+    def flag(match: re.Match) -> str:
+        return f'--{match[0].replace("_", "-")}' if match[0] in options else match[0]
+
+    # The argument that the message is about: `resume: ...`, or with its value, `backbone timm/resnet5: ...`.
+    message = re.sub(r'^[a-z_]+(?=:| .*:)', flag, message, count=1)
+    # A name of two words is that of an argument anywhere.
+    return re.sub(r'(?<![\w./-])[a-z]+_[a-z_]+(?![\w./-])', flag, message)

@@ -1,5 +1,6 @@
 """Lets a room export names without importing the files that define them."""
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -21,6 +22,8 @@ def lazy_exports(package: str, exports: dict[str, str]) -> Callable[[str], objec
     def __getattr__(name: str) -> object:
         if name not in exports:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
-        return getattr(import_module(f'{package}.{exports[name]}'), name)
+        value = getattr(import_module(f'{package}.{exports[name]}'), name)
+        setattr(sys.modules[package], name, value)
+        return value
 
     return __getattr__

@@ -151,7 +151,9 @@ class TestPages:
             ast.parse(code)
 
     def test_no_retired_words(self):
-        found = {name(page): RETIRED.findall(prose(page)) for page in DOCS}
+        # The page on style quotes them.
+        pages = [page for page in PAGES if page.name != 'style.md']
+        found = {name(page): RETIRED.findall(prose(page)) for page in pages}
         assert {page: words for page, words in found.items() if words} == {}
 
     def test_the_version_is_the_packages(self):

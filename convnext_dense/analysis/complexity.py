@@ -56,7 +56,7 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
 
     Example:
         >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py')
+        >>> cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco')
         >>> measure_complexity(cfg, (128, 128)).parts['neck']
         (179200, 54067200)
     """

@@ -83,7 +83,8 @@ def run_demo(
         ``train_seconds`` of both, and ``device``.
 
     Raises:
-        UsageError: If `steps` is below 1, or a command failed. The message then has the end of its log.
+        UsageError: If `steps` is below 1, or ``data/demo`` holds something else.
+        RunError: If a command failed. The message has the end of its log.
 
     Example:
         >>> run_demo()['mIoU'] > 0.7  # doctest: +SKIP
@@ -92,7 +93,10 @@ def run_demo(
     if steps is not None and steps < 1:
         raise UsageError(f'steps: it must be at least 1; got {steps}.')
     work_dir = Path(work_dir)
-    make_demo_data(DATA_ROOT)
+    try:
+        make_demo_data(DATA_ROOT)
+    except OSError as error:
+        raise UsageError(f'the demo data: {error}') from error
     seconds = {}
     for task in DEMO_TASKS:
         start = time.monotonic()
@@ -157,7 +161,7 @@ def _run(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Call
 
 
 def _device() -> str:
-    # Here, so that the first line is printed at once.
+    # Imported here so that the first line is printed at once.
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'

@@ -3,6 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
+from convnext_dense.config.speed_switches import check_switches
+from convnext_dense.errors import UsageError
+
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the arguments ``config`` and ``--cfg-options``.
@@ -47,15 +50,21 @@ def parse_cfg_options(options: Sequence[str]) -> dict:
         >>> parse_cfg_options(['train_cfg.max_epochs=3', 'model.backbone.out_indices=[0,1]'])
         {'train_cfg.max_epochs': 3, 'model.backbone.out_indices': [0, 1]}
     """
-    # Here, for --help and typing errors are answered without mmengine.
+    # Imported here so that --help and typing errors need no mmengine.
     from mmengine.config import DictAction
 
-    pairs = (option.split('=', maxsplit=1) for option in options)
-    return {key: DictAction._parse_iterable(value) for key, value in pairs}
+    parsed = {}
+    for option in options:
+        key, _, value = option.partition('=')
+        try:
+            parsed[key] = DictAction._parse_iterable(value)
+        except (AssertionError, ValueError, SyntaxError, IndexError) as error:
+            raise UsageError(f'cfg_options: {option} has no value that can be read; check its brackets.') from error
+    return parsed
 
 
 class _NamesOrAll(argparse.Action):
-    """Stores the names that are given, or all that there are if none is."""
+    """Stores the names that are given, or all that there are if none is. A wrong name is an error at once."""
 
     def __call__(
         self,
@@ -64,6 +73,10 @@ class _NamesOrAll(argparse.Action):
         values: str | Sequence[str] | None,
         option_string: str | None = None,
     ) -> None:
+        try:
+            check_switches(list(values or []), self.const)
+        except UsageError as error:
+            parser.exit(2, f'error: --{error}\n')
         setattr(namespace, self.dest, values or list(self.const))
 
 

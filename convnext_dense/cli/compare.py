@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     file = find_config(args.config)
     from convnext_dense.comparison import compare_backbones, comparison_table
 
-    work_dir = Path(args.work_dir or Path('work_dirs', 'compare', file.stem))
+    work_dir = Path(args.work_dir or Path('work_dirs', 'compare_backbones', file.stem))
     try:
         compare_backbones(
             args.config,
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
             cfg_options=parse_cfg_options(args.cfg_options),
             shape=args.shape,
             gpus=args.gpus,
-            command=shlex.join(['convnext-dense', *sys.argv[1:]]),
+            command=shlex.join(['convnext-dense', *args.arguments]),
         )
     except KeyboardInterrupt:
         print('The same command continues from here.', file=sys.stderr)

@@ -30,11 +30,11 @@ def run(args: argparse.Namespace) -> None:
     """Print the script."""
     import shtab
 
-    from convnext_dense.cli.main import build_parser
+    from convnext_dense.cli.main import build_parser, subparsers
     from convnext_dense.config.find import our_configs
 
     parser = build_parser()
-    for subparser in _subparsers(parser):
+    for subparser in subparsers(parser):
         for action in subparser._actions:
             if action.dest == 'config':
                 action.complete = dict(bash='_convnext_dense_configs', zsh='_convnext_dense_configs')
@@ -44,12 +44,3 @@ def run(args: argparse.Namespace) -> None:
                 action.complete = shtab.DIRECTORY
     names = ' '.join(our_configs())
     print(shtab.complete(parser, shell=args.shell, preamble=PREAMBLE[args.shell].format(names=names)))
-
-
-def _subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    found = []
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for subparser in action.choices.values():
-                found += [subparser, *_subparsers(subparser)]
-    return found

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        '--work-dir', default='work_dirs/demo', help='folder of logs, checkpoints and drawn predictions'
+        '--work-dir', help='folder of logs, checkpoints and drawn predictions (default: work_dirs/demo)'
     )
     parser.add_argument('--steps', type=int, metavar='N', help='train N steps only, to try the installation')
     parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
@@ -32,24 +32,27 @@ def run(args: argparse.Namespace) -> None:
     given = {name: getattr(args, name) for name in ('num_train', 'num_val', 'size', 'seed')}
     given = {name: value for name, value in given.items() if value is not None}
     if args.only_data:
+        if args.steps is not None or args.work_dir:
+            raise UsageError(f'{"work_dir" if args.work_dir else "steps"}: with only_data, nothing is trained.')
         _make_data(args.out or 'data/demo', given)
         return
     if given or args.out:
-        raise UsageError(f'{next(iter(given), "out")}: it changes the data that is made with --only-data.')
+        raise UsageError(f'{next(iter(given), "out")}: it changes the data that only_data makes.')
+    work_dir = args.work_dir or 'work_dirs/demo'
     from convnext_dense.apis import run_demo
     from convnext_dense.apis.demo import DEMO_TASKS
     from convnext_dense.reports.table import format_table
 
     with _display() as on_step:
-        summary = run_demo(args.work_dir, args.steps, on_step)
+        summary = run_demo(work_dir, args.steps, on_step)
     rows = [
         [task.name, name, f'{summary[name]:.3f}', f'{summary["seconds"][task.name]:.0f} s']
         for task in DEMO_TASKS
         for name in task.metrics
     ]
     print(f'\n{format_table(rows, ["model", "score", "value", "trained in"])}')
-    print(f'\nDevice: {summary["device"]}. Summary: {args.work_dir}/summary.json.')
-    print(f'Drawn predictions: {args.work_dir}/*/predictions/.')
+    print(f'\nDevice: {summary["device"]}. Summary: {work_dir}/summary.json.')
+    print(f'Drawn predictions: {work_dir}/*/predictions/.')
 
 
 def _make_data(out: str, spec: dict[str, int]) -> None:

@@ -33,7 +33,24 @@ def build_parser() -> argparse.ArgumentParser:
         subparser = commands.add_parser(name, help=summary, description=summary)
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
+        for leaf in subparsers(subparser):
+            leaf.set_defaults(options={action.dest for action in leaf._actions if action.option_strings})
     return parser
+
+
+def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Return a parser and those of its commands.
+
+    Example:
+        >>> len(subparsers(argparse.ArgumentParser()))
+        1
+    """
+    found = [parser]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                found += subparsers(subparser)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,9 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         >>> main(['weights', 'list'])  # doctest: +ELLIPSIS
         name ...
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     args = build_parser().parse_args(arguments)
+    args.arguments = arguments
     try:
-        with exit_on_usage_error(vars(args).keys() - {'config', 'checkpoint'}):
+        with exit_on_usage_error(args.options):
             args.run(args)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)

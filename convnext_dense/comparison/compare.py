@@ -1,7 +1,6 @@
 """Trains one config with several backbones, by the identical recipe, and reports what each scores and costs."""
 
 import json
-import signal
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.load import file_name, load_config
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 from convnext_dense.meta_device import build_on_meta
 from convnext_dense.weights import read_weights
 
@@ -50,8 +49,9 @@ def compare_backbones(
         command: The command that the report names as its source.
 
     Raises:
-        UsageError: If a backbone does not fit the config, its weights or the data are not there, a run failed, or the
-            work dir holds runs of another recipe, or another comparison. Finished runs are kept.
+        UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
+            runs of another recipe, or another comparison.
+        RunError: If a run failed. Finished runs are kept.
         KeyboardInterrupt: If it is interrupted or terminated; the training ends with it.
 
     Example:
@@ -137,22 +137,20 @@ def _train(run: Run, gpus: int) -> None:
     arguments = ['train', str(run.config_file), '--work-dir', str(run.folder), '--resume']
     try:
         launch(arguments, run.folder / 'train.log', processes=gpus)
-    except UsageError as error:
-        raise UsageError(f'{run.backbone}: {error}\nThe same command continues from here.') from error
+    except RunError as error:
+        raise RunError(f'{run.backbone}: {error}\nThe same command continues from here.') from error
 
 
 @contextmanager
 def _lock_work_dir(work_dir: Path) -> Generator[None]:
-    """Hold the work dir for this process, and let a request to terminate end it as an interrupt does."""
+    """Hold the work dir for this process."""
     work_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work_dir / '.lock', timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise UsageError(f'work_dir: another comparison is running in {work_dir}.') from error
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
         lock.release()

@@ -29,10 +29,13 @@ def recipe_facts(comparison: Comparison) -> dict[str, str]:
     length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_iters')
     unit = 'epochs' if 'max_epochs' in cfg.train_cfg else 'iterations'
     devices = dict.fromkeys(f'{cost["processes"]} x {cost["device"]}' for cost in costs)
+    schedulers = cfg.get('param_scheduler') or []
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    different = ', '.join(_different_keys(comparison.runs))
     versions = {'convnext_dense': __version__, **package_versions(*PACKAGES)}
     return {
         'Config': comparison.config,
-        'Schedule': '; '.join([f'{length} {unit}', *(_scheduler(scheduler) for scheduler in cfg.param_scheduler)]),
+        'Schedule': '; '.join([f'{length} {unit}', *map(_scheduler, schedulers)]),
         'Batch size per process': str(loader.batch_size),
         'Optimizer': f'{wrapper.type}: {optimizer}',
         'Learning-rate decay': _by_backbone(comparison.runs, _decay),
@@ -41,7 +44,7 @@ def recipe_facts(comparison: Comparison) -> dict[str, str]:
         'Seeds': ', '.join(map(str, dict.fromkeys(run.seed for run in comparison.runs))),
         'Device': ', '.join(devices) or '-',
         'Versions': ', '.join(f'{name} {version}' for name, version in versions.items()),
-        'All else in the configs': f'identical, except {", ".join(_different_keys(comparison.runs)) or "nothing"}',
+        'All else in the configs': f'identical, except {different}' if different else 'identical',
     }
 
 
@@ -55,7 +58,7 @@ def _dataset(cfg: Config) -> str:
 
 
 def _by_backbone(runs: list[Run], describe: Callable[[Config], str]) -> str:
-    """Return what is said of each backbone's config, once if it is the same of all."""
+    """Describe each backbone's config, in one text if all have the same."""
     texts = {run.backbone: describe(run.cfg) for run in runs}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))

@@ -3,8 +3,6 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmengine.config import Config
-
 SEPARATOR = '::'
 
 
@@ -19,11 +17,22 @@ def package_config(name: str) -> Path | None:
         'mask-rcnn_r50_fpn_1x_coco.py'
     """
     package, separator, path = name.partition(SEPARATOR)
-    spec = find_spec(package) if separator and package.isidentifier() else None
-    if spec is None or spec.origin is None:
-        return None
-    file = Path(spec.origin).parent / '.mim' / 'configs' / path
-    return file if file.is_file() else None
+    folder = configs_folder(package) if separator else None
+    return folder / path if folder and (folder / path).is_file() else None
+
+
+def configs_folder(package: str) -> Path | None:
+    """Return where a package has its configs; None if there is no such package.
+
+    Args:
+        package: The name that it is imported by.
+
+    Example:
+        >>> configs_folder('mmdet').parts[-3:]
+        ('mmdet', '.mim', 'configs')
+    """
+    spec = find_spec(package) if package.isidentifier() else None
+    return Path(spec.origin).parent / '.mim' / 'configs' if spec and spec.origin else None
 
 
 def find_package_configs_directly() -> None:
@@ -36,6 +45,8 @@ def find_package_configs_directly() -> None:
     Example:
         >>> find_package_configs_directly()
     """
+    from mmengine.config import Config
+
     original = Config._get_cfg_path
     if getattr(original, '__module__', None) == __name__:
         return

@@ -1,6 +1,7 @@
 """Runs an action as soon as a module has been imported, without importing it."""
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -27,36 +28,40 @@ def when_imported(name: str, action: Callable[[], object]) -> None:
 
 
 class _PostImportFinder(MetaPathFinder):
-    """Finds one module by the other finders, and removes itself after that."""
+    """Finds one module where the other finders find it, until it has been imported."""
 
     def __init__(self, name: str, action: Callable[[], object]) -> None:
         self.name = name
         self.action = action
+        self._state = threading.local()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's own spec, with a loader that also calls the action."""
-        if fullname != self.name:
+        """Return the module's spec with a loader that calls the action after the module's own."""
+        # Some only ask whether there is such a module. So this finder stays until the module is imported.
+        if fullname != self.name or getattr(self._state, 'is_asking', False):
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
+        self._state.is_asking = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._state.is_asking = False
         if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)
             return None
-        spec.loader = _ActingLoader(spec.loader, self.action)
+        spec.loader = _ActingLoader(spec.loader, self)
         return spec
 
 
 class _ActingLoader(Loader):
-    """Wraps a module's own loader, and calls an action once the module has been executed."""
+    """A module's own loader, which calls a finder's action once the module has been executed."""
 
-    def __init__(self, loader: Loader, action: Callable[[], object]) -> None:
+    def __init__(self, loader: Loader, finder: _PostImportFinder) -> None:
         self._loader = loader
-        self._action = action
+        self._finder = finder
 
     def __getattr__(self, name: str) -> object:
-        # Source code, resources and the like come from the module's own loader.
+        # Callers that ask the loader for a source file or for resources get the module's own.
         return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -64,7 +69,14 @@ class _ActingLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module, give it back its own loader, and call the action."""
+        """Execute the module, give it its own loader back, and act."""
         self._loader.exec_module(module)
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._action()
+        own = self._loader
+        while isinstance(own, _ActingLoader):
+            own = own._loader
+        module.__loader__ = own
+        if module.__spec__ is not None:
+            module.__spec__.loader = own
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+            self._finder.action()

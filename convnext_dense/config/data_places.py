@@ -50,5 +50,5 @@ def _check_path(holder: dict, name: str, key: str) -> None:
     if not path or URL_MARK in path or holder.get('backend_args') or Path(path).exists():
         return
     raise UsageError(
-        f'{key}.{name}: there is no {path}; put the dataset there, or give its place by cfg_options, {key}.{name}=PATH.'
+        f'{key}.{name}: there is no {path}; put the dataset there, or give its place by cfg_options {key}.{name}=PATH.'
     )

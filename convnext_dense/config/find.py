@@ -2,12 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
+from convnext_dense.compat.package_configs import SEPARATOR, configs_folder
 from convnext_dense.errors import UsageError
 
-PACKAGE_SEPARATOR = '::'
 # What an address has and a local path has not.
 URL_MARK = '://'
 CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
@@ -29,7 +28,7 @@ def find_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    package, separator, path = name.partition(PACKAGE_SEPARATOR)
+    package, separator, path = name.partition(SEPARATOR)
     if separator:
         return _find_in_package(name, package, path)
     stem = Path(name).stem if name.endswith('.py') else Path(name).name
@@ -55,10 +54,9 @@ def our_configs() -> dict[str, Path]:
 
 
 def _find_in_package(name: str, package: str, path: str) -> Path:
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or spec.origin is None:
+    folder = configs_folder(package)
+    if folder is None:
         raise UsageError(f'config {name}: there is no package {package}.')
-    folder = Path(spec.origin).parent / '.mim' / 'configs'
     file = folder / path
     if not file.is_file():
         names = {str(config.relative_to(folder)): config for config in folder.glob('*/*.py')}

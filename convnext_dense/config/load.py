@@ -46,7 +46,7 @@ def load_config(
         if key not in cfg:
             raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
     if backbone:
-        # Here, so that a config without another backbone needs no PyTorch yet.
+        # Imported here so that a config without another backbone needs no PyTorch yet.
         from convnext_dense.config.backbone import set_backbone
 
         set_backbone(cfg, backbone, pretrained)

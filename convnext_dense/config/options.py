@@ -43,7 +43,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UsageError(
             'auto_scale_lr: the config has no auto_scale_lr.base_batch_size, the batch size that its lr is for; '
-            'give it by cfg_options, auto_scale_lr.base_batch_size=N.'
+            'give it by cfg_options auto_scale_lr.base_batch_size=N.'
         )
     cfg.auto_scale_lr.enable = True
 

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
-from convnext_dense.config.speed_switches import RENAMED, SWITCHES, TEST_SWITCHES
+from convnext_dense.config.speed_switches import SWITCHES, TEST_SWITCHES, check_switches
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
@@ -36,7 +36,7 @@ def enable_speed(cfg: Config, switches: Sequence[str]) -> None:
         >>> [hook.type for hook in cfg.custom_hooks]
         ['convnext_dense.ChannelsLastHook', 'convnext_dense.CudnnAutotuneHook']
     """
-    _check_names(switches, tuple(SWITCHES))
+    check_switches(switches, tuple(SWITCHES))
     import_package(cfg)
     for name in SWITCHES:
         if name in switches:
@@ -56,18 +56,8 @@ def enable_speed_in_testing(cfg: Config, switches: Sequence[str]) -> None:
     Example:
         >>> enable_speed_in_testing(Config(dict(model=dict())), ['compile'])
     """
-    _check_names(switches, TEST_SWITCHES)
+    check_switches(switches, TEST_SWITCHES)
     enable_speed(cfg, switches)
-
-
-def _check_names(names: Sequence[str], allowed: Sequence[str]) -> None:
-    for name in names:
-        if name in RENAMED:
-            raise UsageError(f'speed: {name} is now called {RENAMED[name]}.')
-        if name in SWITCHES and name not in allowed:
-            raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
-        if name not in allowed:
-            raise UsageError(f'speed: there is no switch {name!r}; choose from {", ".join(allowed)}.')
 
 
 def _channels_last(cfg: Config) -> None:

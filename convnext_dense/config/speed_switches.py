@@ -1,4 +1,8 @@
-"""The names of the switches for speed. This file imports nothing, so that a command's help is quick."""
+"""The names of the switches for speed. This file imports nothing heavy, so that a command's help is quick."""
+
+from collections.abc import Sequence
+
+from convnext_dense.errors import UsageError
 
 # What each switch does, in the order in which they are applied.
 SWITCHES = {
@@ -14,3 +18,22 @@ SWITCHES = {
 TEST_SWITCHES = ('channels_last', 'compile')
 # Former names.
 RENAMED = {'autotune': 'cudnn_benchmark'}
+
+
+def check_switches(names: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raise UsageError if a name is not that of a switch.
+
+    Args:
+        names: The names.
+        allowed: The switches that act here.
+
+    Example:
+        >>> check_switches(['bf16'], list(SWITCHES))
+    """
+    for name in names:
+        if name in RENAMED:
+            raise UsageError(f'speed: {name} is now called {RENAMED[name]}.')
+        if name in SWITCHES and name not in allowed:
+            raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
+        if name not in allowed:
+            raise UsageError(f'speed: there is no switch {name!r}; choose from {", ".join(allowed)}.')

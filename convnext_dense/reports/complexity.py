@@ -19,7 +19,7 @@ def complexity_table(cfg: Config, shape: tuple[int, int] | None = None) -> str:
 
     Example:
         >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('configs/demo/upernet_convnext-demo_demo-ade20k.py')
+        >>> cfg = load_config('upernet_convnext-demo_demo-ade20k')
         >>> print(complexity_table(cfg))
         part            params  FLOPs
         backbone         1.18M  0.06G

@@ -68,6 +68,24 @@ class TestWhenImported:
         importlib.import_module(NAME)
         assert action.call_count == 2
 
+    def test_acts_after_others_have_asked_for_the_module(self, module, action):
+        when_imported(NAME, action)
+        assert importlib.util.find_spec(NAME)
+        action.assert_not_called()
+        importlib.import_module(NAME)
+        action.assert_called_once_with()
+
+    def test_acts_once_a_failed_import_has_succeeded(self, module, action):
+        source = (module / '__init__.py').read_text()
+        (module / '__init__.py').write_text('raise ImportError\n')
+        when_imported(NAME, action)
+        with pytest.raises(ImportError):
+            importlib.import_module(NAME)
+        (module / '__init__.py').write_text(f'{source}SECOND = True\n')
+        importlib.invalidate_caches()
+        importlib.import_module(NAME)
+        action.assert_called_once_with()
+
     def test_an_error_of_the_action_fails_the_import(self, module, action):
         action.side_effect = ZeroDivisionError
         when_imported(NAME, action)
@@ -76,7 +94,8 @@ class TestWhenImported:
 
     def test_the_module_keeps_its_own_loader(self, module, action):
         own = type(importlib.util.find_spec(NAME).loader)
-        when_imported(NAME, action)
+        for _ in range(2):
+            when_imported(NAME, action)
         imported = importlib.import_module(NAME)
         assert type(imported.__loader__) is own
         assert imported.__spec__.loader is imported.__loader__

@@ -46,7 +46,7 @@ def set_backbone(cfg: Config, name: str, pretrained: bool = True) -> None:
 
     Example:
         >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py')
+        >>> cfg = load_config('mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco')
         >>> set_backbone(cfg, 'timm/resnet50')
         >>> cfg.model.backbone.model_name, cfg.model.neck.in_channels
         ('resnet50', [256, 512, 1024, 2048])
