@@ -137,7 +137,7 @@ class TestWeights:
         [
             ('resnet18', {}),
             ('vit_tiny_patch16_224', dict(depth=2)),
-            ('eva02_tiny_patch14_224', dict(depth=2)),
+            pytest.param('eva02_tiny_patch14_224', dict(depth=2), marks=pytest.mark.full),
         ],
     )
     def test_with_a_classifier_load_as_timm_loads_them(self, save, name, model_args):
@@ -220,7 +220,15 @@ class TestTraining:
         assert backbone.model.training
         assert backbone.model.bn1.weight.requires_grad
 
-    @pytest.mark.parametrize('options', [dict(model_name='resnet18'), TINY_SWIN, TINY_VIT, TINY_EVA])
+    @pytest.mark.parametrize(
+        'options',
+        [
+            dict(model_name='resnet18'),
+            TINY_VIT,
+            pytest.param(TINY_SWIN, marks=pytest.mark.full),
+            pytest.param(TINY_EVA, marks=pytest.mark.full),
+        ],
+    )
     def test_checkpointing_changes_nothing_but_memory(self, options):
         plain, checkpointed = TimmBackbone(**options), TimmBackbone(**options, with_cp=True)
         checkpointed.load_state_dict(plain.state_dict())
