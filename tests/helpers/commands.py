@@ -7,6 +7,7 @@ import signal
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from mmengine.utils import ManagerMixin
@@ -60,7 +61,12 @@ def _fresh_process():
     state = random.getstate()
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        # mmengine formats the config and describes the machine in every run, which takes longer than the steps.
+        with (
+            mock.patch('mmengine.config.config.FormatCode', lambda code, **style: (code, True)),
+            mock.patch('mmengine.runner.runner.collect_env', dict),
+        ):
+            yield
     finally:
         _forget(ManagerMixin)
         torch.set_num_threads(threads)
