@@ -1,7 +1,8 @@
 """The command-line arguments that several commands have. Imports nothing heavy."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from convnext_dense.config.speed_switches import check_switches
 from convnext_dense.errors import UsageError
@@ -35,7 +36,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _option(text: str) -> str:
-    if '=' not in text:
+    if not text.partition('=')[0] or '=' not in text:
         raise argparse.ArgumentTypeError(f'an option is written as KEY=VALUE; got {text!r}')
     return text
 
@@ -58,9 +59,38 @@ def parse_cfg_options(options: Sequence[str]) -> dict:
         key, _, value = option.partition('=')
         try:
             parsed[key] = DictAction._parse_iterable(value)
-        except (AssertionError, ValueError, SyntaxError, IndexError) as error:
-            raise UsageError(f'cfg_options: {option} has no value that can be read; check its brackets.') from error
+        except (AssertionError, ValueError, SyntaxError, IndexError):
+            parsed[key] = value
+        # What mmengine cannot read stays text.
+        if parsed[key] == value and value[:1] in ('[', '('):
+            raise UsageError(f'cfg_options: the value of {option} cannot be read; check its brackets.')
     return parsed
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number of at least `minimum`.
+
+    Example:
+        >>> at_least(1)('3')
+        3
+    """
+
+    def whole_number(text: str) -> int:
+        if not text.lstrip('-').isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f'it must be a whole number of at least {minimum}; got {text!r}')
+        return int(text)
+
+    return whole_number
+
+
+def check_work_dir(work_dir: str | None) -> None:
+    """Raise UsageError if the work dir is something else than a folder.
+
+    Example:
+        >>> check_work_dir('work_dirs/new')
+    """
+    if work_dir and Path(work_dir).exists() and not Path(work_dir).is_dir():
+        raise UsageError(f'work_dir: {work_dir} is a file; give a folder.')
 
 
 class _NamesOrAll(argparse.Action):
@@ -119,7 +149,7 @@ def add_shape_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--shape',
         nargs=2,
-        type=int,
+        type=at_least(1),
         metavar=('HEIGHT', 'WIDTH'),
         help="the image's for FLOPs; by default the papers': 800 1280 for a detector, or what its tests pad to; "
         'for a segmenter its window and four times the width, or the size of its crops',

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from convnext_dense.cli.arguments import add_config, add_shape_argument, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, add_shape_argument, at_least, check_work_dir, parse_cfg_options
 from convnext_dense.config.find import find_config
 
 
@@ -13,9 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     parser.add_argument('--backbones', nargs='+', required=True, metavar='NAME', help='named as in train --backbone')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0], metavar='SEED', help='by default 0 alone')
+    parser.add_argument('--seeds', nargs='+', type=at_least(0), default=[0], metavar='SEED', help='by default 0 alone')
     parser.add_argument('--from-scratch', action='store_true', help='without published weights')
-    parser.add_argument('--gpus', type=int, default=0, metavar='N', help='train each on N GPUs of this machine')
+    parser.add_argument('--gpus', type=at_least(0), default=0, metavar='N', help='train each on N GPUs of this machine')
     parser.add_argument('--work-dir', help='folder of the runs and the report')
     add_shape_argument(parser)
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare."""
     file = find_config(args.config)
+    check_work_dir(args.work_dir)
     from convnext_dense.comparison import compare_backbones, comparison_table
 
     work_dir = Path(args.work_dir or Path('work_dirs', 'compare_backbones', file.stem))

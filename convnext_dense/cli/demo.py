@@ -6,6 +6,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from convnext_dense.cli.arguments import at_least, check_work_dir
+from convnext_dense.errors import UsageError
+
 if TYPE_CHECKING:
     from convnext_dense.apis.demo import Step
 
@@ -15,20 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', help='folder of logs, checkpoints and drawn predictions (default: work_dirs/demo)'
     )
-    parser.add_argument('--steps', type=int, metavar='N', help='train N steps only, to try the installation')
+    parser.add_argument('--steps', type=at_least(1), metavar='N', help='train N steps only, to try the installation')
     parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
     data = parser.add_argument_group('with --only-data')
     data.add_argument('--out', help='folder to write to (default: data/demo)')
-    data.add_argument('--num-train', type=int, metavar='N', help='training images')
-    data.add_argument('--num-val', type=int, metavar='N', help='validation images')
-    data.add_argument('--size', type=int, metavar='PIXELS', help='image side')
-    data.add_argument('--seed', type=int)
+    data.add_argument('--num-train', type=at_least(1), metavar='N', help='training images')
+    data.add_argument('--num-val', type=at_least(1), metavar='N', help='validation images')
+    data.add_argument('--size', type=at_least(1), metavar='PIXELS', help='image side')
+    data.add_argument('--seed', type=at_least(0))
 
 
 def run(args: argparse.Namespace) -> None:
     """Make the data, or run the whole demo and print its scores."""
-    from convnext_dense.errors import UsageError
-
     given = {name: getattr(args, name) for name in ('num_train', 'num_val', 'size', 'seed')}
     given = {name: value for name, value in given.items() if value is not None}
     if args.only_data:
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     if given or args.out:
         raise UsageError(f'{next(iter(given), "out")}: it changes the data that only_data makes.')
     work_dir = args.work_dir or 'work_dirs/demo'
+    check_work_dir(work_dir)
     from convnext_dense.apis import run_demo
     from convnext_dense.apis.demo import DEMO_TASKS
     from convnext_dense.reports.table import format_table
@@ -57,12 +59,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _make_data(out: str, spec: dict[str, int]) -> None:
     from convnext_dense.datasets.demo import DemoSpec, make_demo_data
-    from convnext_dense.errors import UsageError
 
     try:
         written = make_demo_data(out, DemoSpec(**spec))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f'out: {error}') from error
     print(f'{out}: {"written" if written else "is there already"}')
 
 

@@ -4,8 +4,10 @@ Commands import what they call when they run, so that ``--help`` and typing erro
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from convnext_dense.cli import compare, completion, demo, env, flops, test, train, weights
 from convnext_dense.errors import exit_on_usage_error
@@ -15,6 +17,14 @@ COMMANDS = (train, test, compare, flops, weights, demo, env, completion)
 INTERRUPTED = 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors of the commands are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with status 2."""
+        self.exit(2, f'error: {message}; see {self.prog} --help.\n')
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands.
 
@@ -22,9 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         >>> build_parser().parse_args(['flops', 'my_config.py']).config
         'my_config.py'
     """
-    parser = argparse.ArgumentParser(
-        prog='convnext-dense', description='ConvNeXt, and any other backbone, for mmdet and mmseg.'
-    )
+    parser = _Parser(prog='convnext-dense', description='ConvNeXt, and any other backbone, for mmdet and mmseg.')
     parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
     commands = parser.add_subparsers(title='commands', dest='command', metavar='COMMAND', required=True)
     for command in COMMANDS:
@@ -69,6 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with exit_on_usage_error(args.options):
             args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has had enough, such as `head`. Python would complain again at its own last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(INTERRUPTED)

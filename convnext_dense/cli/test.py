@@ -2,7 +2,7 @@
 
 import argparse
 
-from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, check_work_dir, parse_cfg_options
 from convnext_dense.config.find import find_config
 from convnext_dense.config.speed_switches import TEST_SWITCHES
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     find_config(args.config)
+    check_work_dir(args.work_dir)
     from convnext_dense import config
     from convnext_dense.apis import test
 

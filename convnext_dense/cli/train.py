@@ -2,8 +2,8 @@
 
 import argparse
 
-from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, parse_cfg_options
-from convnext_dense.config.find import find_config
+from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, check_work_dir, parse_cfg_options
+from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.speed_switches import SWITCHES
 
 
@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
+    check_work_dir(args.work_dir)
+    if args.resume and args.resume != 'auto':
+        check_file(args.resume, 'resume')
     from convnext_dense import config
     from convnext_dense.apis import train
 

@@ -18,7 +18,8 @@ def package_config(name: str) -> Path | None:
     """
     package, separator, path = name.partition(SEPARATOR)
     folder = configs_folder(package) if separator else None
-    return folder / path if folder and (folder / path).is_file() else None
+    is_inside = not Path(path).is_absolute() and '..' not in Path(path).parts
+    return folder / path if folder and is_inside and (folder / path).is_file() else None
 
 
 def configs_folder(package: str) -> Path | None:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from convnext_dense.compat.package_configs import SEPARATOR, configs_folder
+from convnext_dense.compat.package_configs import SEPARATOR, configs_folder, package_config
 from convnext_dense.errors import UsageError
 
 # What an address has and a local path has not.
@@ -28,6 +28,10 @@ def find_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
+    if not name.strip():
+        raise UsageError('config: its name is empty; give a file or a name.')
+    if Path(name).is_dir():
+        raise UsageError(f'config: {name} is a folder; give a file or a name.')
     package, separator, path = name.partition(SEPARATOR)
     if separator:
         return _find_in_package(name, package, path)
@@ -40,6 +44,21 @@ def find_config(name: str) -> Path:
         hint = f"; this package's config of that name is {stem}" if stem in configs else _nearest(stem, configs)
         raise UsageError(f'config: there is no file {name}{hint}.')
     raise UsageError(f'config: there is no config {name}{_nearest(stem, configs)}.')
+
+
+def check_file(path: str, argument: str) -> None:
+    """Raise UsageError if `path` is neither a file nor an address.
+
+    Args:
+        path: The path.
+        argument: The argument that it was given as.
+
+    Example:
+        >>> check_file('https://example.com/weights.pth', 'resume')
+    """
+    if URL_MARK not in path and not Path(path).expanduser().is_file():
+        is_folder = Path(path).expanduser().is_dir()
+        raise UsageError(f'{argument}: {path} is a folder.' if is_folder else f'{argument}: there is no file {path}.')
 
 
 def our_configs() -> dict[str, Path]:
@@ -57,8 +76,8 @@ def _find_in_package(name: str, package: str, path: str) -> Path:
     folder = configs_folder(package)
     if folder is None:
         raise UsageError(f'config {name}: there is no package {package}.')
-    file = folder / path
-    if not file.is_file():
+    file = package_config(name)
+    if file is None:
         names = {str(config.relative_to(folder)): config for config in folder.glob('*/*.py')}
         raise UsageError(f'config: {package} has no config {path}{_nearest(path, names)}.')
     return file

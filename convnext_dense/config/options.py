@@ -1,11 +1,8 @@
 """Applies to a config what a training run is asked for."""
 
-import os
-from pathlib import Path
-
 from mmengine.config import Config
 
-from convnext_dense.config.find import URL_MARK
+from convnext_dense.config.find import check_file
 from convnext_dense.errors import UsageError
 from convnext_dense.weights.published import PUBLISHED
 
@@ -83,6 +80,5 @@ def check_checkpoint(checkpoint: str, argument: str, published: bool = True) -> 
     Example:
         >>> check_checkpoint('mask_rcnn_convnext_tiny_in1k_coco', 'checkpoint')
     """
-    is_name = published and checkpoint in PUBLISHED
-    if URL_MARK not in checkpoint and not is_name and not Path(os.path.expanduser(checkpoint)).is_file():
-        raise UsageError(f'{argument}: there is no file {checkpoint}.')
+    if not (published and checkpoint in PUBLISHED):
+        check_file(checkpoint, argument)

@@ -162,6 +162,17 @@ class TestMistakes:
             (['test', DETECTOR, 'a.pth', '--speed', 'bf16'], '--speed: bf16 acts in training only; testing has'),
             (['train', DETECTOR, '--backbone', 'timm/resnet5o'], "has no model 'resnet5o'"),
             (['compare', DETECTOR, '--backbones', 'convnext_atto', 'convnext_atto'], '--backbones: convnext_atto is'),
+            (['train', DETECTOR, '--work-dir', __file__], '--work-dir: '),
+            (['train', DETECTOR, '--cfg-options', 'a=[1,(2]'], '--cfg-options: the value of a=[1,(2] cannot be read'),
+            (['train', DETECTOR, '--cfg-options', '=1'], "an option is written as KEY=VALUE; got '=1'"),
+            (
+                ['compare', DETECTOR, '--backbones', 'a', '--gpus', '-1'],
+                '--gpus: it must be a whole number of at least 0',
+            ),
+            (['flops', DETECTOR, '--shape', '0', '64'], '--shape: it must be a whole number of at least 1'),
+            (['demo', '--only-data', '--steps', '3'], '--steps: with --only-data, nothing is trained'),
+            (['demo', '--seed', '3'], '--seed: it changes the data that --only-data makes'),
+            (['trian', 'x'], "invalid choice: 'trian'"),
         ],
     )
     def test_an_option_names_itself(self, fails, arguments, message):

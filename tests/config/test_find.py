@@ -28,6 +28,10 @@ class TestNames:
 
 
 class TestMistakes:
+    def test_a_folder_is_named_as_one(self, tmp_path):
+        with pytest.raises(UsageError, match='is a folder; give a file'):
+            find_config(str(tmp_path))
+
     @pytest.mark.parametrize(
         ('name', 'message'),
         [
@@ -45,7 +49,9 @@ class TestMistakes:
                 'mmdet has no config .*mask_rcnn/mask-rcnn_r50_fpn_1x_coco',
             ),
             ('nothing::a.py', 'there is no package nothing'),
-            ('', 'there is no config'),
+            ('', 'its name is empty'),
+            ('mmdet::/etc/passwd', 'mmdet has no config /etc/passwd'),
+            ('mmdet::../setup.py', r'mmdet has no config \.\./setup\.py'),
         ],
     )
     def test_lists_the_nearest(self, name, message):

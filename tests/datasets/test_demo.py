@@ -1,6 +1,7 @@
 """The demo dataset, as COCO's and ADE20K's own readers see it."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -91,7 +92,7 @@ def test_what_is_there_is_left(folder):
 
 def test_another_specification_is_refused_and_nothing_is_lost(folder):
     before = all_files(folder)
-    with pytest.raises(FileExistsError, match=r"'num_train': 12.*give another folder"):
+    with pytest.raises(FileExistsError, match=r'num_train=12.*give another folder'):
         make_demo_data(folder, DemoSpec(num_train=2, num_val=1))
     assert all_files(folder) == before
 
@@ -128,11 +129,26 @@ def test_a_folder_with_other_files_is_refused_and_kept(tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(num_val=0), 'num_val must be at least 1'),
-        (dict(size=8), 'size must be at least 32'),
-        (dict(seed=-1), 'seed must be at least 0'),
+        (dict(num_val=0), 'num_val: it must be from 1 to'),
+        (dict(size=8), 'size: it must be from 32 to'),
+        (dict(seed=-1), 'seed: it must be from 0 to'),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         DemoSpec(**arguments)
+
+
+class TestDamage:
+    def test_an_incomplete_dataset_is_made_again(self, tmp_path):
+        spec = DemoSpec(num_train=2, num_val=1, size=32)
+        make_demo_data(tmp_path, spec)
+        shutil.rmtree(tmp_path / 'ade')
+        assert make_demo_data(tmp_path, spec)
+        assert (tmp_path / 'ade').is_dir()
+
+    def test_a_damaged_record_is_named(self, tmp_path):
+        make_demo_data(tmp_path, DemoSpec(num_train=2, num_val=1, size=32))
+        (tmp_path / 'demo_spec.json').write_text('{')
+        with pytest.raises(FileExistsError, match=r'demo_spec\.json is damaged'):
+            make_demo_data(tmp_path)

@@ -17,6 +17,10 @@ CONTOUR_SCALE = 4
 SPEC_NAME = 'demo_spec.json'
 
 
+# The smallest and the largest value of each option.
+LIMITS = dict(num_train=(1, 10**6), num_val=(1, 10**6), size=(32, 4096), seed=(0, 2**31))
+
+
 @dataclass(frozen=True)
 class DemoSpec:
     """The options of the demo dataset.
@@ -28,7 +32,7 @@ class DemoSpec:
         seed: Seed of the training images; the validation images use the next one.
 
     Raises:
-        ValueError: If a number is too small.
+        ValueError: If a number is too small or too large.
 
     Example:
         >>> DemoSpec(num_train=10).num_val
@@ -41,9 +45,9 @@ class DemoSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, minimum in (('num_train', 1), ('num_val', 1), ('size', 32), ('seed', 0)):
-            if getattr(self, name) < minimum:
-                raise ValueError(f'{name} must be at least {minimum}; got {getattr(self, name)}.')
+        for name, (minimum, maximum) in LIMITS.items():
+            if not minimum <= getattr(self, name) <= maximum:
+                raise ValueError(f'{name}: it must be from {minimum} to {maximum}; got {getattr(self, name)}.')
 
 
 def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
@@ -73,11 +77,15 @@ def make_demo_data(out_dir: str | Path, spec: DemoSpec = DemoSpec()) -> bool:
     content = dict(asdict(spec), generator=_generator_version())
     spec_file = out_dir / SPEC_NAME
     if spec_file.exists():
-        existing = json.loads(spec_file.read_text())
-        if existing == content:
-            return False
+        try:
+            existing = dict(json.loads(spec_file.read_text()))
+        except ValueError as error:
+            raise FileExistsError(f'{spec_file} is damaged; remove {out_dir}, or give another folder.') from error
         if {**existing, 'generator': content['generator']} != content:
-            raise FileExistsError(f'{out_dir} holds a demo dataset of {existing}; give another folder, or remove it.')
+            options = ', '.join(f'{key}={value}' for key, value in existing.items() if key != 'generator')
+            raise FileExistsError(f'{out_dir} holds a demo dataset of {options}; remove it, or give another folder.')
+        if existing == content and (out_dir / 'coco').is_dir() and (out_dir / 'ade').is_dir():
+            return False
     elif out_dir.exists() and any(out_dir.iterdir()):
         raise FileExistsError(f'{out_dir} holds other files; give a new or empty folder for the demo data.')
     # Write to a folder next to it and rename that, so that an interrupted run leaves no half-made dataset.
