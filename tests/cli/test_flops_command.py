@@ -18,7 +18,7 @@ class TestFlops:
     @pytest.mark.parametrize(
         ('arguments', 'says'),
         [
-            ([DETECTOR, '--shape', 64, -1], '--shape: height and width must be positive; got 64 x -1'),
+            ([DETECTOR, '--shape', 64, -1], "--shape: it must be a whole number of at least 1; got '-1'"),
             ([DETECTOR, '--cfg-options', 'model.backbone.arch=tinny'], "got 'tinny'"),
         ],
     )

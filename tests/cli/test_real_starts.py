@@ -84,7 +84,7 @@ class TestWheel:
             '--backbones', 'convnext_atto', 'timm/resnet10t', '--cfg-options', *options,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr[-3000:]
-        page = tmp_path / 'work_dirs/compare' / DETECTOR.stem / 'comparison.html'
+        page = tmp_path / 'work_dirs/compare_backbones' / DETECTOR.stem / 'comparison.html'
         assert 'timm/resnet10t' in page.read_text()
 
 
