@@ -1,8 +1,5 @@
 """Where weights come from, over a server on this machine that stands for the web and for Hugging Face."""
 
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +7,7 @@ import timm
 import torch
 import torchvision
 from helpers.backbones_and_sources import random_state, v1
+from helpers.web import serve
 from huggingface_hub import constants
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
@@ -24,36 +22,13 @@ from convnext_dense.weights.published import PUBLISHED, Published
 OFFICIAL = PUBLISHED['convnext_tiny_in1k'].address
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Serves files, with the headers that Hugging Face's client asks for."""
-
-    def end_headers(self):
-        self.send_header('X-Repo-Commit', '0' * 40)
-        self.send_header('ETag', '"1"')
-        super().end_headers()
-
-    def send_error(self, code, *message):
-        self.send_response(code)
-        self.send_header('X-Error-Code', 'EntryNotFound')
-        self.send_header('Content-Length', '0')
-        self.end_headers()
-
-    def log_message(self, *message):
-        pass
-
-
 @pytest.fixture
 def web(tmp_path):
     """A folder, and the address at which it is served."""
     folder = tmp_path / 'web'
     folder.mkdir()
-    server = ThreadingHTTPServer(('127.0.0.1', 0), lambda *arguments: Handler(*arguments, directory=str(folder)))
-    thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
-    thread.start()
-    yield folder, f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(folder) as address:
+        yield folder, address
 
 
 @pytest.fixture(autouse=True)
@@ -254,31 +229,6 @@ class TestNames:
     def test_a_wrong_name_shows_similar_ones(self):
         with pytest.raises(CheckpointError, match=r'no checkpoint file convnext_tiny_in2k.*convnext_tiny_in22k'):
             read_weights('convnext_tiny_in2k')
-
-    def test_every_convnext_of_timm_has_one(self):
-        """Except those of other architectures: overlapping stems and RMSNorm."""
-        files = {published.address for published in PUBLISHED.values()}
-        known = {file.removeprefix('timm://') for file in files}
-        for name in timm.list_pretrained(['convnext_*', 'convnextv2_*']):
-            if not any(part in name for part in ('_ols', '_rms')):
-                assert name in known or timm.models.get_pretrained_cfg(name).url in files, name
-
-    def test_stand_for_what_timm_and_torchvision_know(self):
-        for address, _ in PUBLISHED.values():
-            if address.startswith('timm://'):
-                assert timm.models.get_pretrained_cfg(address.removeprefix('timm://')).hf_hub_id
-            elif address.startswith('torchvision://'):
-                assert sources._torchvision_address(address.removeprefix('torchvision://'))
-
-    def test_have_the_licenses_that_timm_states(self):
-        for address, license in PUBLISHED.values():
-            if address.startswith('timm://'):
-                stated = timm.models.get_pretrained_cfg(address.removeprefix('timm://')).license
-                assert license.lower().replace(' ', '-') == stated
-        assert (
-            PUBLISHED['convnextv2_tiny_fcmae'].license.lower()
-            == timm.models.get_pretrained_cfg('convnextv2_tiny.fcmae').license
-        )
 
 
 class TestTorchvision:
