@@ -2,14 +2,13 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.apis.processes import launch
+from convnext_dense.apis.processes import Command, launch
 from convnext_dense.config.find import find_config
 from convnext_dense.datasets.demo import make_demo_data
 from convnext_dense.errors import UsageError
@@ -80,7 +79,7 @@ def run_demo(
 
     Returns:
         The summary: ``box_mAP``, ``mask_mAP`` and ``mIoU`` from 0 to 1, ``seconds`` of training by the model's name,
-        ``train_seconds`` of both, and ``device``.
+        ``train_seconds`` of both, which train at the same time, and ``device``.
 
     Raises:
         UsageError: If `steps` is below 1, or ``data/demo`` holds something else.
@@ -97,20 +96,20 @@ def run_demo(
         make_demo_data(DATA_ROOT)
     except OSError as error:
         raise UsageError(f'the demo data: {error}') from error
-    seconds = {}
-    for task in DEMO_TASKS:
-        start = time.monotonic()
-        _train(task, work_dir / task.config, steps, on_step)
-        seconds[task.name] = round(time.monotonic() - start, 1)
+    folders = {task: work_dir / task.config for task in DEMO_TASKS}
+    # Both at the same time: the models are so small that one alone does not keep two cores, or a GPU, busy.
+    seconds = launch(*(_train(task, folder, steps, on_step) for task, folder in folders.items()))
+    launch(*(_test(task, folder, _few('test') if steps else [], on_step) for task, folder in folders.items()))
     summary: dict = {}
-    for task in DEMO_TASKS:
-        summary |= _test(task, work_dir / task.config, _few('test') if steps else [], on_step)
-    summary |= dict(seconds=seconds, train_seconds=round(sum(seconds.values()), 1), device=_device())
+    for task, folder in folders.items():
+        summary |= _read_scores(task, folder)
+    summary['seconds'] = {task.name: round(taken, 1) for task, taken in zip(DEMO_TASKS, seconds, strict=True)}
+    summary |= dict(train_seconds=round(max(seconds), 1), device=_device())
     (work_dir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     return summary
 
 
-def _train(task: DemoTask, folder: Path, steps: int | None, on_step: Callable[[Step], None]) -> None:
+def _train(task: DemoTask, folder: Path, steps: int | None, on_step: Callable[[Step], None]) -> Command:
     cfg = Config.fromfile(find_config(task.config))
     counts_epochs = 'max_epochs' in cfg.train_cfg
     options = []
@@ -121,24 +120,19 @@ def _train(task: DemoTask, folder: Path, steps: int | None, on_step: Callable[[S
         options = [f'train_cfg.max_iters={steps}', f'train_cfg.val_interval={steps}', *_few('val')]
     arguments = ['train', task.config, '--work-dir', str(folder), '--cfg-options', *options]
     epochs = cfg.train_cfg.max_epochs if counts_epochs and not steps else 1
-    _run(f'train {task.name}', arguments, folder / 'train.log', epochs, on_step)
+    return _command(f'train {task.name}', arguments, folder / 'train.log', epochs, on_step)
 
 
-def _test(task: DemoTask, folder: Path, options: list[str], on_step: Callable[[Step], None]) -> dict[str, float]:
+def _test(task: DemoTask, folder: Path, options: list[str], on_step: Callable[[Step], None]) -> Command:
     checkpoint = (folder / 'last_checkpoint').read_text().strip()
-    test_dir = folder / 'test'
-    arguments = [
-        'test',
-        task.config,
-        checkpoint,
-        '--work-dir',
-        str(test_dir),
-        '--show-dir',
-        str(folder / 'predictions'),
-    ]
-    _run(f'test {task.name}', arguments, folder / 'test.log', 1, on_step)
+    outputs = ['--work-dir', str(folder / 'test'), '--show-dir', str(folder / 'predictions')]
+    arguments = ['test', task.config, checkpoint, *outputs, '--cfg-options', *options]
+    return _command(f'test {task.name}', arguments, folder / 'test.log', 1, on_step)
+
+
+def _read_scores(task: DemoTask, folder: Path) -> dict[str, float]:
     # mmengine writes the metrics to <time>/<time>.json.
-    metrics_file = max(test_dir.glob('*/*.json'), key=lambda file: file.stat().st_mtime)
+    metrics_file = max((folder / 'test').glob('*/*.json'), key=lambda file: file.stat().st_mtime)
     metrics = json.loads(metrics_file.read_text())
     return {name: round(metrics[key] * factor, 4) for name, (key, factor) in task.metrics.items()}
 
@@ -147,7 +141,7 @@ def _few(split: str) -> list[str]:
     return [f'{split}_dataloader.dataset.indices={FEW_IMAGES}']
 
 
-def _run(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Callable[[Step], None]) -> None:
+def _command(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Callable[[Step], None]) -> Command:
     def read(line: str) -> None:
         if match := STEP.search(line):
             epoch, step, steps = (int(number or 1) for number in match.groups())
@@ -156,8 +150,7 @@ def _run(stage: str, arguments: list[str], log: Path, epochs: int, on_step: Call
 
     log.unlink(missing_ok=True)
     on_step(Step(stage, log, 0.0))
-    launch(arguments, log, on_line=read)
-    on_step(Step(stage, log, 1.0))
+    return Command(arguments, log, on_line=read)
 
 
 def _device() -> str:

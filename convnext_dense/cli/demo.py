@@ -92,6 +92,6 @@ def _display() -> Generator[Callable[['Step'], None]]:
 
 def _print_step(step: 'Step') -> None:
     if step.line:
-        print(f'  {step.line[:150]}', flush=True)
+        print(f'{step.stage}: {step.line[:150]}', flush=True)
     elif step.fraction == 0:
-        print(f'\n{step.stage} (log: {step.log})', flush=True)
+        print(f'{step.stage} (log: {step.log})', flush=True)

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.analysis import default_shape, measure_complexity
-from convnext_dense.apis.processes import launch
+from convnext_dense.apis.processes import Command, launch
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data
@@ -136,7 +136,7 @@ def _recipe(cfg: Config) -> str:
 def _train(run: Run, gpus: int) -> None:
     arguments = ['train', str(run.config_file), '--work-dir', str(run.folder), '--resume']
     try:
-        launch(arguments, run.folder / 'train.log', processes=gpus)
+        launch(Command(arguments, run.folder / 'train.log', processes=gpus))
     except RunError as error:
         raise RunError(f'{run.backbone}: {error}\nThe same command continues from here.') from error
 
