@@ -20,6 +20,7 @@ ROOMS = (
     'analysis',
     'apis',
     'backbones',
+    'checks',
     'comparison',
     'config',
     'datasets',

@@ -1,11 +1,13 @@
 """Evaluates a checkpoint."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
 from convnext_dense.apis.runner import build_runner
+from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.testing import enable_tta, save_visualizations
@@ -21,6 +23,7 @@ def test(
     out: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    skip_check: Collection[str] = (),
 ) -> dict[str, float]:
     """Evaluate a checkpoint on the config's test set.
 
@@ -30,6 +33,7 @@ def test(
         out: Where to save predictions: for a detector a pickle file, for a segmenter a folder of PNG maps.
         show_dir: Where to save drawn predictions.
         tta: Whether to test with augmentation.
+        skip_check: Names of checks to leave out, as in `check_run`.
 
     Returns:
         The metrics by name.
@@ -44,6 +48,7 @@ def test(
     """
     check_checkpoint(checkpoint, 'checkpoint')
     check_data(cfg, 'test')
+    check_run(RunPlan(cfg, ('test',), checkpoint), skip_check)
     is_detector = cfg.default_scope == 'mmdet'
     if out and is_detector != out.endswith(PICKLE_SUFFIXES):
         kind = f'a file ending in {" or ".join(PICKLE_SUFFIXES)}' if is_detector else 'a folder'

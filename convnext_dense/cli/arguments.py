@@ -134,6 +134,13 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
     )
 
 
+def add_skip_check(parser: argparse.ArgumentParser) -> None:
+    """Add ``--skip-check``, which leaves out checks that are made before the run."""
+    parser.add_argument(
+        '--skip-check', nargs='+', default=[], metavar='NAME', help='start in spite of what this check finds'
+    )
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """Add ``--launcher``, which says what started this process."""
     parser.add_argument(

@@ -2,7 +2,14 @@
 
 import argparse
 
-from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, check_work_dir, parse_cfg_options
+from convnext_dense.cli.arguments import (
+    add_config,
+    add_launcher,
+    add_skip_check,
+    add_speed_argument,
+    check_work_dir,
+    parse_cfg_options,
+)
 from convnext_dense.config.find import find_config
 from convnext_dense.config.speed_switches import TEST_SWITCHES
 
@@ -16,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show-dir', help='folder for drawn predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
     add_speed_argument(parser, TEST_SWITCHES)
+    add_skip_check(parser)
     add_launcher(parser)
 
 
@@ -29,4 +37,4 @@ def run(args: argparse.Namespace) -> None:
     cfg = config.load_config(args.config, args.work_dir, parse_cfg_options(args.cfg_options), args.launcher)
     if args.speed:
         config.enable_speed_in_testing(cfg, args.speed)
-    test(cfg, args.checkpoint, args.out, args.show_dir, args.tta)
+    test(cfg, args.checkpoint, args.out, args.show_dir, args.tta, args.skip_check)

@@ -2,7 +2,14 @@
 
 import argparse
 
-from convnext_dense.cli.arguments import add_config, add_launcher, add_speed_argument, check_work_dir, parse_cfg_options
+from convnext_dense.cli.arguments import (
+    add_config,
+    add_launcher,
+    add_skip_check,
+    add_speed_argument,
+    check_work_dir,
+    parse_cfg_options,
+)
 from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.speed_switches import SWITCHES
 
@@ -27,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    add_skip_check(parser)
     add_launcher(parser)
 
 
@@ -49,4 +57,4 @@ def run(args: argparse.Namespace) -> None:
         config.enable_auto_scale_lr(cfg)
     if args.resume:
         config.set_resume(cfg, args.resume)
-    train(cfg)
+    train(cfg, args.skip_check)

@@ -1,0 +1,70 @@
+"""Runs the checks before a run, and stops it if one finds an error."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.errors import UsageError
+
+CHECKS: tuple[Check, ...] = ()
+# How many errors the message has; the record has all.
+SHOWN_ERRORS = 3
+
+
+def check_run(plan: RunPlan, skip_check: Collection[str] = ()) -> list[Finding]:
+    """Look for faults before a run. Warnings are printed; all findings go to ``checks.json`` in the work dir.
+
+    Args:
+        plan: What the run is about to read.
+        skip_check: Names of checks to leave out.
+
+    Returns:
+        The warnings.
+
+    Raises:
+        UsageError: If there is an error, or no check of a name in `skip_check`.
+    """
+    names = [check.name for check in CHECKS]
+    for name in skip_check:
+        if name not in names:
+            raise UsageError(f'skip_check: there is no check {name!r}; the checks are {", ".join(names)}.')
+    if _rank() != 0:
+        return []
+    record, findings = {}, []
+    for check in CHECKS:
+        if check.name in skip_check:
+            record[check.name] = 'skipped'
+            continue
+        start = time.monotonic()
+        found = list(check.find(plan))
+        findings += found
+        record[check.name] = dict(
+            seconds=round(time.monotonic() - start, 3),
+            errors=[finding.sentence for finding in found if finding.is_error],
+            warnings=[finding.sentence for finding in found if not finding.is_error],
+        )
+    _write(plan, record)
+    errors = [finding.sentence for finding in findings if finding.is_error]
+    warnings = [finding for finding in findings if not finding.is_error]
+    for warning in warnings:
+        print(f'warning: {warning.sentence}', file=sys.stderr)
+    if errors:
+        more = f' There are {len(errors) - SHOWN_ERRORS} more errors.' if len(errors) > SHOWN_ERRORS else ''
+        raise UsageError(' Also: '.join(errors[:SHOWN_ERRORS]) + more)
+    return warnings
+
+
+def _rank() -> int:
+    """Return this process's number among a launcher's, before the process group exists."""
+    return int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or os.environ.get('OMPI_COMM_WORLD_RANK') or 0)
+
+
+def _write(plan: RunPlan, record: dict) -> None:
+    folder = Path(plan.cfg.work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'checks.json').write_text(json.dumps(record, indent=2) + '\n')
