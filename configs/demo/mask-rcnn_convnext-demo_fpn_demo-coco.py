@@ -11,9 +11,7 @@ backbone_channels = [32, 64, 128, 128]
 # No fifth level: the largest shapes are 64 pixels wide.
 strides = [4, 8, 16, 32]
 norm_cfg = dict(type='GN', num_groups=8)
-roi_extractor = dict(
-    out_channels=channels, featmap_strides=[4], roi_layer=dict(sampling_ratio=1)
-)
+roi_extractor = dict(out_channels=channels, featmap_strides=[4], roi_layer=dict(sampling_ratio=1))
 # The official deviation of 0.02 is for wider layers; these narrow linear ones would hardly pass a signal. Convolutions
 # keep PyTorch's own: with biases of zero, LayerNorm's gradient is huge where an image is padded or black.
 init_cfg = dict(type='Kaiming', layer='Linear', distribution='normal')
@@ -26,9 +24,7 @@ model = dict(
         init_cfg=init_cfg,
     ),
     neck=dict(in_channels=backbone_channels, out_channels=channels, num_outs=4, norm_cfg=norm_cfg),
-    rpn_head=dict(
-        in_channels=channels, feat_channels=channels, anchor_generator=dict(scales=[4], strides=strides)
-    ),
+    rpn_head=dict(in_channels=channels, feat_channels=channels, anchor_generator=dict(scales=[4], strides=strides)),
     roi_head=dict(
         bbox_roi_extractor=roi_extractor,
         # One box regression for all classes learns from all shapes.

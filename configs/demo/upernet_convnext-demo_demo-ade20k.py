@@ -29,7 +29,7 @@ model = dict(
 )
 
 train_dataloader = dict(batch_size=4)
-max_iters = 1400
+max_iters = 1700
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
