@@ -96,12 +96,12 @@ def run_demo(
         make_demo_data(DATA_ROOT)
     except OSError as error:
         raise UsageError(f'the demo data: {error}') from error
-    folders = {task: work_dir / task.config for task in DEMO_TASKS}
+    tasks = [(task, work_dir / task.config) for task in DEMO_TASKS]
     # Both at the same time: the models are so small that one alone does not keep two cores, or a GPU, busy.
-    seconds = launch(*(_train(task, folder, steps, on_step) for task, folder in folders.items()))
-    launch(*(_test(task, folder, _few('test') if steps else [], on_step) for task, folder in folders.items()))
+    seconds = launch(*(_train(task, folder, steps, on_step) for task, folder in tasks))
+    launch(*(_test(task, folder, _few('test') if steps else [], on_step) for task, folder in tasks))
     summary: dict = {}
-    for task, folder in folders.items():
+    for task, folder in tasks:
         summary |= _read_scores(task, folder)
     summary['seconds'] = {task.name: round(taken, 1) for task, taken in zip(DEMO_TASKS, seconds, strict=True)}
     summary |= dict(train_seconds=round(max(seconds), 1), device=_device())

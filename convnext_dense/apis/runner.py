@@ -11,7 +11,6 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.evaluation.faster_coco_metric import use_faster_coco_eval
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
@@ -27,8 +26,12 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
     """
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
-    # The numbers are the same, so a config need not ask for it.
-    use_faster_coco_eval(device_cfg)
+    if 'CocoMetric' in f'{cfg.get("val_evaluator")} {cfg.get("test_evaluator")}':
+        # Imported here so that a segmenter's run does not wait for mmdet.
+        from convnext_dense.evaluation.faster_coco_metric import use_faster_coco_eval
+
+        # The numbers are the same, so a config need not ask for it.
+        use_faster_coco_eval(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
