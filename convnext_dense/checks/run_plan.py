@@ -4,11 +4,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from mmdet.datasets import CocoDataset, CocoPanopticDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
+from mmseg.datasets import BaseSegDataset
 
+from convnext_dense.checks.annotations.coco_file import CocoFile
+from convnext_dense.checks.metainfo import wrong_metainfo
+from convnext_dense.config.data_places import evaluators
+from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError
+
+# How mmdet's datasets read an entry. A subclass that reads it in another way is not judged.
+KINDS = {
+    CocoDataset.parse_data_info: 'instances',
+    CocoPanopticDataset.parse_data_info: 'panoptic',
+}
+READERS = {
+    dataset.load_data_list
+    for dataset in (CocoDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset, CocoPanopticDataset)
+}
+LVIS_READERS = {LVISV05Dataset.load_data_list, LVISV1Dataset.load_data_list}
+# What mmdet's transforms load if they are not asked.
+LOADED = {
+    'LoadAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
+    'LoadTrackAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
+    'LoadPanopticAnnotations': {'with_bbox', 'with_label', 'with_mask', 'with_seg', 'poly2mask'},
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +50,48 @@ class PlannedDataset:
     cfg: dict
     built: BaseDataset
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its files are those of this machine. A file backend may map a path to where it can reach it."""
+        paths = [self.built.ann_file, *self.built.data_prefix.values()]
+        return not self.cfg.get('backend_args') and not any(URL_MARK in path for path in paths if path)
+
+    @property
+    def coco_kind(self) -> str | None:
+        """Which kind of `CocoFile` it reads, or None if it reads its annotations in another way."""
+        if not isinstance(self.built, CocoDataset) or type(self.built).load_data_list not in READERS:
+            return None
+        return (
+            'lvis' if type(self.built).load_data_list in LVIS_READERS else KINDS.get(type(self.built).parse_data_info)
+        )
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of its classes, none if it has no classes."""
+        return list(self.built.metainfo.get('classes') or ())
+
+    @property
+    def sorts_categories(self) -> bool:
+        """Whether its labels follow the ids of the categories, rather than their order in the file."""
+        return isinstance(self.built, Objects365V1Dataset)
+
+    @property
+    def reads_maps(self) -> bool:
+        """Whether its pipeline loads label maps."""
+        return (isinstance(self.built, BaseSegDataset) and self.loads('')) or self.loads('with_seg')
+
+    def loads(self, option: str) -> bool:
+        """Return whether its pipeline loads annotations with an option, such as ``with_mask``.
+
+        Args:
+            option: An argument of mmdet's `LoadAnnotations`; '' for whether it loads any.
+        """
+        return any(
+            not option or transform.get(option, option in LOADED[name])
+            for name, transform in _transforms(self.cfg.get('pipeline') or [])
+            if name in LOADED
+        )
+
 
 class RunPlan:
     """What a run is about to read.
@@ -41,6 +106,7 @@ class RunPlan:
         self.cfg = cfg
         self.splits = splits
         self.checkpoint = checkpoint
+        self._coco_files: dict[tuple[str, str], CocoFile] = {}
 
     @cached_property
     def datasets(self) -> list[PlannedDataset]:
@@ -54,6 +120,33 @@ class RunPlan:
             for split in self.splits
             for dataset in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
         ]
+
+    def coco_file(self, dataset: PlannedDataset) -> CocoFile | None:
+        """Return a dataset's annotation file, which is read once in a run, or None if it is no COCO file or is remote."""
+        if not dataset.coco_kind or not dataset.is_local or not dataset.built.ann_file:
+            return None
+        return self.read_coco(dataset.built.ann_file, dataset.coco_kind)
+
+    def read_coco(self, path: str, kind: str) -> CocoFile:
+        """Return an annotation file, which is read once in a run.
+
+        Args:
+            path: The file.
+            kind: As in `CocoFile`.
+        """
+        key = (path, kind)
+        if key not in self._coco_files:
+            self._coco_files[key] = CocoFile(path, kind)
+        return self._coco_files[key]
+
+    def metrics(self, split: str) -> set[str]:
+        """Return what the evaluators of a split score, such as {'bbox', 'segm'}."""
+        found = set()
+        for evaluator in evaluators(self.cfg, split):
+            if not evaluator.get('format_only'):
+                metric = evaluator.get('metric', 'bbox')
+                found |= {metric} if isinstance(metric, str) else set(metric)
+        return found
 
     def _dataset_cfg(self, split: str) -> dict | None:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
@@ -76,4 +169,21 @@ def _build(key: str, dataset: dict, scope: str) -> BaseDataset:
         try:
             return DATASETS.build({**dataset, 'lazy_init': True})
         except Exception as error:
+            # mmseg refuses some class names in words that do not say which.
+            kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+            own = getattr(kind, 'METAINFO', {})
+            for fault in wrong_metainfo(key, dataset, own, isinstance(kind, type) and issubclass(kind, BaseSegDataset)):
+                raise UsageError(fault) from error
             raise UsageError(f'{key}: {type(error).__name__}: {error}') from error
+
+
+def _transforms(pipeline: object) -> Iterator[tuple[str, dict]]:
+    """Yield the names and configs of a pipeline's transforms, those inside of others included."""
+    if isinstance(pipeline, dict):
+        name = pipeline.get('type')
+        if name is not None:
+            yield getattr(name, '__name__', str(name)).rpartition('.')[2], pipeline
+        pipeline = list(pipeline.values())
+    if isinstance(pipeline, list | tuple):
+        for part in pipeline:
+            yield from _transforms(part)
