@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from mmseg.datasets import BaseSegDataset
-
 from convnext_dense.checks.annotations.coco_file import CocoFile, repeated
 from convnext_dense.checks.annotations.wording import names
 from convnext_dense.checks.check import Check, Finding
@@ -16,9 +14,7 @@ def find_in_classes(plan: RunPlan) -> Iterator[Finding]:
     good = []
     for dataset in plan.datasets:
         faults = list(
-            wrong_metainfo(
-                dataset.key, dataset.cfg, type(dataset.built).METAINFO, isinstance(dataset.built, BaseSegDataset)
-            )
+            wrong_metainfo(dataset.key, dataset.cfg, type(dataset.built).METAINFO, dataset.is_a('BaseSegDataset'))
         )
         yield from map(Finding, faults)
         if not faults and dataset.classes:
@@ -46,7 +42,7 @@ def _other_names(dataset: PlannedDataset, file: CocoFile) -> Iterator[Finding]:
     there = list(file.category_names.values())
     # mmdet's labels follow the order of the file's categories, whatever the order of the config's names.
     if dataset.sorts_categories:
-        there = [file.category_names[category_id] for category_id in sorted(file.category_names)]
+        there = [file.category_names[category_id] for category_id in sorted(file.category_names, key=_rank)]
     place = f'{dataset.key}.metainfo.classes'
     if 'classes' not in (dataset.cfg.get('metainfo') or {}):
         place = f"{place} (not given, so {type(dataset.built).__name__}'s own)"
@@ -73,6 +69,11 @@ def _other_names(dataset: PlannedDataset, file: CocoFile) -> Iterator[Finding]:
         )
 
 
+def _rank(category_id: float | str) -> tuple[bool, float | str]:
+    """Return a key that sorts numbers, and texts after them."""
+    return isinstance(category_id, str), category_id
+
+
 def _other_datasets(datasets: list[PlannedDataset]) -> Iterator[Finding]:
     # Where a model reads the names as text, each dataset may have its own.
     datasets = [dataset for dataset in datasets if not getattr(dataset.built, 'return_classes', False)]
@@ -82,10 +83,10 @@ def _other_datasets(datasets: list[PlannedDataset]) -> Iterator[Finding]:
             only = [name for name in dataset.classes if name not in first.classes] or [
                 name for name in first.classes if name not in dataset.classes
             ]
-            what = f'{names(only)} in one alone' if only else 'in another order'
+            what = f'only one has {names(only)}' if only else 'the order differs'
             yield Finding(
                 f'{dataset.key}.metainfo.classes: is {names(dataset.classes)}, but {first.key} has '
-                f'{names(first.classes)} ({what}); a label must mean the same in both.'
+                f'{names(first.classes)}: {what}; a label must mean the same in both.'
             )
 
 

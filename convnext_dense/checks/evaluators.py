@@ -48,8 +48,8 @@ def _other_file(plan: RunPlan, key: str, path: str, split: str) -> Iterator[Find
         if len(scored) == 1 and len(metric.image_rows) > len(data.image_rows):
             more = len(metric.image_rows) - len(data.image_rows)
             yield Finding(
-                f'{key}: {path} has {more} images that {data.path} ({dataset.key}.ann_file) has not; their objects count '
-                'as missed.',
+                f'{key}: {path} has {more} images that {data.path} ({dataset.key}.ann_file) has not; their objects '
+                'count as missed.',
                 is_error=False,
             )
 

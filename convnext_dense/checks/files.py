@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from mmdet.datasets import XMLDataset
 from mmengine.fileio import list_from_file
-from mmseg.datasets import BaseSegDataset
 
 from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Check, Finding
@@ -36,7 +34,7 @@ def find_in_files(plan: RunPlan) -> Iterator[Finding]:
 
 def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
     built = dataset.built
-    missing = [*_missing_ann_file(dataset), *_missing_folders(dataset)]
+    missing = list(_missing_root(dataset)) or [*_missing_ann_file(dataset), *_missing_folders(dataset)]
     yield from missing
     if missing:
         return
@@ -44,13 +42,19 @@ def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
         file = plan.coco_file(dataset)
         if file and not file.faults and file.kind != 'lvis':
             yield from _images_of(dataset, [image['file_name'] for image in file.images], file.image_ids)
-    elif isinstance(built, BaseSegDataset):
+    elif dataset.is_a('BaseSegDataset'):
         yield from _images_and_maps_of(dataset)
-    elif isinstance(built, XMLDataset) and type(built).load_data_list is XMLDataset.load_data_list:
+    elif type(built).load_data_list.__qualname__ == 'XMLDataset.load_data_list':
         names = list_from_file(built.ann_file)
         root = built.sub_data_root
         for folder, suffix in ((built.ann_subdir, '.xml'), (built.img_subdir, '.jpg')):
             yield from _absent(dataset, [os.path.join(root, folder, name + suffix) for name in names], 'file')
+
+
+def _missing_root(dataset: PlannedDataset) -> Iterator[Finding]:
+    root = dataset.built.data_root
+    if root and not Path(root).is_dir():
+        yield Finding(f'{dataset.key}.data_root: there is no folder {root}; put the dataset there.')
 
 
 def _missing_ann_file(dataset: PlannedDataset) -> Iterator[Finding]:
@@ -88,8 +92,8 @@ def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence
     if odd:
         who = subject('image', [ids[i] for i in odd], len(ids))
         yield Finding(
-            f'{place}: {who} the file_name {file_names[odd[0]]!r:.100}, which leaves {prefix or "the data"}; it must be a '
-            'path in it.',
+            f'{place}: {who} the file_name {file_names[odd[0]]!r:.100}, which leaves {prefix or "."}; it must be '
+            'a path in it.',
             is_error=False,
         )
     slashed = [
@@ -98,8 +102,8 @@ def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence
     if slashed:
         who = subject('image', [ids[i] for i in slashed], len(ids))
         yield Finding(
-            f'{place}: {who} the file_name {file_names[slashed[0]]!r:.100} with a backslash, which is no such file; it must '
-            'have slashes.'
+            f'{place}: {who} the file_name {file_names[slashed[0]]!r:.100} with a backslash, which is no such file; it '
+            'must have slashes.'
         )
         file_names = [name for i, name in enumerate(file_names) if i not in set(slashed)]
     yield from _absent(dataset, [os.path.join(prefix, name) for name in file_names], 'image')
@@ -110,7 +114,7 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
     folder = built.data_prefix.get('img_path') or ''
     try:
         samples = built.load_data_list()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a dataset raises
         yield Finding(f'{dataset.key}: its images cannot be found ({type(error).__name__}: {error}).')
         return
     if not samples:
@@ -155,12 +159,14 @@ def _absent(dataset: PlannedDataset, paths: Sequence[str], noun: str) -> Iterato
     looked, absent = _look_for(paths)
     if not absent:
         return
+    # A run may read some of the entries only.
+    is_error = dataset.cfg.get('indices') is None
     if len(absent) == 1 and looked == len(paths):
-        yield Finding(f'{dataset.key}: there is no {noun} {absent[0]}.')
+        yield Finding(f'{dataset.key}: there is no {noun} {absent[0]}.', is_error)
     else:
         many = 'none' if len(absent) == looked else f'{len(absent)}'
         are = f'{many} of {looked} {noun}s is there' if many == 'none' else f'{many} of {looked} {noun}s are not there'
-        yield Finding(f'{dataset.key}: {are}, such as {absent[0]}.')
+        yield Finding(f'{dataset.key}: {are}, such as {absent[0]}.', is_error)
 
 
 def _look_for(paths: Sequence[str]) -> tuple[int, list[str]]:

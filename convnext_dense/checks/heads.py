@@ -70,7 +70,8 @@ def _heads(key: str, value: object, name: str = '') -> Iterator[tuple[str, dict]
 
 
 def _wrong_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
-    things, stuff = _argument(head, THINGS), _argument(head, STUFF)
+    # mmdet's tracking head takes num_classes instead.
+    things, stuff = (None, None) if 'num_classes' in head else (_argument(head, THINGS), _argument(head, STUFF))
     if things is not None and stuff is not None:
         if wanted.things is None:
             is_wrong = things + stuff != wanted.classes
@@ -103,17 +104,20 @@ def _wrong_decode_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding
     if 'num_queries' in head or 'san_cfg' in head:
         yield from _wrong_weights(key, head, {count, count + 1})
         return
+    if 'kernel_update_head' in key:
+        # K-Net's has no logits; its channels are those of its features.
+        return
     channels = head.get('out_channels') or count
     is_softmax = _is_softmax(head)
     if channels not in (1, count) or (channels == 1 and count > 2):
         yield Finding(
-            f'{key}.out_channels: is {channels} for {count} classes; it must be {count}, or 1 for two classes and a loss '
-            'with use_sigmoid=True.'
+            f'{key}.out_channels: is {channels} for {count} classes; it must be {count}, or 1 for two classes and a '
+            'loss with use_sigmoid=True.'
         )
     elif channels == 1 and is_softmax and count == 1:
         yield Finding(
-            f'{key}.num_classes: is 1, and a softmax over one class is always 1; name the background as a class too, or '
-            'use a loss with use_sigmoid=True.'
+            f'{key}.num_classes: is 1, and a softmax over one class is always 1; name the background as a class too, '
+            'or use a loss with use_sigmoid=True.'
         )
     elif channels == 1 and is_softmax:
         yield Finding(
@@ -159,10 +163,12 @@ def _argument(head: dict, name: str) -> int | None:
     kind = head.get('type')
     if name in head or kind is None:
         return None
-    try:
-        kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    except (ImportError, KeyError):
-        return None
+    if isinstance(kind, str):
+        with MODELS.switch_scope_and_registry(None) as registry:
+            try:
+                kind = registry.get(kind)
+            except (ImportError, KeyError):
+                return None
     for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
         if '__init__' in vars(base):
             parameter = inspect.signature(base.__init__).parameters.get(name)

@@ -38,7 +38,10 @@ def wrong_metainfo(key: str, dataset: dict, own_metainfo: dict, needs_subset: bo
     if isinstance(classes, str):
         # mmengine reads a file of names.
         if not Path(classes).is_file():
-            yield f'{place}.classes: is the text {classes!r}, whose letters would be the classes; write classes=({classes!r},).'
+            yield (
+                f'{place}.classes: is the text {classes!r}, whose letters would be the classes; write '
+                f'classes=({classes!r},).'
+            )
         return
     if not isinstance(classes, list | tuple):
         yield f'{place}.classes: must be a tuple of names; it is {classes!r:.60}.'
@@ -48,8 +51,8 @@ def wrong_metainfo(key: str, dataset: dict, own_metainfo: dict, needs_subset: bo
     if needs_subset and own_classes and (unknown := [name for name in classes if name not in own_classes]):
         kind = str(dataset.get('type')).rpartition('.')[2]
         yield (
-            f"{place}.classes: {names(unknown)} {_is(unknown)} not among {kind}'s own{nearest(unknown[0], own_classes)}; "
-            "for other classes use type='mmseg.BaseSegDataset'."
+            f"{place}.classes: {names(unknown)} {_is(unknown)} not among {kind}'s own"
+            f"{nearest(unknown[0], own_classes)}; for other classes use type='mmseg.BaseSegDataset'."
         )
     palette = metainfo.get('palette')
     if isinstance(palette, list | tuple) and len(palette) < len(classes):

@@ -1,14 +1,14 @@
 """What a run is about to read: its config, its datasets, and their files."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from mmdet.datasets import CocoDataset, CocoPanopticDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
-from mmseg.datasets import BaseSegDataset
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
 from convnext_dense.checks.metainfo import wrong_metainfo
@@ -16,16 +16,16 @@ from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError
 
-# How mmdet's datasets read an entry. A subclass that reads it in another way is not judged.
-KINDS = {
-    CocoDataset.parse_data_info: 'instances',
-    CocoPanopticDataset.parse_data_info: 'panoptic',
+# The methods by which mmdet's datasets read a COCO file, and the kind of file. A subclass that reads in another way is
+# not judged. They are names, so that a segmenter's run need not import mmdet.
+COCO_READERS = {
+    'CocoDataset.load_data_list': None,
+    'Objects365V1Dataset.load_data_list': None,
+    'LVISV05Dataset.load_data_list': 'lvis',
+    'LVISV1Dataset.load_data_list': 'lvis',
+    'CocoDataset.parse_data_info': 'instances',
+    'CocoPanopticDataset.parse_data_info': 'panoptic',
 }
-READERS = {
-    dataset.load_data_list
-    for dataset in (CocoDataset, LVISV05Dataset, LVISV1Dataset, Objects365V1Dataset, CocoPanopticDataset)
-}
-LVIS_READERS = {LVISV05Dataset.load_data_list, LVISV1Dataset.load_data_list}
 # What mmdet's transforms load if they are not asked.
 LOADED = {
     'LoadAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
@@ -59,26 +59,33 @@ class PlannedDataset:
     @property
     def coco_kind(self) -> str | None:
         """Which kind of `CocoFile` it reads, or None if it reads its annotations in another way."""
-        if not isinstance(self.built, CocoDataset) or type(self.built).load_data_list not in READERS:
+        if not self.is_a('CocoDataset'):
             return None
-        return (
-            'lvis' if type(self.built).load_data_list in LVIS_READERS else KINDS.get(type(self.built).parse_data_info)
-        )
+        kinds = [
+            COCO_READERS.get(getattr(type(self.built), method).__qualname__, 'unknown')
+            for method in ('load_data_list', 'parse_data_info')
+        ]
+        return None if 'unknown' in kinds else kinds[0] or kinds[1]
 
     @property
     def classes(self) -> list[str]:
         """The names of its classes, none if it has no classes."""
-        return list(self.built.metainfo.get('classes') or ())
+        # MOT's datasets have names of all that the files mark, and feed pedestrians.
+        return [] if self.is_a('MOTChallengeDataset') else list(self.built.metainfo.get('classes') or ())
 
     @property
     def sorts_categories(self) -> bool:
         """Whether its labels follow the ids of the categories, rather than their order in the file."""
-        return isinstance(self.built, Objects365V1Dataset)
+        return self.is_a('Objects365V1Dataset')
 
     @property
     def reads_maps(self) -> bool:
         """Whether its pipeline loads label maps."""
-        return (isinstance(self.built, BaseSegDataset) and self.loads('')) or self.loads('with_seg')
+        return self.loads('' if self.is_a('BaseSegDataset') else 'with_seg')
+
+    def is_a(self, name: str) -> bool:
+        """Return whether a class of this name is the dataset's, or its class inherits from it."""
+        return is_a(type(self.built), name)
 
     def loads(self, option: str) -> bool:
         """Return whether its pipeline loads annotations with an option, such as ``with_mask``.
@@ -122,7 +129,7 @@ class RunPlan:
         ]
 
     def coco_file(self, dataset: PlannedDataset) -> CocoFile | None:
-        """Return a dataset's annotation file, which is read once in a run, or None if it is no COCO file or is remote."""
+        """Return a dataset's annotation file, read once in a run, or None if it is no COCO file or is remote."""
         if not dataset.coco_kind or not dataset.is_local or not dataset.built.ann_file:
             return None
         return self.read_coco(dataset.built.ann_file, dataset.coco_kind)
@@ -152,6 +159,16 @@ class RunPlan:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
 
 
+def is_a(kind: type, name: str) -> bool:
+    """Return whether a class has a name, or inherits from one that has.
+
+    Example:
+        >>> is_a(bool, 'int')
+        True
+    """
+    return name in [base.__name__ for base in getattr(kind, '__mro__', ())]
+
+
 def _leaves(split: str, key: str, dataset: dict | None, cfg: Config) -> Iterator[PlannedDataset]:
     if not isinstance(dataset, dict):
         return
@@ -172,9 +189,25 @@ def _build(key: str, dataset: dict, scope: str) -> BaseDataset:
             # mmseg refuses some class names in words that do not say which.
             kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
             own = getattr(kind, 'METAINFO', {})
-            for fault in wrong_metainfo(key, dataset, own, isinstance(kind, type) and issubclass(kind, BaseSegDataset)):
+            for fault in wrong_metainfo(key, dataset, own, is_a(kind, 'BaseSegDataset')):
                 raise UsageError(fault) from error
+            # Some of mmseg's assert that their folders are there, and say nothing more.
+            for name, path in _places(dataset):
+                if not Path(path).exists():
+                    raise UsageError(f'{key}.{name}: there is no {path}.') from error
             raise UsageError(f'{key}: {type(error).__name__}: {error}') from error
+
+
+def _places(dataset: dict) -> Iterator[tuple[str, str]]:
+    """Yield the keys and paths of what a dataset's config names."""
+    root = dataset.get('data_root') or ''
+    if root:
+        yield 'data_root', root
+    prefixes = dataset.get('data_prefix') or {}
+    named = {'ann_file': dataset.get('ann_file'), **{f'data_prefix.{name}': path for name, path in prefixes.items()}}
+    for name, path in named.items():
+        if isinstance(path, str) and path and URL_MARK not in path and not dataset.get('backend_args'):
+            yield name, os.path.join(root, path)
 
 
 def _transforms(pipeline: object) -> Iterator[tuple[str, dict]]:

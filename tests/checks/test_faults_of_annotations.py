@@ -174,7 +174,9 @@ def polygon_without_points_in_validation(run):
 @fault
 def polygon_not_nested(run):
     name, annotation = planted(run)
-    annotation['segmentation'] = run.draw(st.sampled_from([[1, 1, 9, 1, 9, 9], 'mask.png', [[1, 1, 'x', 3, 9, 9]], [None]]))
+    annotation['segmentation'] = run.draw(
+        st.sampled_from([[1, 1, 9, 1, 9, 9], 'mask.png', [[1, 1, 'x', 3, 9, 9]], [None]])
+    )
     return name, repr(annotation['id']), 'neither a list of polygons'
 
 
@@ -336,6 +338,14 @@ def file_missing_in_wrappers(run):
     wrapped = dict(type='ConcatDataset', datasets=[inner, other])
     run.cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=wrapped)
     return 'train_dataloader.dataset.dataset.datasets.1.ann_file', 'nowhere.json'
+
+
+@fault
+def data_missing_in_wrappers(run):
+    inner = run.dataset('train')
+    other = {**inner, 'data_root': str(run.root / 'nowhere')}
+    run.cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[inner, other])
+    return 'train_dataloader.dataset.datasets.1.data_root', 'there is no folder', 'nowhere'
 
 
 @fault

@@ -6,42 +6,35 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from convnext_dense.checks.annotations.wording import subject
 
-ID_TYPES = {int, str, float}
+try:
+    # Twice as fast. What it refuses, such as NaN, is for json.
+    from orjson import loads
+except ImportError:
+    from json import loads
+
 NUMBERS = {int, float}
-# What mmdet reads of an entry, by the kind of file. COCO's `area` and `iscrowd` may be missing: they are filled in.
+IDS = {int, float, str}
+# What mmdet reads of an entry. COCO's `area` and `iscrowd` may be missing: they are filled in.
+IMAGE, ANNOTATION, CATEGORY = ('id', 'height', 'width'), ('id', 'image_id', 'category_id'), ('id', 'name')
 FIELDS = {
-    'instances': dict(
-        image=('id', 'file_name', 'height', 'width'),
-        annotation=('id', 'image_id', 'category_id'),
-        category=('id', 'name'),
-    ),
-    'lvis': dict(
-        image=('id', 'height', 'width'), annotation=('id', 'image_id', 'category_id'), category=('id', 'name')
-    ),
-    'panoptic': dict(
-        image=('id', 'file_name', 'height', 'width'),
-        annotation=('id', 'image_id', 'category_id', 'area'),
-        category=('id', 'name', 'isthing'),
-    ),
+    'instances': dict(image=('file_name', *IMAGE), annotation=ANNOTATION, category=CATEGORY),
+    'lvis': dict(image=IMAGE, annotation=ANNOTATION, category=CATEGORY),
+    'panoptic': dict(image=('file_name', *IMAGE), annotation=(*ANNOTATION, 'area'), category=(*CATEGORY, 'isthing')),
 }
 TYPES = {
-    'id': ID_TYPES,
-    'image_id': ID_TYPES,
-    'category_id': ID_TYPES,
-    'name': {str},
-    'file_name': {str},
-    'height': NUMBERS,
-    'width': NUMBERS,
-    'area': NUMBERS,
-    'isthing': {int, bool},
+    **dict.fromkeys(('id', 'image_id', 'category_id'), (IDS, 'a number or a text')),
+    **dict.fromkeys(('name', 'file_name'), ({str}, 'a text')),
+    **dict.fromkeys(('height', 'width', 'area'), (NUMBERS, 'a number')),
+    'isthing': ({int, bool}, '0 or 1'),
 }
-WORDS = {frozenset(ID_TYPES): 'a number or a text', frozenset({str}): 'a text', frozenset(NUMBERS): 'a number'}
+COLUMNS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'ignore', 'segmentation')
 
 
 class CocoFile:
@@ -54,6 +47,7 @@ class CocoFile:
     Attributes:
         faults: A sentence for each thing that keeps mmdet from reading it. If there is one, nothing else here is valid.
         images, annotations, categories: Its entries.
+        columns: Each field of the annotations, as a sequence.
 
     Example:
         >>> CocoFile('no-such.json').faults
@@ -64,8 +58,10 @@ class CocoFile:
         self.path = path
         self.kind = kind
         self.images, self.annotations, self.categories = [], [], []
-        self.has_annotations = False
-        self.faults = list(self._read())
+        self.columns: dict[str, tuple] = dict.fromkeys(COLUMNS, ())
+        # Otherwise the collector walks through millions of new objects again and again.
+        with _no_garbage_collection():
+            self.faults = list(self._read())
 
     @property
     def exists(self) -> bool:
@@ -78,25 +74,20 @@ class CocoFile:
             yield f'{self.path}: {error}'
             return
         if not isinstance(data, dict):
-            yield f'{self.path}: holds a {type(data).__name__}; it must be an object with images, annotations, categories.'
+            kind = type(data).__name__
+            yield f'{self.path}: holds a {kind}; it must be an object with images, annotations and categories.'
             return
-        self.has_annotations = 'annotations' in data
-        entries = {key: data.get(key) for key in ('images', 'categories')}
-        entries['annotations'] = data.get('annotations', [])
-        for key, value in entries.items():
+        for key in ('images', 'annotations', 'categories'):
+            value = data.get(key, [] if key == 'annotations' else None)
             if not isinstance(value, list):
-                is_missing = key not in data
-                yield (
-                    f'{self.path}: has no {key!r}.'
-                    if is_missing
-                    else f'{self.path}: {key!r} is no list, but {value!r:.40}.'
-                )
-            elif wrong := [i for i, entry in enumerate(value) if type(entry) is not dict]:
-                yield f'{self.path}: {key}[{wrong[0]}] is no object, but {value[wrong[0]]!r:.40}.'
-            else:
-                setattr(self, key, value)
-                continue
-            return
+                fault = f'{key!r} is no list, but {value!r:.40}' if key in data else f'has no {key!r}'
+                yield f'{self.path}: {fault}.'
+                return
+            if set(map(type, value)) - {dict}:
+                i = next(i for i, entry in enumerate(value) if type(entry) is not dict)
+                yield f'{self.path}: {key}[{i}] is no object, but {value[i]!r:.40}.'
+                return
+            setattr(self, key, value)
         if self.kind == 'panoptic':
             try:
                 self.annotations = [
@@ -105,28 +96,27 @@ class CocoFile:
                     for segment in annotation['segments_info']
                 ]
             except (KeyError, TypeError) as error:
-                yield f"{self.path}: an annotation's image_id or segments_info cannot be read ({error}); is it a panoptic file?"
+                yield f'{self.path}: is no panoptic file: an annotation has no image_id or segments_info ({error}).'
                 return
-        yield from self._fields()
+        yield from self._wrong_fields()
 
-    def _fields(self) -> Iterator[str]:
-        for noun, fields in FIELDS[self.kind].items():
-            entries = dict(image=self.images, annotation=self.annotations, category=self.categories)[noun]
-            for field in fields:
-                values = [entry.get(field) for entry in entries]
-                types = set(map(type, values))
-                if types <= TYPES[field]:
+    def _wrong_fields(self) -> Iterator[str]:
+        if self.annotations:
+            # All fields at once: the entries lie all over the memory, and to visit them is what takes the time.
+            rows = [tuple(map(annotation.get, COLUMNS)) for annotation in self.annotations]
+            self.columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():
+            for field in FIELDS[self.kind][noun]:
+                values = self.columns[field] if noun == 'annotation' else [entry.get(field) for entry in entries]
+                allowed, words = TYPES[field]
+                if set(map(type, values)) <= allowed:
                     continue
-                wrong = [i for i, value in enumerate(values) if type(value) not in TYPES[field]]
+                wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
                 shown = [entries[i].get('id', f'number {i + 1}') for i in wrong]
-                if values[wrong[0]] is not None:
-                    what = (
-                        f'{field} {values[wrong[0]]!r:.40}; it must be {WORDS.get(frozenset(TYPES[field]), "0 or 1")}'
-                    )
-                elif field in entries[wrong[0]]:
-                    what = f'{field!r} null'
-                else:
-                    what = f'no {field!r}'
+                value = values[wrong[0]]
+                what = f'{field} {value!r:.40}; it must be {words}'
+                if value is None:
+                    what = f'{field!r} null' if field in entries[wrong[0]] else f'no {field!r}'
                 yield f'{self.path}: {subject(noun, shown, len(entries))} {what}.'
         for field in ('height', 'width'):
             # A comparison with NaN is False.
@@ -153,14 +143,24 @@ class CocoFile:
         return np.array(values, dtype=np.float64).reshape(-1, 2)
 
     @cached_property
-    def annotation_ids(self) -> list:
-        return [annotation['id'] for annotation in self.annotations]
-
-    @cached_property
     def rows(self) -> np.ndarray:
         """Each annotation's image, as a row of `images`; -1 if there is none."""
         rows = self.image_rows
-        return np.array([rows.get(annotation['image_id'], -1) for annotation in self.annotations], dtype=np.int64)
+        return np.array([rows.get(image_id, -1) for image_id in self.columns['image_id']], dtype=np.int64)
+
+    @cached_property
+    def boxes(self) -> np.ndarray | None:
+        """The boxes, of shape (annotations, 4), or None if one is not of four finite numbers."""
+        boxes = self.columns['bbox']
+        if not (set(map(type, boxes)) <= {list} and set(map(len, boxes)) <= {4}):
+            return None
+        if not set(map(type, chain.from_iterable(boxes))) <= NUMBERS:
+            return None
+        try:
+            array = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes)).reshape(-1, 4)
+        except OverflowError:
+            return None
+        return array if np.isfinite(array).all() else None
 
     @cached_property
     def category_names(self) -> dict:
@@ -168,18 +168,18 @@ class CocoFile:
 
     def flags(self, field: str) -> np.ndarray:
         """Return whether each annotation has a field that is set, such as `iscrowd`."""
-        return np.array([bool(annotation.get(field)) for annotation in self.annotations], dtype=bool)
+        return np.array(list(map(bool, self.columns[field])), dtype=bool)
 
     def in_categories(self, ids: set) -> np.ndarray:
         """Return whether each annotation is of one of these categories."""
-        return np.array([annotation['category_id'] in ids for annotation in self.annotations], dtype=bool)
+        return np.array([category_id in ids for category_id in self.columns['category_id']], dtype=bool)
 
     def ids_where(self, mask: np.ndarray) -> list:
         """Return the ids of the annotations at which a mask is True."""
-        return [self.annotation_ids[i] for i in np.flatnonzero(mask)]
+        return [self.columns['id'][i] for i in np.flatnonzero(mask)]
 
 
-def repeated(values: list) -> list:
+def repeated(values: list | tuple) -> list:
     """Return the values that a list has more than once.
 
     Example:
@@ -204,8 +204,14 @@ def _parse(path: Path) -> object:
     if not raw.strip():
         raise ValueError('is empty.')
     try:
-        with _no_garbage_collection():
-            return json.loads(raw)
+        return loads(raw)
+    except (ValueError, RecursionError):
+        return _parse_slowly(raw)
+
+
+def _parse_slowly(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
     except json.JSONDecodeError as error:
         is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
         hint = '; it seems to be cut off' if is_cut else ''
@@ -216,7 +222,6 @@ def _parse(path: Path) -> object:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Pause the collector, which otherwise walks through millions of new objects again and again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

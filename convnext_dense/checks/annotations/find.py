@@ -58,7 +58,7 @@ def _repeated_ids(file: CocoFile) -> Iterator[Finding]:
         end = 'mmdet reads the last' if is_same else 'mmdet would read the last alone; ids must differ'
         yield Finding(f'{file.path}: {who} there more than once, {files}; {end}.', not is_same)
     # Segments of several images may share an id.
-    if file.kind != 'panoptic' and (ids := repeated(file.annotation_ids)):
+    if file.kind != 'panoptic' and (ids := repeated(file.columns['id'])):
         who = subject('annotation id', ids, len(file.annotations), 'is', 'are')
         yield Finding(f'{file.path}: {who} there more than once; annotation ids must differ.')
     if ids := repeated([category['id'] for category in file.categories]):

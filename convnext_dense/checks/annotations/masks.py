@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain, starmap
 from math import hypot, inf
 
 import numpy as np
@@ -18,7 +19,7 @@ DECODED = 2000
 UNREADABLE = {
     'missing': "no 'segmentation', which the pipeline or the metric reads",
     'form': "a 'segmentation' that is neither a list of polygons [[x1, y1, x2, y2, ...]] nor run lengths",
-    'not finite': f'a polygon with a coordinate that is not finite or beyond {FARTHEST:.0e} px, which crashes pycocotools',
+    'not finite': f'a polygon with a coordinate that is not finite or beyond {FARTHEST:.0f} px, which crashes mmdet',
     'no points': 'a polygon of fewer than two points, which the metric cannot read',
     'fields': "run lengths without 'counts' or 'size'",
     'size': 'run lengths of another size than the image',
@@ -56,14 +57,18 @@ class Masks:
         """Find segmentations that cannot be read, and those that are ignored."""
         for fault, what in {**UNREADABLE, **IGNORED}.items():
             if rows := self._rows.get(fault):
-                ids = [self.file.annotation_ids[row] for row in rows]
-                who = subject('annotation', ids, len(self.file.annotations))
+                ids = [self.file.columns['id'][row] for row in rows]
+                who = subject('annotation', ids, len(self.is_ignored))
                 yield Finding(f'{self.file.path}: {who} {what}.', is_error=fault in UNREADABLE)
 
     def _look(self, is_left: np.ndarray) -> None:
+        rows = np.flatnonzero(is_left).tolist()
+        segmentations = [self.file.columns['segmentation'][row] for row in rows]
+        if _are_good_polygons([segmentation for segmentation in segmentations if type(segmentation) is list]):
+            rows = [row for row, value in zip(rows, segmentations, strict=True) if type(value) is not list or not value]
         compressed = []
-        for row in np.flatnonzero(is_left).tolist():
-            segmentation = self.file.annotations[row].get('segmentation')
+        for row in rows:
+            segmentation = self.file.columns['segmentation'][row]
             if not segmentation:
                 self._rows['missing'].append(row)
             elif type(segmentation) is list:
@@ -84,7 +89,6 @@ class Masks:
         valid = 0
         for polygon in polygons:
             try:
-                # A norm in C: as large as the largest coordinate, or larger.
                 norm = hypot(*polygon)
             except TypeError:
                 self._rows['form'].append(row)
@@ -112,7 +116,7 @@ class Masks:
         if size != [height, width]:
             self._rows['size'].append(row)
             return
-        if self._only_polygons and not self.file.annotations[row].get('iscrowd'):
+        if self._only_polygons and not self.file.columns['iscrowd'][row]:
             self._rows['no polygon'].append(row)
             self.is_ignored[row] = True
         if isinstance(counts, str):
@@ -121,6 +125,18 @@ class Masks:
             self._rows['values'].append(row)
         elif sum(counts) != width * height:
             self._rows['length'].append(row)
+
+
+def _are_good_polygons(segmentations: list[list]) -> bool:
+    """Return whether all polygons can be drawn, in loops of C."""
+    polygons = list(chain.from_iterable(segmentations))
+    try:
+        lengths = np.fromiter(map(len, polygons), dtype=np.int64, count=len(polygons))
+        # A norm is as large as the largest coordinate, or larger.
+        norms = np.fromiter(starmap(hypot, polygons), dtype=np.float64, count=len(polygons))
+    except (TypeError, OverflowError):
+        return False
+    return bool((norms < FARTHEST).all() and (lengths >= 6).all() and (lengths % 2 == 0).all())
 
 
 def decode_run_lengths(counts: str) -> np.ndarray | None:

@@ -1,7 +1,6 @@
 """Boxes of a COCO annotation file: which have a wrong form, and which mmdet drops."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 import numpy as np
 
@@ -15,36 +14,20 @@ PART_OF_CORNERS = 0.25
 
 def find_wrong_boxes(file: CocoFile) -> Iterator[Finding]:
     """Find boxes that are not four finite numbers, which stop mmdet."""
-    boxes = [annotation.get('bbox') for annotation in file.annotations]
-    if _are_fours(boxes) and set(map(type, chain.from_iterable(boxes))) <= NUMBERS and _are_finite(boxes):
+    if file.boxes is not None:
         return
     by_fault: dict[str, list] = {}
-    for annotation, box in zip(file.annotations, boxes, strict=True):
-        if not annotation.get('ignore') and (fault := _fault(annotation, box)):
-            by_fault.setdefault(fault, []).append((annotation['id'], box))
+    for annotation in file.annotations:
+        if not annotation.get('ignore') and (fault := _fault(annotation)):
+            by_fault.setdefault(fault, []).append(annotation)
     for fault, wrong in by_fault.items():
-        shown = '' if fault.startswith(('no ', "'bbox' null")) else f': {wrong[0][1]!r:.60}'
-        who = subject('annotation', [annotation_id for annotation_id, _ in wrong], len(boxes))
+        shown = f': {wrong[0]["bbox"]!r:.60}' if wrong[0].get('bbox') is not None else ''
+        who = subject('annotation', [annotation['id'] for annotation in wrong], len(file.annotations))
         yield Finding(f'{file.path}: {who} {fault}{shown}; it must be [x, y, width, height] in pixels.')
 
 
-def _are_fours(boxes: list) -> bool:
-    return set(map(type, boxes)) <= {list} and set(map(len, boxes)) <= {4}
-
-
-def _are_finite(boxes: list) -> bool:
-    try:
-        return bool(np.isfinite(_array(boxes)).all())
-    except OverflowError:
-        return False
-
-
-def _array(boxes: list) -> np.ndarray:
-    flat = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes))
-    return flat.reshape(-1, 4)
-
-
-def _fault(annotation: dict, box: object) -> str | None:
+def _fault(annotation: dict) -> str | None:
+    box = annotation.get('bbox')
     if box is None:
         return "'bbox' null" if 'bbox' in annotation else "no 'bbox'"
     if not isinstance(box, list):
@@ -53,7 +36,7 @@ def _fault(annotation: dict, box: object) -> str | None:
         return f"a 'bbox' of {len(box)} numbers"
     if not {type(value) for value in box} <= NUMBERS:
         return "a 'bbox' not of numbers"
-    return None if _are_finite([box]) else "a 'bbox' that is not finite"
+    return None if all(abs(value) < 1e300 for value in box) else "a 'bbox' that is not finite"
 
 
 class Objects:
@@ -73,16 +56,15 @@ class Objects:
         self.is_ignored = file.flags('ignore')
         self.no_image = file.rows < 0
         self.no_category = ~file.in_categories(set(file.category_names))
-        # An ignored one may have any box.
-        boxes = [
-            (0, 0, 0, 0) if is_ignored else annotation['bbox']
-            for annotation, is_ignored in zip(file.annotations, self.is_ignored.tolist(), strict=True)
-        ]
-        self.boxes = _array(boxes)
-        area = np.array(
-            [value if type(value := annotation.get('area')) in NUMBERS else 1 for annotation in file.annotations],
-            dtype=np.float64,
-        )
+        # Only ignored ones may have another box.
+        self.boxes = np.zeros((count, 4)) if file.boxes is None else file.boxes
+        if file.boxes is None:
+            for row in np.flatnonzero(~self.is_ignored):
+                self.boxes[row] = file.columns['bbox'][row]
+        areas = file.columns['area']
+        if not set(map(type, areas)) <= NUMBERS:
+            areas = [area if type(area) in NUMBERS else 1 for area in areas]
+        area = np.array(areas, dtype=np.float64)
         x, y, width, height = self.boxes.T
         is_read = ~self.is_ignored & ~self.no_image
         self.no_area = is_read & ((width < 1) | (height < 1) | (area <= 0))
@@ -117,13 +99,10 @@ class Objects:
         yield from self._form()
 
     def _mixed_ids(self) -> str:
-        kinds = [{type(value) for value in values} for values in (self._annotated_ids(), self.file.image_ids)]
+        kinds = [set(map(type, values)) for values in (self.file.columns['image_id'], self.file.image_ids)]
         if kinds[0] and kinds[1] and not kinds[0] & kinds[1] and str in kinds[0] | kinds[1]:
             return ': it is a text in one place and a number in the other'
         return ''
-
-    def _annotated_ids(self) -> list:
-        return [annotation['image_id'] for annotation in self.file.annotations]
 
     def _form(self) -> Iterator[Finding]:
         is_read = ~self.is_ignored & ~self.no_image
@@ -142,7 +121,7 @@ class Objects:
         if leaves.mean() > PART_OF_CORNERS and fit_as_corners.all():
             count = int(leaves.sum())
             yield Finding(
-                f'{self.file.path}: {count} of {len(boxes)} boxes leave their image, {shown}, and all would fit as corners; '
-                'bbox is [x, y, width, height], not [x1, y1, x2, y2].',
+                f'{self.file.path}: {count} of {len(boxes)} boxes leave their image, {shown}, and all would fit as '
+                'corners; bbox is [x, y, width, height], not [x1, y1, x2, y2].',
                 is_error=False,
             )
