@@ -37,7 +37,7 @@ def _other_file(plan: RunPlan, key: str, path: str, split: str) -> Iterator[Find
         data = plan.coco_file(dataset)
         if data is None or data.faults or Path(path).resolve() == Path(data.path).resolve():
             continue
-        metric = plan.read_coco(path, dataset.coco_kind)
+        metric = plan.read_coco(path, data.kind)
         if metric.faults:
             yield from map(Finding, metric.faults)
             continue

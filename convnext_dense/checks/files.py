@@ -16,7 +16,6 @@ from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 LISTED_NAMES = 500_000
 LISTED_FOLDERS = 200
 SAMPLE = 500
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.gif'}
 # Prefixes that only a pipeline with semantic or panoptic maps reads.
 MAP_PREFIXES = ('seg', 'seg_map_path', 'ann')
 
@@ -78,11 +77,8 @@ def _there_instead(path: str) -> str:
         return ''
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in islice(entries, 100))
-    return (
-        f'; {folder} holds {", ".join(names[:5])}{", ..." if len(names) > 5 else ""}'
-        if names
-        else f'; {folder} is empty'
-    )
+    shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+    return f'; {folder} holds {shown or "nothing"}'
 
 
 def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence) -> Iterator[Finding]:
@@ -118,11 +114,9 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
         yield Finding(f'{dataset.key}: its images cannot be found ({type(error).__name__}: {error}).')
         return
     if not samples:
-        suffixes = Counter(Path(path).suffix for path in _walk(folder))
-        there = ', '.join(f'{count} {suffix or "without a suffix"}' for suffix, count in suffixes.most_common(3))
         yield Finding(
             f'{dataset.key}.img_suffix: no image in {built.ann_file or folder} ends in {built.img_suffix!r}; '
-            f'{folder} holds {there or "no files"}.'
+            f'{folder} holds {_suffixes(folder)}.'
         )
         return
     images = [sample['img_path'] for sample in samples]
@@ -132,11 +126,9 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
     maps = [sample['seg_map_path'] for sample in samples]
     folder = built.data_prefix['seg_map_path']
     if not any(path.endswith(built.seg_map_suffix) for path in _walk(folder)):
-        suffixes = Counter(Path(path).suffix for path in _walk(folder))
-        there = ', '.join(f'{count} {suffix or "without a suffix"}' for suffix, count in suffixes.most_common(3))
         yield Finding(
             f'{dataset.key}.seg_map_suffix: no label map in {folder} ends in {built.seg_map_suffix!r}; it holds '
-            f'{there or "no files"}.'
+            f'{_suffixes(folder)}.'
         )
         return
     yield from _absent(dataset, maps, 'label map')
@@ -150,6 +142,14 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
             yield Finding(f'{dataset.key}: {are} no image that ends in {built.img_suffix!r}.', is_error=False)
 
 
+def _suffixes(folder: str) -> str:
+    """Return how many files of which suffixes a folder holds."""
+    suffixes = Counter(Path(path).suffix for path in _walk(folder))
+    return (
+        ', '.join(f'{count} {suffix or "without a suffix"}' for suffix, count in suffixes.most_common(3)) or 'no files'
+    )
+
+
 def _walk(folder: str) -> Iterator[str]:
     paths = (os.path.join(root, name) for root, _, names in os.walk(folder) for name in names)
     return islice(paths, LISTED_NAMES)
@@ -161,12 +161,13 @@ def _absent(dataset: PlannedDataset, paths: Sequence[str], noun: str) -> Iterato
         return
     # A run may read some of the entries only.
     is_error = dataset.cfg.get('indices') is None
-    if len(absent) == 1 and looked == len(paths):
-        yield Finding(f'{dataset.key}: there is no {noun} {absent[0]}.', is_error)
+    if len(absent) == looked > 1:
+        what = f'none of {looked} {noun}s is there; the first is'
+    elif len(absent) > 1:
+        what = f'{len(absent)} of {looked} {noun}s are not there, such as'
     else:
-        many = 'none' if len(absent) == looked else f'{len(absent)}'
-        are = f'{many} of {looked} {noun}s is there' if many == 'none' else f'{many} of {looked} {noun}s are not there'
-        yield Finding(f'{dataset.key}: {are}, such as {absent[0]}.', is_error)
+        what = f'there is no {noun}'
+    yield Finding(f'{dataset.key}: {what} {absent[0]}.', is_error)
 
 
 def _look_for(paths: Sequence[str]) -> tuple[int, list[str]]:

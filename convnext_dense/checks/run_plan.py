@@ -159,7 +159,7 @@ class RunPlan:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
 
 
-def is_a(kind: type, name: str) -> bool:
+def is_a(kind: type | None, name: str) -> bool:
     """Return whether a class has a name, or inherits from one that has.
 
     Example:

@@ -68,6 +68,7 @@ FAULTS |= {
     'file_name_of_another_type': spoil('file_name', st.sampled_from([None, 3, []]), 'images'),
     'height_of_another_type': spoil('height', not_a_number, 'images'),
     'width_of_another_type': spoil('width', not_a_number, 'images'),
+    'area_of_another_type': spoil('area', st.sampled_from(['12', [3], {}])),
     'height_not_positive': spoil('height', st.integers(-5, 0), 'images'),
     'box_null': spoil('bbox', None),
     'box_of_another_length': spoil('bbox', st.lists(st.integers(2, 9), max_size=6).filter(lambda box: len(box) != 4)),

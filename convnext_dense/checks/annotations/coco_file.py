@@ -3,7 +3,7 @@
 import gc
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
@@ -22,11 +22,11 @@ except ImportError:
 NUMBERS = {int, float}
 IDS = {int, float, str}
 # What mmdet reads of an entry. COCO's `area` and `iscrowd` may be missing: they are filled in.
-IMAGE, ANNOTATION, CATEGORY = ('id', 'height', 'width'), ('id', 'image_id', 'category_id'), ('id', 'name')
+IMAGE, ANNOTATION, CATEGORY = ('id', 'height', 'width'), ('id', 'image_id', 'category_id', 'area'), ('id', 'name')
 FIELDS = {
     'instances': dict(image=('file_name', *IMAGE), annotation=ANNOTATION, category=CATEGORY),
     'lvis': dict(image=IMAGE, annotation=ANNOTATION, category=CATEGORY),
-    'panoptic': dict(image=('file_name', *IMAGE), annotation=(*ANNOTATION, 'area'), category=(*CATEGORY, 'isthing')),
+    'panoptic': dict(image=('file_name', *IMAGE), annotation=ANNOTATION, category=(*CATEGORY, 'isthing')),
 }
 TYPES = {
     **dict.fromkeys(('id', 'image_id', 'category_id'), (IDS, 'a number or a text')),
@@ -109,6 +109,8 @@ class CocoFile:
             for field in FIELDS[self.kind][noun]:
                 values = self.columns[field] if noun == 'annotation' else [entry.get(field) for entry in entries]
                 allowed, words = TYPES[field]
+                if field == 'area' and self.kind != 'panoptic':
+                    allowed = {*allowed, type(None)}
                 if set(map(type, values)) <= allowed:
                     continue
                 wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
@@ -221,7 +223,7 @@ def _parse_slowly(raw: bytes) -> object:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _no_garbage_collection() -> Generator[None]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,6 @@
 """Boxes of a COCO annotation file: which have a wrong form, and which mmdet drops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,6 +39,14 @@ def _fault(annotation: dict) -> str | None:
     return None if all(abs(value) < 1e300 for value in box) else "a 'bbox' that is not finite"
 
 
+def _areas(areas: Sequence) -> np.ndarray:
+    """Return the areas, and NaN for what is missing, which is filled in later."""
+    try:
+        return np.array(areas, dtype=np.float64)
+    except OverflowError:
+        return np.array([min(area or 0, 1e300) for area in areas])
+
+
 class Objects:
     """The objects of a file whose fields and boxes can be read, and which of them mmdet drops.
 
@@ -61,10 +69,7 @@ class Objects:
         if file.boxes is None:
             for row in np.flatnonzero(~self.is_ignored):
                 self.boxes[row] = file.columns['bbox'][row]
-        areas = file.columns['area']
-        if not set(map(type, areas)) <= NUMBERS:
-            areas = [area if type(area) in NUMBERS else 1 for area in areas]
-        area = np.array(areas, dtype=np.float64)
+        area = _areas(file.columns['area'])
         x, y, width, height = self.boxes.T
         is_read = ~self.is_ignored & ~self.no_image
         self.no_area = is_read & ((width < 1) | (height < 1) | (area <= 0))
