@@ -17,9 +17,10 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
 CHECKS: tuple[Check, ...] = (
+    # Causes come before what follows from them.
     FILES,
-    ANNOTATIONS,
     CLASSES,
+    ANNOTATIONS,
     HEADS,
     EVALUATORS,
 )

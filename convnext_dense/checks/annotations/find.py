@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convnext_dense.checks.annotations.coco_file import CocoFile, repeated
-from convnext_dense.checks.annotations.kept_images import find_nothing_left
+from convnext_dense.checks.annotations.kept_images import find_nothing_left, find_used
 from convnext_dense.checks.annotations.masks import Masks
 from convnext_dense.checks.annotations.objects import Objects, find_wrong_boxes
 from convnext_dense.checks.annotations.wording import subject
@@ -42,7 +42,7 @@ def _find(plan: RunPlan, dataset: PlannedDataset, file: CocoFile) -> Iterator[Fi
     is_masked = np.zeros(len(file.annotations), dtype=bool)
     if file.kind != 'panoptic' and (dataset.loads('with_mask') or is_scored):
         only_polygons = dataset.loads('with_mask') and not dataset.loads('poly2mask')
-        masks = Masks(file, objects.is_left, is_scored, only_polygons)
+        masks = Masks(file, objects.is_left & find_used(dataset, file), is_scored, only_polygons)
         yield from masks.find()
         is_masked = masks.is_ignored
     reads_objects = dataset.loads('with_bbox') if dataset.split == 'train' else bool(metrics)

@@ -27,9 +27,8 @@ def find_nothing_left(
         yield Finding(f'{file.path}: has no images.')
         return
     built = dataset.built
-    classes = list(built.metainfo.get('classes') or file.category_names.values())
-    ids = {category_id for category_id, name in file.category_names.items() if name in classes or file.kind == 'lvis'}
-    of_classes = file.in_categories(ids)
+    classes = _classes(dataset, file)
+    of_classes = find_used(dataset, file)
     kept = np.ones(len(file.images), dtype=bool)
     if not built.test_mode and built.filter_cfg:
         removed = _removed(file, objects, of_classes, built.filter_cfg)
@@ -58,6 +57,17 @@ def find_nothing_left(
         why = 'a crowd' if file.flags('iscrowd')[left].all() else 'a crowd, or ignored for its segmentation'
         effect = 'the box loss is 0' if is_training else end
         yield Finding(f'{file.path}: each of its {int(left.sum())} objects is {why}; {effect}.', is_training)
+
+
+def find_used(dataset: PlannedDataset, file: CocoFile) -> np.ndarray:
+    """Return for each annotation of a dataset's file whether it is of one of the dataset's classes."""
+    classes = _classes(dataset, file)
+    ids = {category_id for category_id, name in file.category_names.items() if name in classes or file.kind == 'lvis'}
+    return file.in_categories(ids)
+
+
+def _classes(dataset: PlannedDataset, file: CocoFile) -> list[str]:
+    return dataset.classes or list(file.category_names.values())
 
 
 def _removed(file: CocoFile, objects: Objects, of_classes: np.ndarray, filter_cfg: dict) -> dict[str, np.ndarray]:
