@@ -7,11 +7,23 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from convnext_dense.checks.annotations.find import ANNOTATIONS
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.classes import CLASSES
+from convnext_dense.checks.evaluators import EVALUATORS
+from convnext_dense.checks.files import FILES
+from convnext_dense.checks.heads import HEADS
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    # Causes come before what follows from them.
+    FILES,
+    CLASSES,
+    ANNOTATIONS,
+    HEADS,
+    EVALUATORS,
+)
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3
 

@@ -1,14 +1,37 @@
 """What a run is about to read: its config, its datasets, and their files."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
+from convnext_dense.checks.annotations.coco_file import CocoFile
+from convnext_dense.checks.metainfo import wrong_metainfo
+from convnext_dense.config.data_places import evaluators
+from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError
+
+# The methods by which mmdet's datasets read a COCO file, and the kind of file. A subclass that reads in another way is
+# not judged. They are names, so that a segmenter's run need not import mmdet.
+COCO_READERS = {
+    'CocoDataset.load_data_list': None,
+    'Objects365V1Dataset.load_data_list': None,
+    'LVISV05Dataset.load_data_list': 'lvis',
+    'LVISV1Dataset.load_data_list': 'lvis',
+    'CocoDataset.parse_data_info': 'instances',
+    'CocoPanopticDataset.parse_data_info': 'panoptic',
+}
+# What mmdet's transforms load if they are not asked.
+LOADED = {
+    'LoadAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
+    'LoadTrackAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
+    'LoadPanopticAnnotations': {'with_bbox', 'with_label', 'with_mask', 'with_seg', 'poly2mask'},
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +50,55 @@ class PlannedDataset:
     cfg: dict
     built: BaseDataset
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its files are those of this machine. A file backend may map a path to where it can reach it."""
+        paths = [self.built.ann_file, *self.built.data_prefix.values()]
+        return not self.cfg.get('backend_args') and not any(URL_MARK in path for path in paths if path)
+
+    @property
+    def coco_kind(self) -> str | None:
+        """Which kind of `CocoFile` it reads, or None if it reads its annotations in another way."""
+        if not self.is_a('CocoDataset'):
+            return None
+        kinds = [
+            COCO_READERS.get(getattr(type(self.built), method).__qualname__, 'unknown')
+            for method in ('load_data_list', 'parse_data_info')
+        ]
+        return None if 'unknown' in kinds else kinds[0] or kinds[1]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of its classes, none if it has no classes."""
+        # MOT's datasets have names of all that the files mark, and feed pedestrians.
+        return [] if self.is_a('MOTChallengeDataset') else list(self.built.metainfo.get('classes') or ())
+
+    @property
+    def sorts_categories(self) -> bool:
+        """Whether its labels follow the ids of the categories, rather than their order in the file."""
+        return self.is_a('Objects365V1Dataset')
+
+    @property
+    def reads_maps(self) -> bool:
+        """Whether its pipeline loads label maps."""
+        return self.loads('' if self.is_a('BaseSegDataset') else 'with_seg')
+
+    def is_a(self, name: str) -> bool:
+        """Return whether a class of this name is the dataset's, or its class inherits from it."""
+        return is_a(type(self.built), name)
+
+    def loads(self, option: str) -> bool:
+        """Return whether its pipeline loads annotations with an option, such as ``with_mask``.
+
+        Args:
+            option: An argument of mmdet's `LoadAnnotations`; '' for whether it loads any.
+        """
+        return any(
+            not option or transform.get(option, option in LOADED[name])
+            for name, transform in _transforms(self.cfg.get('pipeline') or [])
+            if name in LOADED
+        )
+
 
 class RunPlan:
     """What a run is about to read.
@@ -41,6 +113,7 @@ class RunPlan:
         self.cfg = cfg
         self.splits = splits
         self.checkpoint = checkpoint
+        self._coco_files: dict[tuple[str, str], CocoFile] = {}
 
     @cached_property
     def datasets(self) -> list[PlannedDataset]:
@@ -55,8 +128,45 @@ class RunPlan:
             for dataset in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
         ]
 
+    def coco_file(self, dataset: PlannedDataset) -> CocoFile | None:
+        """Return a dataset's annotation file, read once in a run, or None if it is no COCO file or is remote."""
+        if not dataset.coco_kind or not dataset.is_local or not dataset.built.ann_file:
+            return None
+        return self.read_coco(dataset.built.ann_file, dataset.coco_kind)
+
+    def read_coco(self, path: str, kind: str) -> CocoFile:
+        """Return an annotation file, which is read once in a run.
+
+        Args:
+            path: The file.
+            kind: As in `CocoFile`.
+        """
+        key = (path, kind)
+        if key not in self._coco_files:
+            self._coco_files[key] = CocoFile(path, kind)
+        return self._coco_files[key]
+
+    def metrics(self, split: str) -> set[str]:
+        """Return what the evaluators of a split score, such as {'bbox', 'segm'}."""
+        found = set()
+        for evaluator in evaluators(self.cfg, split):
+            if not evaluator.get('format_only'):
+                metric = evaluator.get('metric', 'bbox')
+                found |= {metric} if isinstance(metric, str) else set(metric)
+        return found
+
     def _dataset_cfg(self, split: str) -> dict | None:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
+
+
+def is_a(kind: type | None, name: str) -> bool:
+    """Return whether a class has a name, or inherits from one that has.
+
+    Example:
+        >>> is_a(bool, 'int')
+        True
+    """
+    return name in [base.__name__ for base in getattr(kind, '__mro__', ())]
 
 
 def _leaves(split: str, key: str, dataset: dict | None, cfg: Config) -> Iterator[PlannedDataset]:
@@ -76,4 +186,37 @@ def _build(key: str, dataset: dict, scope: str) -> BaseDataset:
         try:
             return DATASETS.build({**dataset, 'lazy_init': True})
         except Exception as error:
+            # mmseg refuses some class names in words that do not say which.
+            kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+            own = getattr(kind, 'METAINFO', {})
+            for fault in wrong_metainfo(key, dataset, own, is_a(kind, 'BaseSegDataset')):
+                raise UsageError(fault) from error
+            # Some of mmseg's assert that their folders are there, and say nothing more.
+            for name, path in _places(dataset):
+                if not Path(path).exists():
+                    raise UsageError(f'{key}.{name}: there is no {path}.') from error
             raise UsageError(f'{key}: {type(error).__name__}: {error}') from error
+
+
+def _places(dataset: dict) -> Iterator[tuple[str, str]]:
+    """Yield the keys and paths of what a dataset's config names."""
+    root = dataset.get('data_root') or ''
+    if root:
+        yield 'data_root', root
+    prefixes = dataset.get('data_prefix') or {}
+    named = {'ann_file': dataset.get('ann_file'), **{f'data_prefix.{name}': path for name, path in prefixes.items()}}
+    for name, path in named.items():
+        if isinstance(path, str) and path and URL_MARK not in path and not dataset.get('backend_args'):
+            yield name, os.path.join(root, path)
+
+
+def _transforms(pipeline: object) -> Iterator[tuple[str, dict]]:
+    """Yield the names and configs of a pipeline's transforms, those inside of others included."""
+    if isinstance(pipeline, dict):
+        name = pipeline.get('type')
+        if name is not None:
+            yield getattr(name, '__name__', str(name)).rpartition('.')[2], pipeline
+        pipeline = list(pipeline.values())
+    if isinstance(pipeline, list | tuple):
+        for part in pipeline:
+            yield from _transforms(part)

@@ -1,0 +1,233 @@
+"""A COCO annotation file: read once, and looked at as columns."""
+
+import gc
+import json
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from convnext_dense.checks.annotations.wording import subject
+
+try:
+    # Twice as fast. What it refuses, such as NaN, is for json.
+    from orjson import loads
+except ImportError:
+    from json import loads
+
+NUMBERS = {int, float}
+IDS = {int, float, str}
+# What mmdet reads of an entry. COCO's `area` and `iscrowd` may be missing: they are filled in.
+IMAGE, ANNOTATION, CATEGORY = ('id', 'height', 'width'), ('id', 'image_id', 'category_id', 'area'), ('id', 'name')
+FIELDS = {
+    'instances': dict(image=('file_name', *IMAGE), annotation=ANNOTATION, category=CATEGORY),
+    'lvis': dict(image=IMAGE, annotation=ANNOTATION, category=CATEGORY),
+    'panoptic': dict(image=('file_name', *IMAGE), annotation=ANNOTATION, category=(*CATEGORY, 'isthing')),
+}
+TYPES = {
+    **dict.fromkeys(('id', 'image_id', 'category_id'), (IDS, 'a number or a text')),
+    **dict.fromkeys(('name', 'file_name'), ({str}, 'a text')),
+    **dict.fromkeys(('height', 'width', 'area'), (NUMBERS, 'a number')),
+    'isthing': ({int, bool}, '0 or 1'),
+}
+COLUMNS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'ignore', 'segmentation')
+
+
+class CocoFile:
+    """An annotation file of COCO's form.
+
+    Args:
+        path: The file.
+        kind: 'instances', 'panoptic' or 'lvis'. A panoptic file's annotations are its segments.
+
+    Attributes:
+        faults: A sentence for each thing that keeps mmdet from reading it. If there is one, nothing else here is valid.
+        images, annotations, categories: Its entries.
+        columns: Each field of the annotations, as a sequence.
+
+    Example:
+        >>> CocoFile('no-such.json').faults
+        ['no-such.json: there is no such file.']
+    """
+
+    def __init__(self, path: str, kind: str = 'instances') -> None:
+        self.path = path
+        self.kind = kind
+        self.images, self.annotations, self.categories = [], [], []
+        self.columns: dict[str, tuple] = dict.fromkeys(COLUMNS, ())
+        # Otherwise the collector walks through millions of new objects again and again.
+        with _no_garbage_collection():
+            self.faults = list(self._read())
+
+    @property
+    def exists(self) -> bool:
+        return Path(self.path).exists()
+
+    def _read(self) -> Iterator[str]:
+        try:
+            data = _parse(Path(self.path))
+        except ValueError as error:
+            yield f'{self.path}: {error}'
+            return
+        if not isinstance(data, dict):
+            kind = type(data).__name__
+            yield f'{self.path}: holds a {kind}; it must be an object with images, annotations and categories.'
+            return
+        for key in ('images', 'annotations', 'categories'):
+            value = data.get(key, [] if key == 'annotations' else None)
+            if not isinstance(value, list):
+                fault = f'{key!r} is no list, but {value!r:.40}' if key in data else f'has no {key!r}'
+                yield f'{self.path}: {fault}.'
+                return
+            if set(map(type, value)) - {dict}:
+                i = next(i for i, entry in enumerate(value) if type(entry) is not dict)
+                yield f'{self.path}: {key}[{i}] is no object, but {value[i]!r:.40}.'
+                return
+            setattr(self, key, value)
+        if self.kind == 'panoptic':
+            try:
+                self.annotations = [
+                    {**segment, 'image_id': annotation['image_id']}
+                    for annotation in self.annotations
+                    for segment in annotation['segments_info']
+                ]
+            except (KeyError, TypeError) as error:
+                yield f'{self.path}: is no panoptic file: an annotation has no image_id or segments_info ({error}).'
+                return
+        yield from self._wrong_fields()
+
+    def _wrong_fields(self) -> Iterator[str]:
+        if self.annotations:
+            # All fields at once: the entries lie all over the memory, and to visit them is what takes the time.
+            rows = [tuple(map(annotation.get, COLUMNS)) for annotation in self.annotations]
+            self.columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():
+            for field in FIELDS[self.kind][noun]:
+                values = self.columns[field] if noun == 'annotation' else [entry.get(field) for entry in entries]
+                allowed, words = TYPES[field]
+                if field == 'area' and self.kind != 'panoptic':
+                    allowed = {*allowed, type(None)}
+                if set(map(type, values)) <= allowed:
+                    continue
+                wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
+                shown = [entries[i].get('id', f'number {i + 1}') for i in wrong]
+                value = values[wrong[0]]
+                what = f'{field} {value!r:.40}; it must be {words}'
+                if value is None:
+                    what = f'{field!r} null' if field in entries[wrong[0]] else f'no {field!r}'
+                yield f'{self.path}: {subject(noun, shown, len(entries))} {what}.'
+        for field in ('height', 'width'):
+            # A comparison with NaN is False.
+            wrong = [image for image in self.images if type(image.get(field)) in NUMBERS and not 0 < image[field] < 1e9]
+            if wrong:
+                who = subject('image', [image.get('id') for image in wrong], len(self.images))
+                yield f'{self.path}: {who} {field} {wrong[0][field]!r}; it must be positive.'
+        if not self.categories:
+            yield f"{self.path}: 'categories' is empty; it must name the classes."
+
+    @cached_property
+    def image_ids(self) -> list:
+        return [image['id'] for image in self.images]
+
+    @cached_property
+    def image_rows(self) -> dict:
+        """The last image of each id, as mmdet takes it."""
+        return {image_id: row for row, image_id in enumerate(self.image_ids)}
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Widths and heights of the images, of shape (images, 2)."""
+        values = [(image['width'], image['height']) for image in self.images]
+        return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Each annotation's image, as a row of `images`; -1 if there is none."""
+        rows = self.image_rows
+        return np.array([rows.get(image_id, -1) for image_id in self.columns['image_id']], dtype=np.int64)
+
+    @cached_property
+    def boxes(self) -> np.ndarray | None:
+        """The boxes, of shape (annotations, 4), or None if one is not of four finite numbers."""
+        boxes = self.columns['bbox']
+        if not (set(map(type, boxes)) <= {list} and set(map(len, boxes)) <= {4}):
+            return None
+        if not set(map(type, chain.from_iterable(boxes))) <= NUMBERS:
+            return None
+        try:
+            array = np.fromiter(chain.from_iterable(boxes), dtype=np.float64, count=4 * len(boxes)).reshape(-1, 4)
+        except OverflowError:
+            return None
+        return array if np.isfinite(array).all() else None
+
+    @cached_property
+    def category_names(self) -> dict:
+        return {category['id']: category['name'] for category in self.categories}
+
+    def flags(self, field: str) -> np.ndarray:
+        """Return whether each annotation has a field that is set, such as `iscrowd`."""
+        return np.array(list(map(bool, self.columns[field])), dtype=bool)
+
+    def in_categories(self, ids: set) -> np.ndarray:
+        """Return whether each annotation is of one of these categories."""
+        return np.array([category_id in ids for category_id in self.columns['category_id']], dtype=bool)
+
+    def ids_where(self, mask: np.ndarray) -> list:
+        """Return the ids of the annotations at which a mask is True."""
+        return [self.columns['id'][i] for i in np.flatnonzero(mask)]
+
+
+def repeated(values: list | tuple) -> list:
+    """Return the values that a list has more than once.
+
+    Example:
+        >>> repeated([1, 2, 1])
+        [1]
+    """
+    if len(set(values)) == len(values):
+        return []
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _parse(path: Path) -> object:
+    """Return a file's JSON, or raise ValueError with what is wrong with it."""
+    if not path.exists():
+        raise ValueError('there is no such file.')
+    if not path.is_file():
+        raise ValueError('is no file.')
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f'cannot be read: {error.strerror}.') from error
+    if not raw.strip():
+        raise ValueError('is empty.')
+    try:
+        return loads(raw)
+    except (ValueError, RecursionError):
+        return _parse_slowly(raw)
+
+
+def _parse_slowly(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
+        hint = '; it seems to be cut off' if is_cut else ''
+        raise ValueError(f'is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}.') from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f'is no JSON: {error}.') from error
+
+
+@contextmanager
+def _no_garbage_collection() -> Generator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,207 @@
+"""The check on files: annotation files, folders, images and label maps are there."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from mmengine.fileio import list_from_file
+
+from convnext_dense.checks.annotations.wording import subject
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+
+# Files are looked up in a listing of their folder if it is not larger; otherwise this many are looked for.
+LISTED_NAMES = 500_000
+LISTED_FOLDERS = 200
+SAMPLE = 500
+# Prefixes that only a pipeline with semantic or panoptic maps reads.
+MAP_PREFIXES = ('seg', 'seg_map_path', 'ann')
+
+
+def find_in_files(plan: RunPlan) -> Iterator[Finding]:
+    """Find files and folders of datasets that are not there, each sentence once."""
+    for sentence, is_error in dict.fromkeys(
+        (finding.sentence, finding.is_error)
+        for dataset in plan.datasets
+        if dataset.is_local
+        for finding in _find(plan, dataset)
+    ):
+        yield Finding(sentence, is_error)
+
+
+def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
+    built = dataset.built
+    missing = list(_missing_root(dataset)) or [*_missing_ann_file(dataset), *_missing_folders(dataset)]
+    yield from missing
+    if missing:
+        return
+    if dataset.coco_kind:
+        file = plan.coco_file(dataset)
+        if file and not file.faults and file.kind != 'lvis':
+            yield from _images_of(dataset, [image['file_name'] for image in file.images], file.image_ids)
+    elif dataset.is_a('BaseSegDataset'):
+        yield from _images_and_maps_of(dataset)
+    elif type(built).load_data_list.__qualname__ == 'XMLDataset.load_data_list':
+        names = list_from_file(built.ann_file)
+        root = built.sub_data_root
+        for folder, suffix in ((built.ann_subdir, '.xml'), (built.img_subdir, '.jpg')):
+            yield from _absent(dataset, [os.path.join(root, folder, name + suffix) for name in names], 'file')
+
+
+def _missing_root(dataset: PlannedDataset) -> Iterator[Finding]:
+    root = dataset.built.data_root
+    if root and not Path(root).is_dir():
+        yield Finding(f'{dataset.key}.data_root: there is no folder {root}; put the dataset there.')
+
+
+def _missing_ann_file(dataset: PlannedDataset) -> Iterator[Finding]:
+    path = dataset.built.ann_file
+    if path and not Path(path).exists():
+        yield Finding(f'{dataset.key}.ann_file: there is no {path}{_there_instead(path)}.')
+
+
+def _missing_folders(dataset: PlannedDataset) -> Iterator[Finding]:
+    for name, folder in dataset.built.data_prefix.items():
+        if not folder or (name in MAP_PREFIXES and not dataset.reads_maps):
+            continue
+        if not Path(folder).is_dir():
+            yield Finding(f'{dataset.key}.data_prefix.{name}: there is no folder {folder}{_there_instead(folder)}.')
+
+
+def _there_instead(path: str) -> str:
+    """Return what the nearest folder that is there holds."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        return ''
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in islice(entries, 100))
+    shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+    return f'; {folder} holds {shown or "nothing"}'
+
+
+def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence) -> Iterator[Finding]:
+    prefix = dataset.built.data_prefix.get('img') or ''
+    place = dataset.built.ann_file
+    odd = [i for i, name in enumerate(file_names) if name.startswith('/') or '..' in name.split('/')]
+    if odd:
+        who = subject('image', [ids[i] for i in odd], len(ids))
+        yield Finding(
+            f'{place}: {who} the file_name {file_names[odd[0]]!r:.100}, which leaves {prefix or "."}; it must be '
+            'a path in it.',
+            is_error=False,
+        )
+    slashed = [
+        i for i in (i for i, name in enumerate(file_names) if '\\' in name) if not Path(prefix, file_names[i]).exists()
+    ]
+    if slashed:
+        who = subject('image', [ids[i] for i in slashed], len(ids))
+        yield Finding(
+            f'{place}: {who} the file_name {file_names[slashed[0]]!r:.100} with a backslash, which is no such file; it '
+            'must have slashes.'
+        )
+        file_names = [name for i, name in enumerate(file_names) if i not in set(slashed)]
+    yield from _absent(dataset, [os.path.join(prefix, name) for name in file_names], 'image')
+
+
+def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
+    built = dataset.built
+    folder = built.data_prefix.get('img_path') or ''
+    try:
+        samples = built.load_data_list()
+    except Exception as error:  # noqa: BLE001 - whatever a dataset raises
+        yield Finding(f'{dataset.key}: its images cannot be found ({type(error).__name__}: {error}).')
+        return
+    if not samples:
+        yield Finding(
+            f'{dataset.key}.img_suffix: no image in {built.ann_file or folder} ends in {built.img_suffix!r}; '
+            f'{folder} holds {_suffixes(folder)}.'
+        )
+        return
+    images = [sample['img_path'] for sample in samples]
+    yield from _absent(dataset, images, 'image')
+    if not dataset.reads_maps or 'seg_map_path' not in samples[0]:
+        return
+    maps = [sample['seg_map_path'] for sample in samples]
+    folder = built.data_prefix['seg_map_path']
+    if not any(path.endswith(built.seg_map_suffix) for path in _walk(folder)):
+        yield Finding(
+            f'{dataset.key}.seg_map_suffix: no label map in {folder} ends in {built.seg_map_suffix!r}; it holds '
+            f'{_suffixes(folder)}.'
+        )
+        return
+    yield from _absent(dataset, maps, 'label map')
+    if not built.ann_file:
+        expected = set(maps)
+        alone = [path for path in _walk(folder) if path.endswith(built.seg_map_suffix) and path not in expected]
+        if alone:
+            are = (
+                f'label map {alone[0]} has' if len(alone) == 1 else f'{len(alone)} label maps, such as {alone[0]}, have'
+            )
+            yield Finding(f'{dataset.key}: {are} no image that ends in {built.img_suffix!r}.', is_error=False)
+
+
+def _suffixes(folder: str) -> str:
+    """Return how many files of which suffixes a folder holds."""
+    suffixes = Counter(Path(path).suffix for path in _walk(folder))
+    return (
+        ', '.join(f'{count} {suffix or "without a suffix"}' for suffix, count in suffixes.most_common(3)) or 'no files'
+    )
+
+
+def _walk(folder: str) -> Iterator[str]:
+    paths = (os.path.join(root, name) for root, _, names in os.walk(folder) for name in names)
+    return islice(paths, LISTED_NAMES)
+
+
+def _absent(dataset: PlannedDataset, paths: Sequence[str], noun: str) -> Iterator[Finding]:
+    looked, absent = _look_for(paths)
+    if not absent:
+        return
+    # A run may read some of the entries only.
+    is_error = dataset.cfg.get('indices') is None
+    if len(absent) == looked > 1:
+        what = f'none of {looked} {noun}s is there; the first is'
+    elif len(absent) > 1:
+        what = f'{len(absent)} of {looked} {noun}s are not there, such as'
+    else:
+        what = f'there is no {noun}'
+    yield Finding(f'{dataset.key}: {what} {absent[0]}.', is_error)
+
+
+def _look_for(paths: Sequence[str]) -> tuple[int, list[str]]:
+    """Return how many of the files were looked for, and those that are not there."""
+    folders = defaultdict(list)
+    for path in paths:
+        folders[os.path.dirname(path)].append(path)
+    if len(paths) <= SAMPLE or len(folders) > LISTED_FOLDERS:
+        sample = _spread(paths)
+        return len(sample), [path for path in sample if not os.path.isfile(path)]
+    looked, absent = 0, []
+    for folder, wanted in folders.items():
+        names = _names(folder)
+        if names is None:
+            wanted = _spread(wanted)
+            absent += [path for path in wanted if not os.path.isfile(path)]
+        else:
+            absent += [path for path in wanted if os.path.basename(path) not in names]
+        looked += len(wanted)
+    return looked, absent
+
+
+def _names(folder: str) -> set[str] | None:
+    """Return the names in a folder, or None if there are too many."""
+    try:
+        with os.scandir(folder or '.') as entries:
+            names = {entry.name for entry in islice(entries, LISTED_NAMES)}
+    except OSError:
+        return set()
+    return names if len(names) < LISTED_NAMES else None
+
+
+def _spread(paths: Sequence[str]) -> Sequence[str]:
+    return paths[:: -(-len(paths) // SAMPLE)] if len(paths) > SAMPLE else paths
+
+
+FILES = Check('files', 'annotation files, folders, images and label maps are there', find_in_files)
