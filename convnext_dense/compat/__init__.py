@@ -20,6 +20,7 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
+    when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
 
 
 def _allow_mmengine_globals() -> None:
@@ -38,3 +39,9 @@ def _find_package_configs_directly() -> None:
     from convnext_dense.compat.package_configs import find_package_configs_directly
 
     find_package_configs_directly()
+
+
+def _fill_missing_fields() -> None:
+    from convnext_dense.compat.coco_fields import fill_missing_fields
+
+    fill_missing_fields()
