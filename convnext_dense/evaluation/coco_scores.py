@@ -23,6 +23,11 @@ AP_DETECTIONS = 100
 MAX_COORDINATE = 1e6
 
 
+def is_faster() -> bool:
+    """Return whether faster-coco-eval is installed."""
+    return COCOeval_faster is not None
+
+
 def number(ids: Iterable[Hashable]) -> dict[Hashable, int]:
     """Number ids from 1, in the order in which pycocotools goes through them: sorted, if they can be.
 

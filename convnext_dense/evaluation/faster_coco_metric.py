@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.errors import UsageError
-from convnext_dense.evaluation.coco_scores import AREAS, COCOeval_faster, NumberedTruth, Scores, number_truth, score
+from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, score
 from convnext_dense.evaluation.coco_tables import class_table, coco_table
 from convnext_dense.registry import METRICS, SCOPE
 
@@ -112,7 +112,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics of all predictions."""
-        if COCOeval_faster is None:
+        if not is_faster():
             _log_fallback_once()
         logger = MMLogger.get_current_instance()
         samples, predictions = (list(part) for part in zip(*results, strict=True)) if results else ([], [])

@@ -5,7 +5,6 @@ import pickle
 import shutil
 from pathlib import Path
 
-import cv2
 import pytest
 import torch
 from helpers.demo_runs import DETECTOR, FEW_WORKERS, SEGMENTER
@@ -13,7 +12,7 @@ from helpers.demo_runs import DETECTOR, FEW_WORKERS, SEGMENTER
 
 @pytest.fixture
 def detection_data(demo_data, tmp_path):
-    """Write a test set of the demo's first images; `change` edits its annotations. Return the options that test on it."""
+    """Write a test set of the demo's first images, changed by `change`; return the options that test on it."""
 
     def write(change=lambda data: None, folders=('',)) -> list[str]:
         source = demo_data / 'data' / 'demo'
