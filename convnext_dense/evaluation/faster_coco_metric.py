@@ -116,15 +116,15 @@ class FasterCocoMetric(coco_metric.CocoMetric):
             _log_fallback_once()
         logger = MMLogger.get_current_instance()
         samples, predictions = (list(part) for part in zip(*results, strict=True)) if results else ([], [])
+        found = predictions
         dataset, image_ids, predictions = self._match(samples, predictions)
         names = {category['id']: category.get('name') for category in dataset['categories']}
         if self.cat_ids is None:
             classes = self.dataset_meta['classes']
             self.cat_ids = [category['id'] for category in dataset['categories'] if category['name'] in classes]
         self._check_predictions(predictions, image_ids)
-        if self.outfile_prefix is not None and predictions:
-            # mmdet writes into what it is given.
-            self.results2json([dict(prediction) for prediction in predictions], self.outfile_prefix)
+        if self.outfile_prefix is not None and found:
+            self.results2json(found, self.outfile_prefix)
         if self.format_only:
             logger.info(f'results are saved in {Path(self.outfile_prefix).parent}')
             return OrderedDict()
@@ -159,7 +159,9 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         return metrics
 
     def _check_numbers(self) -> None:
-        if not self.proposal_nums or not all(isinstance(count, int) and count > 0 for count in self.proposal_nums):
+        if not self.proposal_nums or not all(
+            isinstance(count, int | np.integer) and count > 0 for count in self.proposal_nums
+        ):
             raise UsageError(f'proposal_nums: they are whole numbers of detections; got {self.proposal_nums}.')
         known = _item_names(sorted(set(self.proposal_nums)))
         for item in self.metric_items or ():
