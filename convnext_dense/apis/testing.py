@@ -90,7 +90,7 @@ def _check_places(cfg: Config, out: str | None, show_dir: str | None) -> None:
 
 def _skip_scores(place: str, is_saved: bool) -> None:
     if not is_saved:
-        raise UsageError(f'{place}, so there is nothing to score; give out or show_dir to predict alone.')
+        raise UsageError(f'{place}, so there is nothing to score; give show_dir, or out, to predict alone.')
     print_log(f'{place}: the predictions are saved, and nothing is scored.', logger='current')
 
 

@@ -94,11 +94,11 @@ class TestWithoutTruth:
         result = command(*arguments, '--cfg-options', *options)
         assert result.status == 2
         assert 'there are no label maps in' in result.error
-        assert 'give --out or --show-dir' in result.error
+        assert 'give --show-dir, or out' in result.error
         result = command(*arguments, '--out', tmp_path / 'maps', '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
         assert len(files(tmp_path / 'maps')) == 4
-        assert 'mIoU' not in result.out
+        assert 'mIoU:' not in result.out
         result = command(*arguments, '--show-dir', tmp_path / 'drawn', '--tta', '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
         assert len(files(tmp_path / 'drawn')) == 4
@@ -109,7 +109,7 @@ class TestWithoutTruth:
         arguments = ['test', DETECTOR, detector.checkpoint, '--work-dir', tmp_path / 'work']
         result = command(*arguments, '--cfg-options', *options)
         assert result.status == 2
-        assert 'has no annotations, so there is nothing to score; give --out or --show-dir' in result.error
+        assert 'has no annotations, so there is nothing to score; give --show-dir' in result.error
         result = command(*arguments, '--out', out, '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
         assert len(pickle.loads(out.read_bytes())) == 2
@@ -211,5 +211,5 @@ class TestNaN:
         assert result.status == 2
         assert 'nan.pth' in result.error
         assert 'NaN' in result.error
-        assert 'mAP' not in result.out
-        assert 'mIoU' not in result.out
+        assert 'mAP:' not in result.out
+        assert 'mIoU:' not in result.out
