@@ -82,7 +82,7 @@ def _place_without_maps(dataset: dict) -> str | None:
     if folder is None:
         return 'test_dataloader.dataset.data_prefix has no seg_map_path'
     folder = os.path.join(dataset.get('data_root') or '', folder)
-    if URL_MARK in folder or (os.path.isdir(folder) and os.listdir(folder)):
+    if URL_MARK in folder or (os.path.isdir(folder) and any(os.scandir(folder))):
         return None
     return f'test_dataloader.dataset.data_prefix.seg_map_path: there are no label maps in {folder}'
 
