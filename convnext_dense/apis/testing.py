@@ -1,20 +1,30 @@
 """Evaluates a checkpoint."""
 
 from collections.abc import Collection
-from pathlib import Path
 
-from mmdet.evaluation import DumpDetResults
+from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmseg.evaluation import IoUMetric
 
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.options import check_checkpoint
-from convnext_dense.config.testing import enable_tta, save_visualizations
+from convnext_dense.config.outputs import check_folder, check_output_file
+from convnext_dense.config.testing import enable_tta, ensure_visualizer, leave_out_label_maps, missing_label_maps
 from convnext_dense.errors import UsageError
+from convnext_dense.evaluation.draw_predictions import DrawPredictionsHook
+from convnext_dense.evaluation.finite_predictions import FinitePredictionsHook
+from convnext_dense.evaluation.save_predictions import SaveDetectionsHook, SaveLabelMapsHook
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
+IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
+# mmdet's own hook draws detections from this score on.
+SCORE_THR = 0.3
 
 
 def test(
@@ -36,10 +46,11 @@ def test(
         skip_check: Names of checks to leave out, as in `check_run`.
 
     Returns:
-        The metrics by name.
+        The metrics by name; {} if the test set has nothing to score, and the predictions are saved or drawn alone.
 
     Raises:
-        UsageError: If the checkpoint or the data is not there, or `out` does not fit the task.
+        UsageError: If the checkpoint or the data is not there, `out` does not fit the task, something cannot be
+            written, or the model predicts NaN.
 
     Example:
         >>> from convnext_dense.config import load_config
@@ -47,25 +58,71 @@ def test(
         >>> test(cfg, 'upernet_convnext_tiny_in1k_ade20k')  # doctest: +SKIP
     """
     check_checkpoint(checkpoint, 'checkpoint')
+    _check_places(cfg, out, show_dir)
     check_data(cfg, 'test')
+    is_saved = bool(out or show_dir)
+    if place := missing_label_maps(cfg):
+        _skip_scores(place, is_saved)
+        leave_out_label_maps(cfg)
     check_run(RunPlan(cfg, ('test',), checkpoint), skip_check)
+    cfg.load_from = checkpoint
+    if tta:
+        enable_tta(cfg)
+    if show_dir:
+        ensure_visualizer(cfg)
+    runner = build_runner(cfg, StrictLoadRunner)
+    _check_evaluator(runner, is_saved)
+    runner.register_hook(FinitePredictionsHook())
+    _save_predictions(runner, out, show_dir)
+    return runner.test()
+
+
+def _check_places(cfg: Config, out: str | None, show_dir: str | None) -> None:
+    """Raise UsageError if something cannot be written, before anything is predicted."""
     is_detector = cfg.default_scope == 'mmdet'
     if out and is_detector != out.endswith(PICKLE_SUFFIXES):
         kind = f'a file ending in {" or ".join(PICKLE_SUFFIXES)}' if is_detector else 'a folder'
         raise UsageError(f'out: a config of {cfg.default_scope} saves its predictions to {kind}; got {out}.')
-    cfg.load_from = checkpoint
+    check_folder(cfg.work_dir, 'work_dir')
+    check_folder(show_dir, 'show_dir')
+    (check_output_file if is_detector else check_folder)(out, 'out')
+
+
+def _skip_scores(place: str, is_saved: bool) -> None:
+    if not is_saved:
+        raise UsageError(f'{place}, so there is nothing to score; give show_dir, or out, to predict alone.')
+    print_log(f'{place}: the predictions are saved, and nothing is scored.', logger='current')
+
+
+def _check_evaluator(runner: Runner, is_saved: bool) -> None:
+    """Leave out metrics of a test set without annotations, and find values that mmseg finds after the work."""
+    evaluator = runner.test_evaluator
+    for metric in list(evaluator.metrics):
+        if isinstance(metric, IoUMetric):
+            names = [metric.metrics] if isinstance(metric.metrics, str) else metric.metrics
+            for name in set(names).difference(IOU_METRICS):
+                allowed = ', '.join(IOU_METRICS)
+                raise UsageError(f'test_evaluator.iou_metrics: there is no {name!r}; there are {allowed}.')
+        # MultiDatasetsEvaluator needs a metric for each dataset.
+        elif isinstance(metric, CocoMetric) and type(evaluator) is Evaluator and _has_nothing_to_score(metric):
+            _skip_scores('test_evaluator.ann_file has no annotations', is_saved)
+            evaluator.metrics.remove(metric)
+
+
+def _has_nothing_to_score(metric: CocoMetric) -> bool:
+    truth = metric._coco_api
+    return truth is not None and not metric.format_only and not truth.dataset.get('annotations')
+
+
+def _save_predictions(runner: Runner, out: str | None, show_dir: str | None) -> None:
+    is_detector = runner.cfg.default_scope == 'mmdet'
+    if out:
+        runner.register_hook(SaveDetectionsHook(out) if is_detector else SaveLabelMapsHook(out))
     if show_dir:
-        save_visualizations(cfg, show_dir)
-    if tta:
-        enable_tta(cfg)
-    if out and not is_detector:
-        cfg.test_evaluator.output_dir = out
-        cfg.test_evaluator.keep_results = True
-    runner = build_runner(cfg, StrictLoadRunner)
-    if out and is_detector:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
-    return runner.test()
+        # The config's own hook may draw from another score on, or read the images elsewhere.
+        given = runner.cfg.get('default_hooks', {}).get('visualization') or {}
+        options = dict(score_thr=given.get('score_thr', SCORE_THR)) if is_detector else dict(suffix='.png')
+        runner.register_hook(DrawPredictionsHook(show_dir, backend_args=given.get('backend_args'), **options))
 
 
 # pytest must not take it for a test where it is imported by name.

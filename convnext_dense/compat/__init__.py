@@ -1,12 +1,23 @@
-"""Makes mmcv, mmengine and mmpretrain work with today's PyTorch: operators without a compiler, safe checkpoint loading.
+"""Makes mmcv, mmengine, mmdet and mmpretrain work with today's PyTorch and NumPy: operators without a compiler, safe
+checkpoint loading, NumPy's old names, and COCO files that leave out fields.
 
 ``import convnext_dense.compat`` imports none of them. Each is patched as soon as it is imported.
 """
+
+from functools import partial
 
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
 from convnext_dense.compat.when_imported import when_imported
 
 __all__ = ['prepare_imports', 'provide_mmcv_ext', 'when_imported']
+
+# Metrics of videos, mmcv's text detection, and mmpretrain's retrieval were written for NumPy 1; and so was trackeval.
+NUMPY_1_MODULES = (
+    'mmdet.evaluation.functional.ytviseval',
+    'mmcv.ops.pixel_group',
+    'mmpretrain.evaluation.metrics.retrieval',
+    'trackeval',
+)
 
 
 def prepare_imports() -> None:
@@ -20,6 +31,9 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
+    when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
+    for name in NUMPY_1_MODULES:
+        when_imported(name, partial(_restore_numpy_names, name))
 
 
 def _allow_mmengine_globals() -> None:
@@ -38,3 +52,15 @@ def _find_package_configs_directly() -> None:
     from convnext_dense.compat.package_configs import find_package_configs_directly
 
     find_package_configs_directly()
+
+
+def _fill_missing_fields() -> None:
+    from convnext_dense.compat.coco_fields import fill_missing_fields
+
+    fill_missing_fields()
+
+
+def _restore_numpy_names(name: str) -> None:
+    from convnext_dense.compat.numpy_names import restore_numpy_names
+
+    restore_numpy_names(name)

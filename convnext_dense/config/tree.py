@@ -31,3 +31,20 @@ def innermost_dataset(dataset: dict) -> dict:
     while 'dataset' in dataset:
         dataset = dataset['dataset']
     return dataset
+
+
+def leaf_datasets(dataset: dict) -> list[dict]:
+    """Return the configs of the datasets inside wrappers, also those that ConcatDataset puts together.
+
+    Args:
+        dataset: A dataset's config. The results are parts of it, not copies.
+
+    Example:
+        >>> parts = [dict(type='CocoDataset', ann_file=name) for name in ('a.json', 'b.json')]
+        >>> len(leaf_datasets(dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=parts))))
+        2
+    """
+    inner = innermost_dataset(dataset)
+    if 'datasets' not in inner:
+        return [inner]
+    return [leaf for part in inner['datasets'] for leaf in leaf_datasets(part)]

@@ -1,28 +1,30 @@
 """COCO's metrics with faster-coco-eval."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import json
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from functools import cache
-from types import ModuleType
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from mmdet.datasets.api_wrappers import COCOeval, COCOevalMP
+import numpy as np
+from mmdet.evaluation.functional import eval_recalls
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.config import Config
-from mmengine.fileio import load
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
+from pycocotools import mask as rle
 
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.errors import UsageError
+from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, score
+from convnext_dense.evaluation.coco_tables import class_table, coco_table
 from convnext_dense.registry import METRICS, SCOPE
-
-try:
-    from faster_coco_eval import COCOeval_faster
-except ImportError:
-    COCOeval_faster = None
 
 NAME = f'{SCOPE}.FasterCocoMetric'
 # Not its subclasses, such as LVISMetric, which evaluate differently.
 REPLACED = ('CocoMetric', 'mmdet.CocoMetric', coco_metric.CocoMetric)
+# The numbers of detections that mmdet's names of AR have.
+MMDET_NUMBERS = (100, 300, 1000)
 
 
 def use_faster_coco_eval(cfg: Config) -> None:
@@ -52,58 +54,6 @@ def _replace_type(evaluator: dict | list) -> bool:
     return _replace_type(evaluator.get('metrics') or [])
 
 
-class _FasterMatching:
-    """Replaces the matching and accumulation of a pycocotools evaluator with faster-coco-eval's, which are C++.
-
-    The evaluator keeps its own summary, because faster-coco-eval's reports AP at the last of `maxDets` in place of 100.
-    """
-
-    eval: Any
-
-    def evaluate(self) -> None:
-        """Match detections to annotations, and accumulate the matches."""
-        if COCOeval_faster is None:
-            super().evaluate()
-            return
-        matching = COCOeval_faster(self.cocoGt, self.cocoDt, self.params.iouType)
-        for name in ('imgIds', 'catIds', 'iouThrs', 'maxDets', 'useCats'):
-            setattr(matching.params, name, getattr(self.params, name))
-        matching.evaluate()
-        matching.accumulate()
-        self.params.maxDets = matching.params.maxDets
-        self.eval = matching.eval
-
-    def accumulate(self) -> None:
-        """Accumulate, unless `evaluate` has done so."""
-        if COCOeval_faster is None:
-            super().accumulate()
-
-
-class _COCOeval(_FasterMatching, COCOeval):
-    pass
-
-
-class _COCOevalMP(_FasterMatching, COCOevalMP):
-    pass
-
-
-def _load(predictions: str | list[dict]) -> list[dict]:
-    """Return predictions from a file, or copies of those that `results2json` returned."""
-    # pycocotools writes into them.
-    return load(predictions) if isinstance(predictions, str) else [dict(record) for record in predictions]
-
-
-@contextmanager
-def _replace_names(module: ModuleType, **objects: object) -> Generator[None]:
-    """Replace some of a module's globals inside the block."""
-    originals = {name: getattr(module, name) for name in objects}
-    vars(module).update(objects)
-    try:
-        yield
-    finally:
-        vars(module).update(originals)
-
-
 @cache
 def _log_fallback_once() -> None:
     print_log(
@@ -115,12 +65,22 @@ def _log_fallback_once() -> None:
 
 @METRICS.register_module()
 class FasterCocoMetric(coco_metric.CocoMetric):
-    """A faster `CocoMetric` with identical results. It takes mmdet's arguments.
+    """A faster `CocoMetric` with COCO's numbers. It takes mmdet's arguments.
 
     The package ``faster-coco-eval`` matches detections and accumulates the matches; where it is not installed,
-    pycocotools does. Predictions reach it in memory, unless ``outfile_prefix`` asks for files. With
-    ``faster-coco-eval``, ``use_mp_eval`` starts no processes; it only selects mmdet's other summary, whose AP counts
-    the last of ``proposal_nums`` detections an image in place of 100.
+    pycocotools does. Predictions reach it in memory; ``outfile_prefix`` writes mmdet's files besides. ``use_mp_eval``
+    starts no processes.
+
+    The numbers are pycocotools', and mmdet's, except where those are none or another's:
+
+    - Ids may be anything that JSON allows. The evaluation has ids of its own.
+    - Without a detection, every AP is 0. mmdet has no metric then.
+    - AP counts 100 detections an image if that is one of ``proposal_nums``, as in pycocotools, otherwise the last of
+      them, as with ``use_mp_eval``. An AR is named by its number of detections.
+    - ``classwise`` names the classes rightly if the file has its categories in another order than their ids'.
+
+    Raises:
+        UsageError: If two images of the annotation file have one id, or an argument has a value that does not exist.
 
     Reference:
         https://github.com/MiXaiLL76/faster_coco_eval
@@ -129,36 +89,194 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
     """
 
+    def __init__(self, ann_file: str | None = None, *args: object, **kwargs: object) -> None:
+        super().__init__(ann_file, *args, **kwargs)
+        self.ann_file = ann_file
+        self._check_numbers()
+        if self._coco_api is not None:
+            self._check_images(self._coco_api.dataset)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep a batch's predictions.
+
+        Raises:
+            UsageError: If they are no numbers, or have no masks and masks are evaluated.
+        """
+        super().process(data_batch, data_samples)
+        for _, prediction in self.results[-len(data_samples) :]:
+            for name in ('bboxes', 'scores'):
+                if not np.isfinite(prediction[name]).all():
+                    raise UsageError(f'image id {prediction["img_id"]!r}: the predicted {name} hold NaN or inf.')
+            if 'segm' in self.metrics and 'masks' not in prediction:
+                raise UsageError("the metric 'segm' needs masks, and the model predicts none; write metric='bbox'.")
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the metrics of all predictions."""
-        if COCOeval_faster is None:
+        if not is_faster():
             _log_fallback_once()
-        with _replace_names(coco_metric, COCOeval=_COCOeval, COCOevalMP=_COCOevalMP, load=_load):
-            return super().compute_metrics(results)
-
-    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str | list[dict]]:
-        """Return COCO's records of the predictions, by metric. With ``outfile_prefix``, return their files instead.
-
-        mmdet always writes the files and reads them again, which takes longer than faster-coco-eval's part.
-        """
-        if self.outfile_prefix is not None:
-            return super().results2json(results, outfile_prefix)
-        boxes, masks = [], []
-        for i, result in enumerate(results):
-            image_id = result.get('img_id', i)
-            corners = result['bboxes'].astype(float).reshape(-1, 4)
-            corners[:, 2:] -= corners[:, :2]
-            scores = result['scores'].tolist()
-            heads = [dict(image_id=image_id, category_id=self.cat_ids[label]) for label in result['labels'].tolist()]
-            for head, box, score in zip(heads, corners.tolist(), scores, strict=True):
-                boxes.append(dict(head, bbox=box, score=score))
-            if 'masks' not in results[0]:
+        logger = MMLogger.get_current_instance()
+        samples, predictions = (list(part) for part in zip(*results, strict=True)) if results else ([], [])
+        found = predictions
+        dataset, image_ids, predictions = self._match(samples, predictions)
+        names = {category['id']: category.get('name') for category in dataset['categories']}
+        if self.cat_ids is None:
+            classes = self.dataset_meta['classes']
+            self.cat_ids = [category['id'] for category in dataset['categories'] if category['name'] in classes]
+        self._check_predictions(predictions, image_ids)
+        if self.outfile_prefix is not None and found:
+            self.results2json(found, self.outfile_prefix)
+        if self.format_only:
+            logger.info(f'results are saved in {Path(self.outfile_prefix).parent}')
+            return OrderedDict()
+        sizes = {sample['img_id']: (sample['height'], sample['width']) for sample in samples}
+        try:
+            truth = number_truth(dataset, image_ids, self.cat_ids, sizes, 'segm' in self.metrics)
+        except UsageError as error:
+            raise UsageError(f'{self.ann_file}: {error}') from error
+        metrics: dict[str, float] = OrderedDict()
+        for metric in self.metrics:
+            logger.info(f'Evaluating {metric}...')
+            if metric == 'proposal_fast':
+                metrics.update(self._fast_recalls(truth, predictions, logger))
                 continue
-            mask_scores = result['mask_scores'].tolist() if 'mask_scores' in result else scores
-            for head, box, mask, score in zip(heads, corners.tolist(), result['masks'], mask_scores, strict=True):
-                masks.append(dict(head, bbox=box, segmentation=_decode_counts(mask), score=score))
-        records: dict[str, str | list[dict]] = dict(bbox=boxes, proposal=boxes)
-        return {**records, 'segm': masks} if 'masks' in results[0] else records
+            iou_type = 'bbox' if metric == 'proposal' else metric
+            records = self._records(truth, predictions, iou_type)
+            use_categories = metric != 'proposal'
+            scores = score(truth, records, iou_type, self.proposal_nums, self.iou_thrs, self.cat_ids, use_categories)
+            if self.use_mp_eval:
+                scores.ap_number = scores.numbers[-1]
+            logger.info('\n' + coco_table(scores))
+            if use_categories and self.classwise:
+                order = sorted({truth.categories[key] for key in self.cat_ids})
+                rows = {
+                    names[key]: scores.class_aps(order.index(truth.categories[key]))
+                    for key in dict.fromkeys(self.cat_ids)
+                }
+                metrics.update({f'{name}_precision': round(row[0], 3) for name, row in rows.items()})
+                logger.info('\n' + class_table(rows))
+            prefix = f'{metric}_' if use_categories else ''
+            metrics.update({f'{prefix}{item}': value for item, value in self._items(scores, use_categories).items()})
+        return metrics
+
+    def _check_numbers(self) -> None:
+        if not self.proposal_nums or not all(
+            isinstance(count, int | np.integer) and count > 0 for count in self.proposal_nums
+        ):
+            raise UsageError(f'proposal_nums: they are whole numbers of detections; got {self.proposal_nums}.')
+        known = _item_names(sorted(set(self.proposal_nums)))
+        for item in self.metric_items or ():
+            if item not in known:
+                raise UsageError(f'metric_items: there is no {item!r}; there are {", ".join(known)}.')
+
+    def _check_images(self, dataset: dict) -> None:
+        files: dict[Hashable, object] = {}
+        for image in dataset.get('images') or ():
+            file = image.get('file_name')
+            if files.setdefault(image['id'], file) != file:
+                raise UsageError(
+                    f'{self.ann_file}: the images {files[image["id"]]} and {file} have one id, {image["id"]!r}; '
+                    'give each image an id of its own.'
+                )
+
+    def _match(self, samples: list[dict], predictions: list[dict]) -> tuple[dict, list[Hashable], list[dict]]:
+        """Return the annotations, the ids of the images to evaluate, and the predictions of images by these ids."""
+        if self._coco_api is not None:
+            if self.img_ids is None:
+                self.img_ids = self._coco_api.get_img_ids()
+            return self._coco_api.dataset, list(self.img_ids), predictions
+        if self.outfile_prefix is not None:
+            self.gt_to_coco_json(samples, self.outfile_prefix)
+        # The samples hold the annotations, so that images of several datasets may have one id.
+        numbered = [{**sample, 'img_id': i} for i, sample in enumerate(samples)]
+        with TemporaryDirectory() as folder:
+            dataset = json.loads(Path(self.gt_to_coco_json(numbered, f'{folder}/results')).read_text())
+        for i, sample in enumerate(samples):
+            sample['img_id'] = i
+        return dataset, list(range(len(samples))), [{**record, 'img_id': i} for i, record in enumerate(predictions)]
+
+    def _check_predictions(self, predictions: list[dict], image_ids: list[Hashable]) -> None:
+        known, seen = set(image_ids), set()
+        for prediction in predictions:
+            image = prediction['img_id']
+            if image not in known:
+                raise UsageError(f'{self.ann_file}: it has no image of id {image!r}, which the dataset has.')
+            if image in seen:
+                raise UsageError(f'image id {image!r} was predicted twice; the dataset holds it twice.')
+            seen.add(image)
+            if len(prediction['labels']) and max(prediction['labels']) >= len(self.cat_ids):
+                raise UsageError(
+                    f'{self.ann_file or "the dataset"} has {len(self.cat_ids)} of the classes, and the model predicts '
+                    f'label {max(prediction["labels"])}.'
+                )
+
+    def _records(self, truth: NumberedTruth, predictions: list[dict], iou_type: str) -> list[dict]:
+        """Return the predictions as pycocotools takes them, under the truth's numbers."""
+        categories = [truth.categories[key] for key in self.cat_ids]
+        records = []
+        for prediction in predictions:
+            image = truth.images[prediction['img_id']]
+            labels = prediction['labels'].tolist()
+            if iou_type == 'segm':
+                shapes = [dict(segmentation=_decode_counts(mask)) for mask in prediction['masks']]
+                # Of the mask: pycocotools would take the box's if there were one.
+                areas = rle.area([shape['segmentation'] for shape in shapes]).tolist() if shapes else []
+                scores = prediction.get('mask_scores', prediction['scores']).tolist()
+            else:
+                boxes = prediction['bboxes'].astype(float).reshape(-1, 4)
+                boxes[:, 2:] -= boxes[:, :2]
+                shapes = [dict(bbox=box) for box in boxes.tolist()]
+                areas = (boxes[:, 2] * boxes[:, 3]).tolist()
+                scores = prediction['scores'].tolist()
+            for label, shape, area, confidence in zip(labels, shapes, areas, scores, strict=True):
+                shape.update(image_id=image, category_id=categories[label], area=area, score=confidence)
+            records += shapes
+        return records
+
+    def _fast_recalls(self, truth: NumberedTruth, predictions: list[dict], logger: MMLogger) -> dict[str, float]:
+        objects: dict[int, list] = {image: [] for image in truth.images.values()}
+        for annotation in truth.coco.dataset['annotations']:
+            if not annotation['iscrowd'] and not annotation['is_ignored']:
+                x, y, width, height = annotation['bbox']
+                objects[annotation['image_id']].append([x, y, x + width, y + height])
+        found = {truth.images[prediction['img_id']]: prediction['bboxes'] for prediction in predictions}
+        recalls = eval_recalls(
+            [np.reshape(boxes, (-1, 4)).astype(np.float32) for boxes in objects.values()],
+            [found.get(image, np.zeros((0, 4), np.float32)) for image in objects],
+            self.proposal_nums,
+            self.iou_thrs,
+            logger=logger,
+        )
+        return {f'AR@{count}': value for count, value in zip(self.proposal_nums, recalls.mean(axis=1), strict=True)}
+
+    def _items(self, scores: Scores, use_categories: bool) -> dict[str, float]:
+        names = _item_names(scores.numbers)
+        default = [name for name in names if name.startswith('mAP' if use_categories else 'AR')]
+        if not use_categories:
+            default = default[: len(scores.numbers) + 3]
+        values = {}
+        for item in self.metric_items or default:
+            kind, argument, area = names[item]
+            if kind == 'AR':
+                value = scores.ar(area, argument)
+            else:
+                value = scores.ap(argument, area, scores.ap_number if item == 'mAP' else None)
+            values[item] = float(f'{value:.3f}')
+        return values
+
+
+def _item_names(numbers: list[int]) -> dict[str, tuple]:
+    """Return the names that `metric_items` may have: whether it is AP or AR, its threshold or number, and its area."""
+    names = dict(mAP=('AP', None, 'all'), mAP_50=('AP', 0.5, 'all'), mAP_75=('AP', 0.75, 'all'))
+    names |= {f'mAP_{area[0]}': ('AP', None, area) for area in AREAS[1:]}
+    names |= {f'AR@{count}': ('AR', count, 'all') for count in numbers}
+    names |= {f'AR_{area[0]}@{numbers[-1]}': ('AR', numbers[-1], area) for area in AREAS[1:]}
+    # What mmdet calls the first, second and last of three numbers, whatever they are.
+    if len(numbers) == len(MMDET_NUMBERS):
+        for mmdet_number, count in zip(MMDET_NUMBERS, numbers, strict=True):
+            names.setdefault(f'AR@{mmdet_number}', ('AR', count, 'all'))
+    for area in AREAS[1:]:
+        names.setdefault(f'AR_{area[0]}@{MMDET_NUMBERS[-1]}', ('AR', numbers[-1], area))
+    return names
 
 
 def _decode_counts(mask: dict) -> dict:

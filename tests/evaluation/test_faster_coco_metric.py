@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from mmdet.evaluation import CocoMetric
-from mmengine.config import Config
-from mmengine.registry import METRICS
+from mmdet.evaluation.metrics import coco_metric
 from pycocotools.mask import encode
 
+import convnext_dense.evaluation.coco_scores as coco_scores
 import convnext_dense.evaluation.faster_coco_metric as module
-from convnext_dense.config import load_config
-from convnext_dense.evaluation.faster_coco_metric import FasterCocoMetric, use_faster_coco_eval
+from convnext_dense.errors import UsageError
+from convnext_dense.evaluation.faster_coco_metric import FasterCocoMetric
 
 HEIGHT, WIDTH = 150, 180
 CLASSES = tuple(f'class {i}' for i in range(6))
@@ -144,16 +144,21 @@ def assert_same(ours, theirs):
 
 @pytest.fixture
 def exact(monkeypatch):
-    """Return the statistics of every evaluation, before mmdet rounds them to three digits."""
+    """The precision and recall of every evaluation, mmdet's and ours, before they are rounded to three digits."""
     kept = []
-    for evaluator in (module.COCOeval, module.COCOevalMP):
-        summarize = evaluator.summarize
+    summarize = coco_metric.COCOeval.summarize
 
-        def keep(self, summarize=summarize):
-            summarize(self)
-            kept.append((self.stats, self.eval['precision'], self.eval['recall']))
+    def keep_theirs(self):
+        summarize(self)
+        kept.append((self.eval['precision'], self.eval['recall']))
 
-        monkeypatch.setattr(evaluator, 'summarize', keep)
+    def keep_ours(*args, **kwargs):
+        scores = coco_scores.score(*args, **kwargs)
+        kept.append((scores.precision, scores.recall))
+        return scores
+
+    monkeypatch.setattr(coco_metric.COCOeval, 'summarize', keep_theirs)
+    monkeypatch.setattr(module, 'score', keep_ours)
     return kept
 
 
@@ -162,7 +167,6 @@ ARGUMENTS = [
     pytest.param(dict(metric=['bbox', 'segm'], classwise=True), id='by class'),
     pytest.param(dict(metric=['proposal', 'bbox']), id='proposals'),
     pytest.param(dict(metric='segm', proposal_nums=(1, 10, 100), metric_items=['mAP', 'AR_l@1000']), id='items'),
-    pytest.param(dict(metric='bbox', proposal_nums=(3, 5, 7)), id='no AP at 100'),
     pytest.param(dict(metric=['bbox', 'segm'], iou_thrs=np.array([0.3, 0.5, 0.75])), id='thresholds'),
 ]
 
@@ -174,7 +178,7 @@ class TestFasterCocoMetric:
         number = len(exact)
         ours = evaluate(FasterCocoMetric(ann_file=ann_file, **arguments), samples)
         assert_same(ours, theirs)
-        assert any(0.05 < value < 0.95 for value in ours.values()) or arguments.get('proposal_nums') == (3, 5, 7)
+        assert any(0.05 < value < 0.95 for value in ours.values())
         for theirs, ours in zip(exact[:number], exact[number:], strict=True):
             for their, our in zip(theirs, ours, strict=True):
                 np.testing.assert_allclose(our, their, rtol=0, atol=1e-9)
@@ -216,19 +220,73 @@ class TestFasterCocoMetric:
             instances = sample['pred_instances']
             sample['pred_instances'] = {name: value[:0] for name, value in instances.items()}
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm'])
-        assert evaluate(FasterCocoMetric(**arguments), samples) == evaluate(CocoMetric(**arguments), samples) == {}
+        assert evaluate(CocoMetric(**arguments), samples) == {}
+        metrics = evaluate(FasterCocoMetric(**arguments), samples)
+        assert metrics['coco/bbox_mAP'] == metrics['coco/segm_mAP'] == 0
+
+    def test_classes_keep_their_names_if_the_file_has_another_order(self, dataset, samples, tmp_path):
+        order = [2, 0, 1, 5, 3, 4]
+        shuffled = {**dataset, 'categories': [dataset['categories'][i] for i in order]}
+        samples = copy.deepcopy(samples)
+        for sample in samples:
+            instances = sample['pred_instances']
+            # A label is a category's place in the file.
+            instances['labels'] = torch.tensor([order.index(label) for label in instances['labels'].tolist()]).long()
+        results = []
+        for content, predictions in ((dataset, None), (shuffled, samples)):
+            file = tmp_path / 'annotations.json'
+            file.write_text(json.dumps(content))
+            metric = FasterCocoMetric(ann_file=str(file), classwise=True)
+            results.append(evaluate(metric, predictions or make_samples(np.random.default_rng(1), dataset, most=30)))
+        np.testing.assert_equal(results[1], results[0])
+
+    def test_precision_at_thresholds_of_a_list(self, ann_file, samples):
+        whole = evaluate(FasterCocoMetric(ann_file=ann_file), samples)
+        some = evaluate(FasterCocoMetric(ann_file=ann_file, iou_thrs=[0.5, 0.75]), samples)
+        assert some['coco/bbox_mAP_50'] == whole['coco/bbox_mAP_50']
+        assert some['coco/bbox_mAP_75'] == whole['coco/bbox_mAP_75']
+
+
+class TestProposalNums:
+    @pytest.mark.parametrize('numbers', [(3, 5, 7), (300,), (1, 10)])
+    def test_ap_counts_the_last_if_100_is_none_of_them(self, ann_file, samples, numbers):
+        metrics = evaluate(FasterCocoMetric(ann_file=ann_file, proposal_nums=numbers), samples)
+        last = evaluate(CocoMetric(ann_file=ann_file, proposal_nums=[max(numbers)] * 3, use_mp_eval=True), samples)
+        assert metrics == last
+        assert metrics['coco/bbox_mAP'] > 0
+
+    def test_recall_is_named_by_its_number(self, ann_file, samples):
+        arguments = dict(ann_file=ann_file, metric='proposal')
+        metrics = evaluate(FasterCocoMetric(**arguments, proposal_nums=(100, 1, 10)), samples)
+        assert list(metrics)[:3] == ['coco/AR@1', 'coco/AR@10', 'coco/AR@100']
+        assert metrics['coco/AR@100'] == evaluate(CocoMetric(**arguments), samples)['coco/AR@100']
+
+    @pytest.mark.parametrize('numbers', [(), (0,), ('a',), (1.5,)])
+    def test_what_is_no_number_is_an_error(self, ann_file, numbers):
+        with pytest.raises(UsageError, match='proposal_nums: '):
+            FasterCocoMetric(ann_file=ann_file, proposal_nums=numbers)
+
+    def test_an_item_that_is_not_there_is_an_error(self, ann_file):
+        with pytest.raises(UsageError, match="metric_items: there is no 'map'; there are mAP, mAP_50"):
+            FasterCocoMetric(ann_file=ann_file, metric_items=['map'])
+
+    def test_masks_that_the_model_does_not_predict_are_found_in_the_first_batch(self, ann_file, samples):
+        samples = copy.deepcopy(samples[:1])
+        samples[0]['pred_instances'].pop('masks')
+        with pytest.raises(UsageError, match="'segm' needs masks, and the model predicts none"):
+            FasterCocoMetric(ann_file=ann_file, metric=['bbox', 'segm']).process({}, samples)
 
 
 class TestWithoutFasterCocoEval:
     def test_pycocotools_computes_the_same_numbers(self, ann_file, samples, monkeypatch):
         arguments = dict(ann_file=ann_file, metric=['bbox', 'segm', 'proposal'])
         faster = evaluate(FasterCocoMetric(**arguments), samples)
-        monkeypatch.setattr(module, 'COCOeval_faster', None)
+        monkeypatch.setattr(coco_scores, 'COCOeval_faster', None)
         assert_same(evaluate(FasterCocoMetric(**arguments), samples), faster)
 
     def test_the_log_says_so_once(self, ann_file, samples, monkeypatch):
         module._log_fallback_once.cache_clear()
-        monkeypatch.setattr(module, 'COCOeval_faster', None)
+        monkeypatch.setattr(coco_scores, 'COCOeval_faster', None)
         messages = []
         monkeypatch.setattr(module, 'print_log', lambda message, logger: messages.append(message))
         for _ in range(2):
@@ -251,48 +309,3 @@ class TestOutfilePrefix:
         written = evaluate(FasterCocoMetric(**arguments, outfile_prefix=str(tmp_path / 'results')), samples)
         assert written == evaluate(FasterCocoMetric(**arguments), samples)
         assert (tmp_path / 'results.segm.json').exists()
-
-
-def test_mmdets_own_metric_stays_as_it_is(ann_file, samples, monkeypatch):
-    names = CocoMetric.compute_metrics.__globals__
-    before = dict(names)
-    evaluate(FasterCocoMetric(ann_file=ann_file), samples[:4])
-    assert names == before
-    monkeypatch.setattr(module._COCOeval, 'evaluate', None)
-    with pytest.raises(TypeError):
-        evaluate(FasterCocoMetric(ann_file=ann_file), samples[:4])
-    assert names == before
-
-
-class TestUseFasterCocoEval:
-    def test_it_replaces_the_metric_in_mmdets_own_config(self):
-        cfg = load_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
-        before = copy.deepcopy(cfg.test_evaluator)
-        use_faster_coco_eval(cfg)
-        assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'convnext_dense.FasterCocoMetric'
-        assert {**cfg.test_evaluator, 'type': 'CocoMetric'} == before
-        # So that mmdet's own tools import it.
-        assert 'convnext_dense' in cfg.custom_imports.imports
-
-    def test_it_replaces_the_metric_in_lists(self):
-        evaluators = [dict(type='mmdet.CocoMetric', metric='bbox'), dict(type='LVISMetric'), dict(type='IoUMetric')]
-        nested = dict(type='MultiDatasetsEvaluator', metrics=[dict(type='CocoMetric')], dataset_prefixes=['a'])
-        cfg = Config(dict(val_evaluator=evaluators, test_evaluator=nested))
-        use_faster_coco_eval(cfg)
-        assert [evaluator.type for evaluator in cfg.val_evaluator] == [
-            'convnext_dense.FasterCocoMetric',
-            'LVISMetric',
-            'IoUMetric',
-        ]
-        assert cfg.test_evaluator.metrics[0].type == 'convnext_dense.FasterCocoMetric'
-
-    @pytest.mark.parametrize('content', [dict(test_evaluator=dict(type='IoUMetric')), dict(test_evaluator=None), {}])
-    def test_a_config_without_the_metric_stays(self, content):
-        cfg = Config(copy.deepcopy(content))
-        use_faster_coco_eval(cfg)
-        assert cfg.to_dict() == content
-
-    def test_the_new_type_is_registered(self, ann_file):
-        cfg = Config(dict(test_evaluator=dict(type='CocoMetric', ann_file=ann_file)))
-        use_faster_coco_eval(cfg)
-        assert type(METRICS.build(cfg.test_evaluator)) is FasterCocoMetric
