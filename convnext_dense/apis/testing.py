@@ -61,7 +61,7 @@ def test(
     if out and not is_detector:
         cfg.test_evaluator.output_dir = out
         cfg.test_evaluator.keep_results = True
-    runner = build_runner(cfg, StrictLoadRunner)
+    runner = build_runner(cfg, StrictLoadRunner, skip_check)
     if out and is_detector:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
