@@ -37,7 +37,7 @@ def find_image_faults(plan: RunPlan) -> Iterator[Finding]:
             continue
         try:
             samples = list_samples(plan, dataset)
-        except OSError as error:
+        except UsageError as error:
             yield Finding(f'{dataset.key}: {error}.')
             continue
         if not samples and isinstance(dataset.built, BaseSegDataset) and is_local(dataset):

@@ -19,6 +19,7 @@ from convnext_dense.datasets.checked_label_map import as_bytes, layout_fault, ma
 from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
 from convnext_dense.datasets.orientation import SIDEWAYS, orientation
+from convnext_dense.errors import UsageError
 
 
 def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
             continue
         try:
             samples = list_samples(plan, dataset)
-        except OSError:
+        except UsageError:
             # The images' check says it.
             continue
         yield from _maps_without_image(dataset, samples)

@@ -65,7 +65,9 @@ def value_findings(dataset: PlannedDataset, histogram: Histogram, rules: LabelRu
     elif len(seen) == 1 and _remedy(values, rules):
         yield Finding(
             f'{dataset.key}: every pixel is {classes[seen[0]]!r} or ignored: {held}; '
-            f'{rules.meaning}{_remedy(values, rules)}.'
+            f'{rules.meaning}{_remedy(values, rules)}.',
+            # A little 0 is what ADE20K's maps have.
+            is_error=LARGEST in values or histogram.share(0) >= NOTED_SHARE,
         )
     elif len(seen) == 1:
         what = f'every pixel is {classes[seen[0]]!r}' + (' or ignored' if ignored else '')

@@ -15,6 +15,7 @@ from mmseg.datasets import BaseSegDataset
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.checked_loading import transform_class
 from convnext_dense.datasets.file_faults import is_here
+from convnext_dense.errors import UsageError
 
 # How many files of a dataset are read, and for how long at most.
 SAMPLES = 64
@@ -46,16 +47,13 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
         dataset: One of its datasets.
 
     Raises:
-        OSError: If a segmenter's folder or list cannot be read.
+        UsageError: If a segmenter's folder or list cannot be read.
     """
     built = dataset.built
     if not is_local(dataset):
         return []
     if isinstance(built, BaseSegDataset):
-        try:
-            infos = built.load_data_list()
-        except AssertionError as error:
-            raise FileNotFoundError(str(error)) from error
+        infos = _infos(built)
         found = [Sample(info['img_path'], None, info.get('seg_map_path')) for info in infos]
     elif isinstance(built, CocoDataset):
         found = [
@@ -115,6 +113,16 @@ def find_transform(plan: RunPlan, dataset: PlannedDataset, kind: type) -> dict |
     """
     with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
         return next(_of_class(dataset.cfg.get('pipeline'), kind), None)
+
+
+def _infos(dataset: BaseSegDataset) -> list[dict]:
+    try:
+        return dataset.load_data_list()
+    except FileNotFoundError as error:
+        raise UsageError(f'there is no {error.filename}') from error
+    except Exception as error:
+        # Such as the AssertionError that says which ann_file is missing.
+        raise UsageError(f'its images cannot be listed: {type(error).__name__}: {error}') from error
 
 
 def _of_class(node: object, kind: type) -> Iterator[dict]:

@@ -2,6 +2,7 @@
 
 from mmengine.config import Config
 
+from convnext_dense.config.custom_imports import import_package
 from convnext_dense.config.tree import bare_type
 
 PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
@@ -31,3 +32,4 @@ def fit_data_preprocessor(cfg: Config) -> None:
     channels.append((cfg.model.get('backbone') or {}).get('in_channels', 3))
     if any(number not in COMMON_CHANNELS for number in channels):
         preprocessor.type = f'convnext_dense.{bare_type(preprocessor.type)}'
+        import_package(cfg)

@@ -9,8 +9,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from convnext_dense.datasets.checked_image import CheckedImage
 from convnext_dense.datasets.checked_label_map import CheckedLabelMap
-from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.label_rules import LARGEST
+from convnext_dense.errors import UsageError
 
 SPLITS = ('train', 'val', 'test')
 
@@ -32,8 +32,11 @@ class CheckedAnnotations(BaseTransform):
         """Load the annotations; the result is the loader's."""
         try:
             return self.loader(results)
+        except UsageError:
+            raise
         except Exception as error:
-            raise unreadable(f'{results.get("img_path")}, its annotations', error) from error
+            file = results.get('img_path')
+            raise UsageError(f'{file}: its annotations cannot be read: {type(error).__name__}: {error}.') from error
 
 
 def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> None:
