@@ -55,8 +55,8 @@ MODELS = _child(
     ModernizedResNet='backbones.modernized_resnet',
     TimmBackbone='backbones.timm_backbone',
     BoxTTAModel='evaluation.box_tta',
-    DetDataPreprocessor='datasets.channels',
-    SegDataPreProcessor='datasets.channels',
+    DetDataPreprocessor='datasets.det_preprocessor',
+    SegDataPreProcessor='datasets.seg_preprocessor',
 )
 HOOKS = _child(
     root.HOOKS,

@@ -8,8 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.images import IMAGES
-from convnext_dense.checks.label_maps import LABELS
+from convnext_dense.checks.images import IMAGES, LABELS
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 

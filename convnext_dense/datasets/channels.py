@@ -1,78 +1,36 @@
-"""Data preprocessors for images of any number of channels."""
+"""Exchanges the first and the third of any number of channels."""
 
-from collections.abc import Sequence
-
-import torch
-from mmdet.models import DetDataPreprocessor as MMDetDataPreprocessor
-from mmseg.models import SegDataPreProcessor as MMSegDataPreProcessor
 from torch import Tensor
-
-from convnext_dense.registry import MODELS
 
 COLORS = 3
 
 
-class _AnyChannels:
-    """Normalizes as many channels as there are, and exchanges the first and third if there are at least three."""
+class AnyChannels:
+    """What makes a data preprocessor exchange the first and the third channel if there are at least three.
+
+    Attributes:
+        exchange: Whether it does.
+    """
 
     exchange: bool
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        inputs = data['inputs']
+        """Exchange the channels, and do what the preprocessor does."""
         if self.exchange:
-            data = {**data, 'inputs': [_exchange(image) for image in inputs]}
+            data = {**data, 'inputs': [exchange_colors(image) for image in data['inputs']]}
         return super().forward(data, training)
 
 
-@MODELS.register_module()
-class DetDataPreprocessor(_AnyChannels, MMDetDataPreprocessor):
-    """mmdet's DetDataPreprocessor, which takes 1 or 3 channels, for any number.
+def exchange_colors(image: Tensor) -> Tensor:
+    """Return an image whose first and third channel are exchanged. Others stay, and so does one of fewer channels.
 
     Args:
-        mean: A value for each channel, or one for all; None to leave images as they are.
-        std: Likewise.
-        bgr_to_rgb: Whether to exchange the first and the third channel. Others stay where they are.
-        rgb_to_bgr: The same.
-        arguments: mmdet's.
+        image: The image, with shape (channels, height, width).
 
     Example:
-        >>> preprocess = DetDataPreprocessor(mean=[1, 2, 3, 4], std=[1, 1, 1, 2], bgr_to_rgb=True)
-        >>> images = [torch.arange(4).view(4, 1, 1)]
-        >>> preprocess(dict(inputs=images))['inputs'].flatten().tolist()
-        [1.0, -1.0, -3.0, -0.5]
+        >>> import torch
+        >>> exchange_colors(torch.arange(4).view(4, 1, 1)).flatten().tolist()
+        [2, 1, 0, 3]
     """
-
-    def __init__(
-        self,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        bgr_to_rgb: bool = False,
-        rgb_to_bgr: bool = False,
-        **arguments: object,
-    ) -> None:
-        super().__init__(**arguments)
-        self.exchange = bgr_to_rgb or rgb_to_bgr
-        if mean is not None and std is not None:
-            self._enable_normalize = True
-            for name, values in (('mean', mean), ('std', std)):
-                self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), False)
-
-
-@MODELS.register_module()
-class SegDataPreProcessor(_AnyChannels, MMSegDataPreProcessor):
-    """mmseg's SegDataPreProcessor, which exchanges channels where there are three, for more channels as well.
-
-    Args:
-        bgr_to_rgb: Whether to exchange the first and the third channel. Others stay where they are.
-        rgb_to_bgr: The same.
-        arguments: mmseg's.
-    """
-
-    def __init__(self, bgr_to_rgb: bool = False, rgb_to_bgr: bool = False, **arguments: object) -> None:
-        super().__init__(**arguments)
-        self.exchange = bgr_to_rgb or rgb_to_bgr
-
-
-def _exchange(image: Tensor) -> Tensor:
     channels = len(image)
     return image[[2, 1, 0, *range(COLORS, channels)]] if channels >= COLORS else image

@@ -5,10 +5,8 @@ from collections.abc import Collection
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 from mmengine.runner import Runner
-from mmseg.datasets.transforms import LoadAnnotations
 
 from convnext_dense.datasets.checked_image import CheckedImage
-from convnext_dense.datasets.checked_label_map import CheckedLabelMap
 from convnext_dense.datasets.label_rules import LARGEST
 from convnext_dense.errors import UsageError
 
@@ -90,7 +88,10 @@ class _Checks:
         name = kind.__name__ if kind else ''
         if name.startswith('LoadImage'):
             return dict(type=CheckedImage, loader=transform, check_size='images' not in self.skip_check)
-        if kind is LoadAnnotations and 'labels' not in self.skip_check:
+        if is_a(kind, 'mmseg.LoadAnnotations', strictly=True) and 'labels' not in self.skip_check:
+            # Imported here so that a detector needs no mmseg.
+            from convnext_dense.datasets.checked_label_map import CheckedLabelMap
+
             arguments = {key: value for key, value in transform.items() if key not in ('type', '_scope_')}
             rules = dict(num_classes=self.num_classes, ignore_index=self.ignore_index)
             return dict(type=CheckedLabelMap, **rules, **arguments)
@@ -106,14 +107,32 @@ def transform_class(transform: dict) -> type | None:
         transform: The config. Its `type` is looked up in the scope of the runner.
 
     Example:
-        >>> transform_class(dict(type='mmseg.LoadAnnotations')) is LoadAnnotations
-        True
+        >>> transform_class(dict(type='LoadImageFromFile')).__name__
+        'LoadImageFromFile'
     """
     kind = transform.get('type')
     if not isinstance(kind, str):
         return kind
     with TRANSFORMS.switch_scope_and_registry(transform.get('_scope_')) as registry:
         return registry.get(kind)
+
+
+def is_a(kind: type | None, name: str, strictly: bool = False) -> bool:
+    """Return whether a class is one of another package, which need not be imported, or is derived from it.
+
+    Args:
+        kind: The class; None is nothing.
+        name: The package, a dot, and the class, such as ``mmseg.LoadAnnotations``.
+        strictly: Whether derived classes do not count.
+
+    Example:
+        >>> is_a(transform_class(dict(type='LoadImageFromFile')), 'mmcv.BaseTransform')
+        True
+    """
+    bases = getattr(kind, '__mro__', ())
+    return any(
+        f'{base.__module__.partition(".")[0]}.{base.__name__}' == name for base in bases[: 1 if strictly else None]
+    )
 
 
 def _replace(node: object, checks: _Checks) -> None:

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnext_dense.checks.images import IMAGES
-from convnext_dense.checks.label_maps import LABELS
+from convnext_dense.checks.images import IMAGES, LABELS
 
 PLANTED = [
     *((fault, False) for fault in (*OF_MAPS, *OF_MAPS_FROM_0)),

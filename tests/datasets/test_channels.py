@@ -7,7 +7,8 @@ from mmseg.models import SegDataPreProcessor as MMSegDataPreProcessor
 
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.load import load_config
-from convnext_dense.datasets.channels import DetDataPreprocessor, SegDataPreProcessor
+from convnext_dense.datasets.det_preprocessor import DetDataPreprocessor
+from convnext_dense.datasets.seg_preprocessor import SegDataPreProcessor
 
 PAIRS = [(DetDataPreprocessor, MMDetDataPreprocessor), (SegDataPreProcessor, MMSegDataPreProcessor)]
 

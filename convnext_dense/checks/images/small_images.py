@@ -1,8 +1,8 @@
 """Finds images that are too small for a segmenter."""
 
 from mmengine.dataset import Compose
-from mmseg.datasets import BaseSegDataset
 
+from convnext_dense.checks.images.samples import is_segmented
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.tree import bare_type
 
@@ -21,7 +21,7 @@ def small_image_fault(plan: RunPlan, dataset: PlannedDataset, sizes: dict[str, t
         dataset: One of its datasets.
         sizes: Height and width of some of its images by their files.
     """
-    if not sizes or not isinstance(dataset.built, BaseSegDataset):
+    if not sizes or not is_segmented(dataset):
         return None
     file = min(sizes, key=lambda name: min(sizes[name]))
     height, width = sizes[file]

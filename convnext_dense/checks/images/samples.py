@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from mmdet.datasets import CocoDataset
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
-from mmseg.datasets import BaseSegDataset
 
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.datasets.checked_loading import transform_class
+from convnext_dense.datasets.checked_loading import is_a, transform_class
 from convnext_dense.datasets.file_faults import is_here
 from convnext_dense.errors import UsageError
 
@@ -52,10 +51,10 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     built = dataset.built
     if not is_local(dataset):
         return []
-    if isinstance(built, BaseSegDataset):
+    if is_segmented(dataset):
         infos = _infos(built)
         found = [Sample(info['img_path'], None, info.get('seg_map_path')) for info in infos]
-    elif isinstance(built, CocoDataset):
+    elif is_a(type(built), 'mmdet.CocoDataset'):
         found = [
             Sample(
                 os.path.join(built.data_prefix.get('img', ''), image['file_name']), (image['height'], image['width'])
@@ -68,6 +67,15 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     if isinstance(indices, int):
         return found[:indices] if indices >= 0 else found[indices:]
     return [found[i] for i in indices] if indices is not None else found
+
+
+def is_segmented(dataset: PlannedDataset) -> bool:
+    """Return whether a dataset is one of mmseg's, with label maps.
+
+    Args:
+        dataset: The dataset.
+    """
+    return is_a(type(dataset.built), 'mmseg.BaseSegDataset')
 
 
 def is_local(dataset: PlannedDataset) -> bool:
@@ -103,19 +111,19 @@ def spread(items: Sequence[Item], count: int = SAMPLES, seconds: float = SECONDS
         yield items[chosen[place]]
 
 
-def find_transform(plan: RunPlan, dataset: PlannedDataset, kind: type) -> dict | None:
+def find_transform(plan: RunPlan, dataset: PlannedDataset, name: str) -> dict | None:
     """Return the config of the first transform of a class in a dataset's pipeline, those inside of others included.
 
     Args:
         plan: The run.
         dataset: One of its datasets.
-        kind: The class.
+        name: The class, as in `is_a`.
     """
     with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
-        return next(_of_class(dataset.cfg.get('pipeline'), kind), None)
+        return next(_of_class(dataset.cfg.get('pipeline'), name), None)
 
 
-def _infos(dataset: BaseSegDataset) -> list[dict]:
+def _infos(dataset: BaseDataset) -> list[dict]:
     try:
         return dataset.load_data_list()
     except FileNotFoundError as error:
@@ -125,15 +133,15 @@ def _infos(dataset: BaseSegDataset) -> list[dict]:
         raise UsageError(f'its images cannot be listed: {type(error).__name__}: {error}') from error
 
 
-def _of_class(node: object, kind: type) -> Iterator[dict]:
+def _of_class(node: object, name: str) -> Iterator[dict]:
     if isinstance(node, dict):
         found = transform_class(node) if 'type' in node else None
-        if isinstance(found, type) and issubclass(found, kind):
+        if is_a(found, name):
             yield node
         node = list(node.values())
     if isinstance(node, list | tuple):
         for part in node:
-            yield from _of_class(part, kind)
+            yield from _of_class(part, name)
 
 
 def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:

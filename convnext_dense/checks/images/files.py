@@ -6,16 +6,14 @@ from os import environ
 
 import cv2
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import DefaultScope
-from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
-from convnext_dense.checks.channels import ChannelsCheck
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.images.channels import ChannelsCheck
+from convnext_dense.checks.images.samples import Sample, find_transform, is_local, is_segmented, list_samples, spread
+from convnext_dense.checks.images.small_images import small_image_fault
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.checks.samples import Sample, find_transform, is_local, list_samples, spread
-from convnext_dense.checks.small_images import small_image_fault
 from convnext_dense.datasets.checked_image import CheckedImage
 from convnext_dense.datasets.orientation import SIDEWAYS, UPRIGHT, orientation
 from convnext_dense.errors import UsageError
@@ -32,7 +30,7 @@ def find_image_faults(plan: RunPlan) -> Iterator[Finding]:
         plan: The run.
     """
     for dataset in plan.datasets:
-        loader = find_transform(plan, dataset, LoadImageFromFile)
+        loader = find_transform(plan, dataset, 'mmcv.LoadImageFromFile')
         if loader is None:
             continue
         try:
@@ -40,7 +38,7 @@ def find_image_faults(plan: RunPlan) -> Iterator[Finding]:
         except UsageError as error:
             yield Finding(f'{dataset.key}: {error}.')
             continue
-        if not samples and isinstance(dataset.built, BaseSegDataset) and is_local(dataset):
+        if not samples and is_segmented(dataset) and is_local(dataset):
             yield Finding(
                 f'{dataset.key}: there is no image whose name ends in {dataset.built.img_suffix!r} in '
                 f'{dataset.built.data_prefix.get("img_path")}; set img_suffix.'

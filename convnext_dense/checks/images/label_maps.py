@@ -6,17 +6,15 @@ from pathlib import Path
 
 import mmcv
 from mmengine.fileio import list_dir_or_file
-from mmseg.datasets import BaseSegDataset
-from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.label_values import Histogram, value_findings
+from convnext_dense.checks.images.label_values import Histogram, value_findings
+from convnext_dense.checks.images.samples import Sample, find_transform, is_segmented, list_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.checks.samples import Sample, find_transform, list_samples, spread
 from convnext_dense.config.data_places import evaluators
-from convnext_dense.datasets.checked_label_map import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.file_faults import unreadable
+from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
 from convnext_dense.datasets.orientation import SIDEWAYS, orientation
 from convnext_dense.errors import UsageError
@@ -28,9 +26,9 @@ def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
     Args:
         plan: The run.
     """
-    segmented = [dataset for dataset in plan.datasets if isinstance(dataset.built, BaseSegDataset)]
+    segmented = [dataset for dataset in plan.datasets if is_segmented(dataset)]
     for dataset in segmented:
-        loader = find_transform(plan, dataset, LoadAnnotations)
+        loader = find_transform(plan, dataset, 'mmseg.LoadAnnotations')
         if loader is None:
             continue
         configured = loader.get('reduce_zero_label')
