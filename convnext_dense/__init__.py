@@ -12,6 +12,7 @@ It imports nothing heavy: what mmengine, mmcv and mmpretrain need is done as soo
 from importlib import import_module
 
 from convnext_dense.compat import prepare_imports, when_imported
+from convnext_dense.image_limit import limit_pixels
 from convnext_dense.version import __version__
 
 __all__ = ['__version__']
@@ -53,6 +54,7 @@ def _read_checkpoints() -> None:
     CheckpointLoader.register_scheme(prefixes=prefixes, loader=load, force=True)
 
 
+limit_pixels()
 prepare_imports()
 when_imported('mmengine', lambda: import_module('convnext_dense.registry'))
 when_imported('mmengine.runner.checkpoint', _read_checkpoints)

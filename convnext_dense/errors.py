@@ -11,7 +11,13 @@ class UsageError(ValueError):
 
     Its message is one sentence: what, where, and what is allowed. If it is about an argument, it begins with the
     argument's name: ``resume: there is no file epoch_3.pth.``
+
+    One that was raised in a worker of a dataloader has the same message: PyTorch raises it again with the worker's
+    traceback as its message, of which the sentence is kept.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition(f'{type(self).__module__}.{type(self).__qualname__}: ')[-1].rstrip('\n'))
 
 
 class RunError(RuntimeError):

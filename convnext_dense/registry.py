@@ -55,6 +55,8 @@ MODELS = _child(
     ModernizedResNet='backbones.modernized_resnet',
     TimmBackbone='backbones.timm_backbone',
     BoxTTAModel='evaluation.box_tta',
+    DetDataPreprocessor='datasets.det_preprocessor',
+    SegDataPreProcessor='datasets.seg_preprocessor',
 )
 HOOKS = _child(
     root.HOOKS,

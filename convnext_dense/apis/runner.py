@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -11,14 +12,16 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from convnext_dense.config.device import fit_to_device
+from convnext_dense.datasets.checked_loading import check_while_loading
 
 
-def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
+def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collection[str] = ()) -> Runner:
     """Return a runner that is fitted to this machine. The config, also the one in the work dir, stays for any machine.
 
     Args:
         cfg: As `load_config` returns it.
         runner: The runner's class.
+        skip_check: Names of checks to leave out where samples are loaded, as in `check_while_loading`.
 
     Example:
         >>> from convnext_dense.config import load_config
@@ -37,6 +40,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
     built = runner.from_cfg(device_cfg)
+    check_while_loading(built, skip_check)
     if is_main_process():
         # Replaces what the runner wrote.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)

@@ -70,7 +70,7 @@ def test(
         enable_tta(cfg)
     if show_dir:
         ensure_visualizer(cfg)
-    runner = build_runner(cfg, StrictLoadRunner)
+    runner = build_runner(cfg, StrictLoadRunner, skip_check)
     _check_evaluator(runner, is_saved)
     runner.register_hook(FinitePredictionsHook())
     _save_predictions(runner, out, show_dir)

@@ -28,4 +28,4 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
     check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)
-    build_runner(cfg).train()
+    build_runner(cfg, skip_check=skip_check).train()

@@ -13,6 +13,7 @@ from convnext_dense.checks.classes import CLASSES
 from convnext_dense.checks.evaluators import EVALUATORS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.heads import HEADS
+from convnext_dense.checks.images import IMAGES, LABELS
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
@@ -23,6 +24,8 @@ CHECKS: tuple[Check, ...] = (
     ANNOTATIONS,
     HEADS,
     EVALUATORS,
+    LABELS,
+    IMAGES,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
 from convnext_dense.errors import UsageError
 
@@ -54,6 +55,7 @@ def load_config(
         cfg.merge_from_dict(cfg_options or {})
     except Exception as error:
         raise UsageError(f'cfg_options: {type(error).__name__}: {error}') from error
+    fit_data_preprocessor(cfg)
     cfg.launcher = launcher
     default = file.stem + (f'_{file_name(backbone)}' if backbone else '')
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / default)

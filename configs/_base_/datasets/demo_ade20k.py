@@ -8,10 +8,12 @@ metainfo = dict(
 # ADE20KDataset allows ADE20K's classes alone.
 dataset = dict(type='mmseg.BaseSegDataset', reduce_zero_label=True, data_root=data_root, metainfo=metainfo)
 crop_size = (128, 128)
+# mmseg's inferencers leave it out by this very name; the scope is for configs that inherit this one from the package.
+load_annotations = dict(type='LoadAnnotations', _scope_='mmseg')
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    load_annotations,
     dict(type='mmseg.RandomCrop', crop_size=crop_size),
     dict(
         type='RandomFlip',
@@ -22,7 +24,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmseg.LoadAnnotations', reduce_zero_label=True),
+    load_annotations,
     dict(type='mmseg.PackSegInputs'),
 ]
 

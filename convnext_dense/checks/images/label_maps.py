@@ -1,0 +1,181 @@
+"""Finds label maps that are not what a segmenter takes them for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import mmcv
+from mmengine.fileio import list_dir_or_file
+from PIL import Image
+
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.images.label_values import Histogram, value_findings
+from convnext_dense.checks.images.samples import Sample, find_transform, is_segmented, list_samples, spread
+from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.config.data_places import evaluators
+from convnext_dense.datasets.file_faults import unreadable
+from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
+from convnext_dense.datasets.label_rules import LARGEST, LabelRules
+from convnext_dense.datasets.orientation import SIDEWAYS, orientation
+from convnext_dense.errors import UsageError
+
+
+def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
+    """Yield what is wrong with the label maps that a run reads.
+
+    Args:
+        plan: The run.
+    """
+    segmented = [dataset for dataset in plan.datasets if is_segmented(dataset)]
+    for dataset in segmented:
+        loader = find_transform(plan, dataset, 'mmseg.LoadAnnotations')
+        if loader is None:
+            continue
+        configured = loader.get('reduce_zero_label')
+        if configured not in (None, dataset.built.reduce_zero_label):
+            yield Finding(
+                f"{dataset.key}.reduce_zero_label: it is {dataset.built.reduce_zero_label}, and in its pipeline's "
+                f'LoadAnnotations {configured}; they must agree.'
+            )
+            continue
+        try:
+            samples = list_samples(plan, dataset)
+        except UsageError:
+            # The images' check says it.
+            continue
+        yield from _maps_without_image(dataset, samples)
+        yield from _read_maps(dataset, samples, loader, _rules(plan, dataset))
+    yield from _disagreements(plan, segmented)
+
+
+LABELS = Check('labels', "a segmenter's label maps: their files, sizes, and values", find_label_faults)
+
+
+def _rules(plan: RunPlan, dataset: PlannedDataset) -> LabelRules:
+    built = dataset.built
+    metric = (evaluators(plan.cfg, dataset.split) or [{}])[0] if dataset.split != 'train' else _head(plan)
+    return LabelRules(
+        len(built.metainfo.get('classes') or ()) or None,
+        metric.get('ignore_index', LARGEST),
+        built.reduce_zero_label,
+        built.label_map,
+    )
+
+
+def _head(plan: RunPlan) -> dict:
+    head = plan.cfg.model.get('decode_head') or {}
+    return head[-1] if isinstance(head, list) else head
+
+
+def _maps_without_image(dataset: PlannedDataset, samples: list[Sample]) -> Iterator[Finding]:
+    """Yield a warning if a folder has label maps of images that are missing: they are left out in silence."""
+    folder = dataset.built.data_prefix.get('seg_map_path')
+    # A list of names, or of indices, leaves out images on purpose.
+    if not samples or dataset.built.ann_file or dataset.cfg.get('indices') is not None or not Path(folder).is_dir():
+        return
+    used = {os.path.normpath(sample.label_map) for sample in samples}
+    found = (
+        os.path.join(folder, name) for name in list_dir_or_file(folder, False, True, dataset.built.seg_map_suffix, True)
+    )
+    unused = sorted(file for file in found if os.path.normpath(file) not in used)
+    if unused:
+        yield Finding(
+            f'{dataset.key}: {len(unused)} label map{"s have" if len(unused) > 1 else " has"} no image, such as '
+            f'{unused[0]}; the images end in {dataset.built.img_suffix!r}.',
+            is_error=False,
+        )
+
+
+def _read_maps(dataset: PlannedDataset, samples: list[Sample], loader: dict, rules: LabelRules) -> Iterator[Finding]:
+    samples = [sample for sample in samples if sample.label_map]
+    missing = [sample for sample in samples if not Path(sample.label_map).exists()]
+    if len(missing) == len(samples) and dataset.split == 'test':
+        # Images that are segmented, and not scored.
+        return
+    # By kind of fault: the first sentence, and how many maps have it.
+    faults: dict[str, list[str]] = {}
+    if missing:
+        faults['missing'] = [f'{sample.label_map}: there is no such file' for sample in missing]
+    histogram = Histogram()
+    lossy = []
+    existing = [sample for sample in samples if Path(sample.label_map).exists()]
+    for sample in spread(existing):
+        kind, fault = _read_map(sample, loader, rules, histogram)
+        if kind == 'lossy':
+            lossy.append(sample.label_map)
+        elif fault:
+            faults.setdefault(kind, []).append(fault.rstrip('.'))
+    for sentences in faults.values():
+        more = f' (and {len(sentences) - 1} more)' if len(sentences) > 1 else ''
+        yield Finding(f'{dataset.key}: {sentences[0]}{more}.')
+    if lossy:
+        yield Finding(
+            f"{dataset.key}: {lossy[0]} is a JPEG, which changes the values at edges into other classes'; use PNG.",
+            is_error=False,
+        )
+    if 'values' not in faults:
+        yield from value_findings(dataset, histogram, rules)
+
+
+def _read_map(sample: Sample, loader: dict, rules: LabelRules, histogram: Histogram) -> tuple[str, str | None]:
+    """Read a map, add its values to the histogram, and return a kind of fault and its sentence, if it has one."""
+    file = sample.label_map
+    backend = loader.get('imdecode_backend', 'pillow')
+    try:
+        data = Path(file).read_bytes()
+        decoded = mmcv.imfrombytes(data, flag='unchanged', backend=backend)
+        assert decoded is not None
+    except Exception as error:  # noqa: BLE001 - decoders raise anything
+        return 'unreadable', str(unreadable(file, error))
+    is_jpeg = data.startswith(b'\xff\xd8')
+    fault = layout_fault(decoded)
+    if fault:
+        return 'layout', f'{file}: {fault}'
+    label_map = as_bytes(decoded)
+    values = histogram.add(label_map)
+    if rules.beyond(values):
+        hint = '; a JPEG changes values, use PNG' if is_jpeg else _hint(values, rules)
+        return 'values', f'{file}: {value_fault(values, rules)}{hint}'
+    fault = _size_fault(sample, label_map.shape)
+    return ('size', fault) if fault else ('lossy' if is_jpeg else '', None)
+
+
+def _size_fault(sample: Sample, shape: tuple[int, int]) -> str | None:
+    try:
+        with Image.open(sample.image) as image:
+            stored = image.size[::-1]
+    except Exception:  # noqa: BLE001 - decoders raise anything; the images' check says it
+        return None
+    is_turned = orientation(sample.image) in SIDEWAYS
+    # A map in either orientation is right: the loader turns one with its image.
+    if shape == stored or (is_turned and shape == stored[::-1]):
+        return None
+    return map_size_fault(sample.label_map, shape, stored[::-1] if is_turned else stored)
+
+
+def _hint(values: list[int], rules: LabelRules) -> str:
+    if not rules.reduce_zero_label and min(values) >= 1 and max(set(values) - {LARGEST}) == rules.num_classes:
+        return '; if they count from 1, set reduce_zero_label=True in the dataset and in LoadAnnotations'
+    if set(values) <= {0, LARGEST}:
+        return '; write 1 for the class'
+    return ''
+
+
+def _disagreements(plan: RunPlan, datasets: list[PlannedDataset]) -> Iterator[Finding]:
+    reduced = {dataset.built.reduce_zero_label: dataset.key for dataset in datasets}
+    if len(reduced) > 1:
+        yield Finding(
+            f'reduce_zero_label: it is True in {reduced[True]} and False in {reduced[False]}; unless their label maps '
+            'count differently, the classes of one are shifted.',
+            is_error=False,
+        )
+    ignored = _head(plan).get('ignore_index', LARGEST)
+    for split in plan.splits if datasets else ():
+        for evaluator in evaluators(plan.cfg, split) if split != 'train' else []:
+            scored = evaluator.get('ignore_index', LARGEST)
+            if scored != ignored:
+                yield Finding(
+                    f'{split}_evaluator.ignore_index: it is {scored}, and the ignore_index of model.decode_head is '
+                    f'{ignored}; the score counts pixels that training ignores, or the other way round.',
+                    is_error=False,
+                )

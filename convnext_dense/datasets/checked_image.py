@@ -1,0 +1,86 @@
+"""Loads an image, and says which file is wrong if it cannot be read or has another size than its annotations."""
+
+import copy
+
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmengine.registry import TRANSFORMS
+
+from convnext_dense.datasets.file_faults import unreadable
+from convnext_dense.errors import UsageError
+
+IGNORE_ORIENTATION = '_ignore_orientation'
+
+
+class CheckedImage(BaseTransform):
+    """Runs a transform that loads an image.
+
+    Args:
+        loader: The transform's config.
+        check_size: Whether the image must have the size that its annotations say. If it has it only where its EXIF
+            orientation is ignored, the annotations were made for the pixels as stored, and it is read so.
+
+    Raises:
+        UsageError: If the image cannot be read, or has another size.
+
+    Example:
+        >>> load = CheckedImage(dict(type='LoadImageFromFile'))
+        >>> load(dict(img_path='no-such.jpg'))
+        Traceback (most recent call last):
+            ...
+        convnext_dense.errors.UsageError: no-such.jpg: there is no such file.
+    """
+
+    def __init__(self, loader: dict, check_size: bool = True) -> None:
+        self.loader = TRANSFORMS.build(loader)
+        self.check_size = check_size and isinstance(self.loader, LoadImageFromFile)
+
+    def transform(self, results: dict) -> dict | None:
+        """Load the image; the result is the loader's."""
+        try:
+            loaded = self.loader(results)
+        except Exception as error:
+            raise unreadable(results.get('img_path'), error) from error
+        size = results.get('height'), results.get('width')
+        if loaded is None or not self.check_size or None in size or loaded['ori_shape'] == size:
+            return loaded
+        return self._load_as_stored(loaded, size)
+
+    def _load_as_stored(self, results: dict, size: tuple[int, int]) -> dict:
+        turned = results['ori_shape']
+        loader = ignore_orientation(self.loader)
+        if loader and turned[::-1] == size and loader(results)['ori_shape'] == size:
+            return results
+        raise UsageError(size_fault(results['img_path'], turned, size))
+
+
+def ignore_orientation(loader: LoadImageFromFile) -> LoadImageFromFile | None:
+    """Return a loader that takes an image's pixels as stored; None if `loader` does.
+
+    Args:
+        loader: mmcv's loader.
+
+    Example:
+        >>> ignore_orientation(LoadImageFromFile(color_type='grayscale')).color_type
+        'grayscale_ignore_orientation'
+    """
+    if loader.color_type not in ('color', 'grayscale'):
+        return None
+    changed = copy.copy(loader)
+    changed.color_type += IGNORE_ORIENTATION
+    return changed
+
+
+def size_fault(file: str, found: tuple[int, int], expected: tuple[int, int]) -> str:
+    """Return the sentence on an image of another size than its annotations say.
+
+    Args:
+        file: The image.
+        found: Its height and width.
+        expected: The annotations' height and width.
+
+    Example:
+        >>> size_fault('1.jpg', (64, 96), (128, 96))
+        '1.jpg: the image is 96x64 px (width x height); its annotations are for 96x128 px.'
+    """
+    (height, width), (rows, columns) = found, expected
+    return f'{file}: the image is {width}x{height} px (width x height); its annotations are for {columns}x{rows} px.'

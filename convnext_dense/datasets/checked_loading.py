@@ -1,0 +1,149 @@
+"""Puts checks where each sample is loaded."""
+
+from collections.abc import Collection
+
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+from mmengine.runner import Runner
+
+from convnext_dense.datasets.checked_image import CheckedImage
+from convnext_dense.datasets.label_rules import LARGEST
+from convnext_dense.errors import UsageError
+
+SPLITS = ('train', 'val', 'test')
+
+
+class CheckedAnnotations(BaseTransform):
+    """Runs a transform that loads annotations, and names the image if they cannot be read.
+
+    Args:
+        loader: The transform's config.
+
+    Raises:
+        UsageError: If the annotations cannot be read.
+    """
+
+    def __init__(self, loader: dict) -> None:
+        self.loader = TRANSFORMS.build(loader)
+
+    def transform(self, results: dict) -> dict | None:
+        """Load the annotations; the result is the loader's."""
+        try:
+            return self.loader(results)
+        except UsageError:
+            raise
+        except Exception as error:
+            file = results.get('img_path')
+            raise UsageError(f'{file}: its annotations cannot be read: {type(error).__name__}: {error}.') from error
+
+
+def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> None:
+    """Make a runner's pipelines raise UsageError if an image, its annotations or its label map cannot be right.
+
+    The runner's config, which checkpoints keep, stays as it is.
+
+    Args:
+        runner: The runner, whose dataloaders are not built yet.
+        skip_check: 'images' turns off the comparison of an image's size with its annotations', 'labels' the checks of
+            label maps.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> runner = Runner.from_cfg(Config(dict(model=torch.nn.Module(), work_dir='.')))  # doctest: +SKIP
+        >>> check_while_loading(runner)  # doctest: +SKIP
+    """
+    for split in SPLITS:
+        dataloader = getattr(runner, f'_{split}_dataloader')
+        if isinstance(dataloader, dict):
+            _replace(dataloader.get('dataset'), _Checks(runner, split, skip_check))
+    for hook in runner.hooks:
+        # mmdet's PipelineSwitchHook.
+        _replace(getattr(hook, 'switch_pipeline', None), _Checks(runner, 'train', skip_check))
+
+
+class _Checks:
+    """Makes a checked transform's config of a transform's.
+
+    Args:
+        runner: Whose dataloaders they are for.
+        split: 'train', 'val' or 'test'.
+        skip_check: Names of checks to leave out.
+    """
+
+    def __init__(self, runner: Runner, split: str, skip_check: Collection[str]) -> None:
+        self.skip_check = skip_check
+        model = runner.cfg.get('model') or {}
+        # Test-time augmentation wraps the model.
+        head = model.get('decode_head') or model.get('module', {}).get('decode_head') or {}
+        head = head[-1] if isinstance(head, list) else head
+        self.num_classes = head.get('num_classes')
+        self.ignore_index = head.get('ignore_index', LARGEST)
+        if split != 'train':
+            evaluator = runner.cfg.get(f'{split}_evaluator') or {}
+            self.ignore_index = evaluator.get('ignore_index', LARGEST) if isinstance(evaluator, dict) else LARGEST
+
+    def of(self, transform: dict) -> dict | None:
+        """Return the checked transform's config, or None if it loads nothing that is checked."""
+        kind = transform_class(transform)
+        name = kind.__name__ if kind else ''
+        if name.startswith('LoadImage'):
+            return dict(type=CheckedImage, loader=transform, check_size='images' not in self.skip_check)
+        if is_a(kind, 'mmseg.LoadAnnotations', strictly=True) and 'labels' not in self.skip_check:
+            # Imported here so that a detector needs no mmseg.
+            from convnext_dense.datasets.checked_label_map import CheckedLabelMap
+
+            arguments = {key: value for key, value in transform.items() if key not in ('type', '_scope_')}
+            rules = dict(num_classes=self.num_classes, ignore_index=self.ignore_index)
+            return dict(type=CheckedLabelMap, **rules, **arguments)
+        if name.startswith('Load') and 'Annotation' in name:
+            return dict(type=CheckedAnnotations, loader=transform)
+        return None
+
+
+def transform_class(transform: dict) -> type | None:
+    """Return the class that a transform's config names; None if there is none of this name.
+
+    Args:
+        transform: The config. Its `type` is looked up in the scope of the runner.
+
+    Example:
+        >>> transform_class(dict(type='LoadImageFromFile')).__name__
+        'LoadImageFromFile'
+    """
+    kind = transform.get('type')
+    if not isinstance(kind, str):
+        return kind
+    with TRANSFORMS.switch_scope_and_registry(transform.get('_scope_')) as registry:
+        return registry.get(kind)
+
+
+def is_a(kind: type | None, name: str, strictly: bool = False) -> bool:
+    """Return whether a class is one of another package, which need not be imported, or is derived from it.
+
+    Args:
+        kind: The class; None is nothing.
+        name: The package, a dot, and the class, such as ``mmseg.LoadAnnotations``.
+        strictly: Whether derived classes do not count.
+
+    Example:
+        >>> is_a(transform_class(dict(type='LoadImageFromFile')), 'mmcv.BaseTransform')
+        True
+    """
+    bases = getattr(kind, '__mro__', ())
+    return any(
+        f'{base.__module__.partition(".")[0]}.{base.__name__}' == name for base in bases[: 1 if strictly else None]
+    )
+
+
+def _replace(node: object, checks: _Checks) -> None:
+    """Replace the transforms in a tree of dicts and lists, in place."""
+    if isinstance(node, dict):
+        for value in node.values():
+            _replace(value, checks)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            checked = checks.of(value) if isinstance(value, dict) and 'type' in value else None
+            if checked:
+                node[i] = checked
+            elif isinstance(value, (dict, list)):
+                _replace(value, checks)

@@ -1,0 +1,51 @@
+"""Says what is wrong with a file that cannot be read as an image."""
+
+import re
+from pathlib import Path
+
+from convnext_dense.errors import UsageError
+
+# What separates an address such as s3://bucket/a.png from a path on this machine.
+ADDRESS_MARK = '://'
+
+
+def unreadable(file: object, error: Exception) -> UsageError:
+    """Return the error that names a file that cannot be read, and why.
+
+    Args:
+        file: The file, as the dataset names it.
+        error: What reading it raised.
+
+    Example:
+        >>> str(unreadable('images/1.jpg', FileNotFoundError()))
+        'images/1.jpg: there is no such file.'
+    """
+    return error if isinstance(error, UsageError) else UsageError(f'{file}: {_reason(str(file), error)}.')
+
+
+def is_here(file: str | None) -> bool:
+    """Return whether a name is a path, as opposed to an address.
+
+    Example:
+        >>> is_here('/images/1.jpg'), is_here('s3://images/1.jpg'), is_here(None)
+        (True, False, False)
+    """
+    return bool(file) and ADDRESS_MARK not in file
+
+
+def _reason(file: str, error: Exception) -> str:
+    if is_here(file):
+        path = Path(file)
+        if isinstance(error, FileNotFoundError) or not path.exists():
+            return 'there is no such file'
+        if path.is_dir():
+            return 'it is a folder, where an image is expected'
+        if path.is_file() and path.stat().st_size == 0:
+            return 'the file is empty'
+    text = str(error)
+    if 'CV_IO_MAX_IMAGE_PIXELS' in text or type(error).__name__ == 'DecompressionBombError':
+        return 'it has more pixels than OPENCV_IO_MAX_IMAGE_PIXELS allows; cut it into tiles, or raise that variable'
+    if isinstance(error, AssertionError) or 'cannot identify image file' in text:
+        return 'it cannot be decoded as an image: it is cut off, damaged, or something else'
+    text = re.sub(r'\s+', ' ', text).strip().rstrip('.')
+    return f'it cannot be read: {type(error).__name__}: {text}'
