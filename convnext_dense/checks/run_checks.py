@@ -8,10 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.checkpoint import CHECKPOINT
+from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (CHECKPOINT, RESUME)
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3
 

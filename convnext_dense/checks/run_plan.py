@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
 from convnext_dense.errors import UsageError
+from convnext_dense.weights.sources import read_weights
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ class RunPlan:
             for split in self.splits
             for dataset in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
         ]
+
+    @cached_property
+    def content(self) -> dict:
+        """The content of the checkpoint; its weights are read when they are used. Empty without a checkpoint.
+
+        Raises:
+            CheckpointError: If it cannot be read.
+        """
+        return read_weights(self.checkpoint) if self.checkpoint else {}
 
     def _dataset_cfg(self, split: str) -> dict | None:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
