@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
@@ -105,12 +106,13 @@ def _why_not(content: dict) -> str:
     """Say why a checkpoint cannot be resumed; empty if it can."""
     meta, hub = content.get('meta'), content.get('message_hub')
     if not isinstance(meta, dict) or any(type(meta.get(unit)) is not int for unit in ('epoch', 'iter')):
-        return "has weights alone: its meta does not say at which epoch and iteration it was saved"
+        return 'has weights alone: its meta does not say at which epoch and iteration it was saved'
+    if not isinstance(content.get('state_dict'), dict):
+        return 'has no state_dict, the weights of the model'
     if hub is None:
         return 'has no message_hub, the log that mmengine resumes'
-    if isinstance(hub, dict) and not all(
-        isinstance(hub.get(part), dict) for part in ('log_scalars', 'runtime_info', 'resumed_keys')
-    ):
+    parts = [hub.get(part) for part in ('log_scalars', 'runtime_info', 'resumed_keys')] if isinstance(hub, dict) else []
+    if not isinstance(hub, MessageHub) and not (parts and all(isinstance(part, dict) for part in parts)):
         return 'has a message_hub of another form than mmengine saves'
     if not isinstance(content.get('optimizer', {}), dict):
         return 'has an optimizer of another form than mmengine saves'

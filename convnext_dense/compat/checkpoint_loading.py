@@ -104,7 +104,9 @@ class _LoadedHistory(HistoryBuffer):
 
     def __setstate__(self, state: dict) -> None:
         logs, counts, length = (state.get(name) for name in ('_log_history', '_count_history', 'max_length'))
-        arrays = all(isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in 'biuf' for array in (logs, counts))
+        arrays = all(
+            isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in 'biuf' for array in (logs, counts)
+        )
         if not arrays or len(logs) != len(counts) or type(length) is not int or length < 1:
             raise pickle.UnpicklingError('a log in the checkpoint has no values, or others than numbers.')
         self._log_history, self._count_history, self.max_length = logs, counts, length
@@ -177,7 +179,7 @@ def _make_info_harmless(info: dict, key: str, folder: str) -> None:
             del info[key]
         elif value is not None:
             info[key] = path
-    elif key.startswith('best_score') and not isinstance(value, Number | np.generic | torch.Tensor):
-        del info[key]
-    elif key == 'keep_ckpt_ids' and not (isinstance(value, list) and all(type(step) is int for step in value)):
+    elif (key.startswith('best_score') and not isinstance(value, Number | np.generic | torch.Tensor)) or (
+        key == 'keep_ckpt_ids' and not (isinstance(value, list) and all(type(step) is int for step in value))
+    ):
         del info[key]
