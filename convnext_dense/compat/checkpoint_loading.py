@@ -82,7 +82,7 @@ def make_mmengine_harmless() -> None:
     if load.__module__ == __name__:
         return
 
-    def load_checkpoint(cls: type, filename: str, map_location: Any = None, logger: Any = 'current') -> Any:
+    def load_checkpoint(cls: type, filename: str, map_location: object = None, logger: object = 'current') -> object:
         checkpoint = load(cls, filename, map_location, logger)
         return make_harmless(checkpoint, filename) if isinstance(checkpoint, dict) else checkpoint
 
@@ -104,10 +104,12 @@ class _LoadedHistory(HistoryBuffer):
 
     def __setstate__(self, state: dict) -> None:
         logs, counts, length = (state.get(name) for name in ('_log_history', '_count_history', 'max_length'))
-        arrays = all(
-            isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in 'biuf' for array in (logs, counts)
-        )
-        if not arrays or len(logs) != len(counts) or type(length) is not int or length < 1:
+        if (
+            not (_is_series(logs) and _is_series(counts))
+            or len(logs) != len(counts)
+            or type(length) is not int
+            or length < 1
+        ):
             raise pickle.UnpicklingError('a log in the checkpoint has no values, or others than numbers.')
         self._log_history, self._count_history, self.max_length = logs, counts, length
         self.__class__ = HistoryBuffer
@@ -119,6 +121,10 @@ class _OneCycle:
 
     def __new__(cls, *_: object) -> '_OneCycle':
         raise pickle.UnpicklingError('the checkpoint asks for a schedule; only its state is read.')
+
+
+def _is_series(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in 'biuf'
 
 
 def _attribute(owner: type, name: str) -> Callable | None:
@@ -179,7 +185,8 @@ def _make_info_harmless(info: dict, key: str, folder: str) -> None:
             del info[key]
         elif value is not None:
             info[key] = path
-    elif (key.startswith('best_score') and not isinstance(value, Number | np.generic | torch.Tensor)) or (
-        key == 'keep_ckpt_ids' and not (isinstance(value, list) and all(type(step) is int for step in value))
-    ):
+    elif key.startswith('best_score'):
+        if not isinstance(value, Number | np.generic | torch.Tensor):
+            del info[key]
+    elif key == 'keep_ckpt_ids' and not (isinstance(value, list) and all(type(step) is int for step in value)):
         del info[key]

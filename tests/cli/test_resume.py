@@ -121,8 +121,9 @@ class TestHostileCheckpoints:
         [
             ['train', SEGMENTER, '--resume', '{}'],
             ['train', SEGMENTER, '--cfg-options', 'load_from={}'],
-            ['train', SEGMENTER, '--cfg-options', 'model.backbone.init_cfg.checkpoint={}', 'model.backbone.init_cfg.type=Pretrained'],
-            ['train', SEGMENTER, '--cfg-options', 'model.init_cfg.checkpoint={}', 'model.init_cfg.type=Pretrained'],
+            ['train', SEGMENTER, '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+             'model.backbone.init_cfg.checkpoint={}'],
+            ['train', SEGMENTER, '--cfg-options', 'model.init_cfg.type=Pretrained', 'model.init_cfg.checkpoint={}'],
             ['test', SEGMENTER, '{}'],
             ['weights', 'inspect', '{}'],
             ['weights', 'convert', '{}', 'hostile_out.pth'],
@@ -137,7 +138,8 @@ class TestHostileCheckpoints:
         else:
             save_hostile(change(good, how, tmp_path / 'ran'), path)
         work_dir = ['--work-dir', tmp_path] if arguments[0] != 'weights' else []
-        result = command(*(str(word).format(path) for word in arguments[:2]), *work_dir, *(str(word).format(path) for word in arguments[2:]))  # fmt: skip
+        words = [str(word).format(path) for word in arguments]
+        result = command(*words[:2], *work_dir, *words[2:])
         assert result.status == 2
         assert 'hostile.pth' in result.error
         assert not (tmp_path / 'ran').exists()

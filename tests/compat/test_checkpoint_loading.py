@@ -92,7 +92,10 @@ def _mmengines_state(history):
     return {**vars(history), 'statistics_methods': HistoryBuffer._statistics_methods}
 
 
-@pytest.mark.parametrize('kind', [float, np.float16, np.float32, np.int8, np.uint64, np.longdouble, np.complex64, np.bool_, np.str_, np.bytes_])  # fmt: skip
+@pytest.mark.parametrize(
+    'kind',
+    [float, np.float16, np.float32, np.int8, np.uint64, np.longdouble, np.complex64, np.bool_, np.str_, np.bytes_],
+)
 def test_a_best_score_of_any_numpy_type_is_read(kind, tmp_path):
     content = dict(best_score=kind(1), scores=np.array([kind(1)]))
     loaded = round_trip(content, tmp_path / 'score.pth')

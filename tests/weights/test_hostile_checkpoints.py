@@ -94,7 +94,13 @@ def test_control_characters_do_not_reach_the_terminal(good, save):
     assert r'neck\x1b[2J' in text
 
 
-@pytest.mark.parametrize('scheme', ['s3://x/a.pth', 'petrel://x/a.pth', 'pavi://a', 'open-mmlab://nope', 'mmcls://nope', 'modelzoo://x', 'nobody://x'])  # fmt: skip
+@pytest.mark.parametrize(
+    'scheme',
+    [
+        's3://x/a.pth', 'petrel://x/a.pth', 'pavi://a', 'open-mmlab://nope', 'mmcls://nope', 'modelzoo://x',
+        'nobody://x',
+    ],
+)  # fmt: skip
 def test_an_address_that_nothing_reads_is_named(scheme):
     with pytest.raises(CheckpointError) as error:
         read_weights(scheme)
