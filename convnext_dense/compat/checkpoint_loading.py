@@ -104,12 +104,8 @@ class _LoadedHistory(HistoryBuffer):
 
     def __setstate__(self, state: dict) -> None:
         logs, counts, length = (state.get(name) for name in ('_log_history', '_count_history', 'max_length'))
-        if (
-            not (_is_series(logs) and _is_series(counts))
-            or len(logs) != len(counts)
-            or type(length) is not int
-            or length < 1
-        ):
+        are_series = _is_series(logs) and _is_series(counts) and len(logs) == len(counts)
+        if not are_series or type(length) is not int or length < 1:
             raise pickle.UnpicklingError('a log in the checkpoint has no values, or others than numbers.')
         self._log_history, self._count_history, self.max_length = logs, counts, length
         self.__class__ = HistoryBuffer

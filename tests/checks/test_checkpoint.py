@@ -148,8 +148,8 @@ class TestConfigAsData:
         'text',
         [
             "open('ran', 'w')", "x = open('ran', 'w')", "x = dict(**open('ran', 'w'))", "x = [1 for _ in open('ran')]",
-            'x = f"{open(\'ran\')}"', 'import os', 'x = (lambda: 0)()', 'def f(', 'x = ' + '[' * 5000, None, 3, b'x = 1',
-            '\0',
+            'x = f"{open(\'ran\')}"', 'import os', 'x = (lambda: 0)()', 'def f(', 'x = ' + '[' * 5000, None, 3,
+            b'x = 1', '\0',
         ],
     )  # fmt: skip
     def test_runs_nothing(self, text, tmp_path, monkeypatch):
