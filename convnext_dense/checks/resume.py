@@ -125,11 +125,11 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
     if not saved:
         return
     own = plan.cfg.to_dict()
-    types = [_at(config, 'optim_wrapper.optimizer.type') for config in (own, saved)]
+    types = [str(_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
     if has_optimizer and all(types) and bare_type(types[0]) != bare_type(types[1]):
         yield Finding(
             f'resume: optim_wrapper.optimizer.type is {types[0]} in the config, and {plan.checkpoint} has the state of '
-            f'{printable(str(types[1]))}; give the same optimizer, or load the weights alone by load_from.'
+            f'{printable(types[1])}; give the same optimizer, or load the weights alone by load_from.'
         )
         return
     for keys, holder in ((FROM_CHECKPOINT if has_optimizer else (), "the checkpoint's"), (FROM_CONFIG, "the config's")):

@@ -86,7 +86,7 @@ def make_mmengine_harmless() -> None:
         checkpoint = load(cls, filename, map_location, logger)
         return make_harmless(checkpoint, filename) if isinstance(checkpoint, dict) else checkpoint
 
-    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
+    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)  # pyrefly: ignore[bad-assignment]
 
 
 def is_annealing_function(value: object) -> bool:
@@ -103,12 +103,14 @@ class _LoadedHistory(HistoryBuffer):
     """Takes the place of HistoryBuffer while a pickle is read: its values are read, and nothing else."""
 
     def __setstate__(self, state: dict) -> None:
-        logs, counts, length = (state.get(name) for name in ('_log_history', '_count_history', 'max_length'))
-        are_series = _is_series(logs) and _is_series(counts) and len(logs) == len(counts)
-        if not are_series or type(length) is not int or length < 1:
-            raise pickle.UnpicklingError('a log in the checkpoint has no values, or others than numbers.')
-        self._log_history, self._count_history, self.max_length = logs, counts, length
-        self.__class__ = HistoryBuffer
+        length = state.get('max_length')
+        saved = [state.get(name) for name in ('_log_history', '_count_history')]
+        series = [array for array in saved if isinstance(array, np.ndarray) and array.ndim == 1]
+        are_numbers = len(series) == len(saved) and all(array.dtype.kind in 'biuf' for array in series)
+        if not are_numbers or len(series[0]) != len(series[1]) or type(length) is not int or length < 1:
+            raise pickle.UnpicklingError('it holds a log without values, or with others than numbers')
+        vars(self).update(_log_history=series[0], _count_history=series[1], max_length=length)
+        self.__class__ = HistoryBuffer  # pyrefly: ignore[bad-argument-type]
         self._set_default_statistics()
 
 
@@ -116,11 +118,7 @@ class _OneCycle:
     """Takes the place of OneCycleParamScheduler while a pickle is read; it cannot be called for one."""
 
     def __new__(cls, *_: object) -> '_OneCycle':
-        raise pickle.UnpicklingError('the checkpoint asks for a schedule; only its state is read.')
-
-
-def _is_series(value: object) -> bool:
-    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in 'biuf'
+        raise pickle.UnpicklingError('it holds more than weights, a schedule')
 
 
 def _attribute(owner: type, name: str) -> Callable | None:
@@ -130,10 +128,7 @@ def _attribute(owner: type, name: str) -> Callable | None:
     if owner is _LoadedHistory and name in HISTORY_BUFFER_METHODS:
         # `_LoadedHistory` takes no functions.
         return None
-    raise pickle.UnpicklingError(
-        f'the checkpoint asks for the attribute {name!r} of {owner!r}; '
-        f"only HistoryBuffer's {', '.join(HISTORY_BUFFER_METHODS)} are allowed."
-    )
+    raise pickle.UnpicklingError(f'it holds more than weights, the attribute {name!r} of {owner!r}')
 
 
 def _one_cycle() -> type:
@@ -143,8 +138,8 @@ def _one_cycle() -> type:
     return OneCycleParamScheduler
 
 
-def _history_state(history: HistoryBuffer) -> dict:
-    return {name: value for name, value in vars(history).items() if name != 'statistics_methods'}
+def _history_state(self: HistoryBuffer) -> dict:
+    return {name: value for name, value in vars(self).items() if name != 'statistics_methods'}
 
 
 def _registered_statistics() -> list[tuple[Callable, str]]:
@@ -157,7 +152,7 @@ def _registered_statistics() -> list[tuple[Callable, str]]:
 
 
 def _refuse_call(*_: object) -> None:
-    raise pickle.UnpicklingError('the checkpoint calls a function that computes statistics of logs.')
+    raise pickle.UnpicklingError('it holds more than weights, a call of a function')
 
 
 def _numpy_globals() -> list[Callable | tuple[Callable, str]]:

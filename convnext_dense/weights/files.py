@@ -79,12 +79,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
     )
     if not isinstance(content, dict):
         raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
-    try:
-        check_content(content, path, path.stat().st_size)
-    except CheckpointError:
-        raise
-    except DAMAGED as error:
-        raise CheckpointError(f'the checkpoint {path} is damaged ({type(error).__name__} on reading it).') from error
+    check_harmless(content, path, path.stat().st_size)
     return content
 
 
@@ -123,6 +118,20 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
         raise CheckpointError(f'{path} cannot be written: {reason}.') from error
 
 
+def check_harmless(content: dict, source: str | Path, size: int | None = None) -> None:
+    """Raise CheckpointError if a checkpoint's content could exhaust or mislead whoever looks through it.
+
+    Args:
+        content: The checkpoint.
+        source: Where it is from.
+        size: The file's size in bytes, if known.
+    """
+    try:
+        check_content(content, size)
+    except DAMAGED as error:
+        raise CheckpointError(f'the checkpoint {source} was not loaded: {error}.') from error
+
+
 def check_new_file(path: Path) -> None:
     """Raise CheckpointError if `path` exists already, or if its ending names no format."""
     if path.exists():
@@ -155,11 +164,11 @@ def _read_safetensors(path: Path) -> dict:
 
 def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:
     whole = zipfile.is_zipfile(path)
-    if whole:
-        check_archive(path)
     # When another library's `safe_globals` ends, it removes our entries of the allow-list too.
     allow_mmengine_globals()
     try:
+        if whole:
+            check_archive(path)
         return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
     except torch.OutOfMemoryError:
         raise
@@ -170,5 +179,7 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip
                 f'the checkpoint {path} holds more than weights, {refused[1]}, which could run code; it was not '
                 'loaded. If you trust it, save its state_dict alone, and load that.'
             ) from error
+        if type(error) is pickle.UnpicklingError and str(error).startswith('it '):
+            raise CheckpointError(f'the checkpoint {path} was not loaded: {error}.') from error
         reason = 'cut short' if is_zip and not whole else "damaged, or not one of PyTorch's"
         raise CheckpointError(f'the checkpoint {path} is {reason} ({type(error).__name__} on reading it).') from error

@@ -8,10 +8,9 @@ import torch
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
-from convnext_dense.compat.checkpoint_content import check_content
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.weights.downloads import download, read_hub
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.files import check_harmless, read_file
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, recognize
 
@@ -106,7 +105,7 @@ def _read_by_mmengine(source: str, map_location: str | torch.device) -> dict:
         raise CheckpointError(f'{source} could not be read by mmengine ({type(error).__name__}{reason}).') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, and no dict of weights.')
-    check_content(checkpoint, source)
+    check_harmless(checkpoint, source)
     return checkpoint
 
 
