@@ -16,9 +16,9 @@ from torch import Tensor
 
 from convnext_dense.compat.checkpoint_loading import is_annealing_function
 
-# Real checkpoints nest ten deep, and hold some 100,000 values.
+# Real checkpoints nest ten deep, and hold some 10,000 values besides strings and numbers.
 MAX_DEPTH = 100
-MAX_VALUES = 5_000_000
+MAX_VALUES = 1_000_000
 # Tensors may share memory, such as tied weights. Beyond this, they claim more than the file has.
 MAX_SHARED = 1.5
 SLACK_BYTES = 16 * 2**20

@@ -128,7 +128,7 @@ def _attribute(owner: type, name: str) -> Callable | None:
     if owner is _LoadedHistory and name in HISTORY_BUFFER_METHODS:
         # `_LoadedHistory` takes no functions.
         return None
-    raise pickle.UnpicklingError(f'it holds more than weights, the attribute {name!r} of {owner!r}')
+    raise pickle.UnpicklingError(f'it holds more than weights, the attribute {name!r} of a class')
 
 
 def _one_cycle() -> type:

@@ -173,13 +173,14 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip
     except torch.OutOfMemoryError:
         raise
     except DAMAGED as error:
+        # torch puts what our own functions say into a longer text.
+        if isinstance(error, pickle.UnpicklingError) and (reason := re.search(r'\bit (has|holds) .*', str(error))):
+            raise CheckpointError(f'the checkpoint {path} was not loaded: {reason[0]}.') from error
         refused = re.search(r"(?:GLOBAL|function|class) '?([\w.]+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and refused:
             raise CheckpointError(
                 f'the checkpoint {path} holds more than weights, {refused[1]}, which could run code; it was not '
                 'loaded. If you trust it, save its state_dict alone, and load that.'
             ) from error
-        if type(error) is pickle.UnpicklingError and str(error).startswith('it '):
-            raise CheckpointError(f'the checkpoint {path} was not loaded: {error}.') from error
         reason = 'cut short' if is_zip and not whole else "damaged, or not one of PyTorch's"
         raise CheckpointError(f'the checkpoint {path} is {reason} ({type(error).__name__} on reading it).') from error

@@ -44,7 +44,7 @@ def a_function_as_a_value(checkpoint, ran):
 
 def a_method_behind_a_dicts_name(checkpoint, ran):
     checkpoint['state_dict'] = OrderedDict(checkpoint['state_dict'])
-    checkpoint['state_dict'].items = np.dtype
+    checkpoint['state_dict'].copy = np.dtype
 
 
 def itself(checkpoint, ran):
