@@ -52,6 +52,7 @@ def _read_checkpoints() -> None:
 
     prefixes = ('', 'http://', 'https://', 'timm://', 'huggingface://')
     CheckpointLoader.register_scheme(prefixes=prefixes, loader=load, force=True)
+    import_module('convnext_dense.compat.checkpoint_loading').make_mmengine_harmless()
 
 
 limit_pixels()

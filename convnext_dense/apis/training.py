@@ -6,12 +6,17 @@ from mmengine.config import Config
 
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
+from convnext_dense.checks.resume import describe_finished
 from convnext_dense.config.data_places import check_data
+from convnext_dense.config.resume import set_resume
 from convnext_dense.errors import UsageError
+from convnext_dense.evaluation.strict_load_runner import TrainRunner
 
 
 def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     """Train a detector or segmenter, on the GPU if there is one.
+
+    A run that resumes, and is finished already, says so and trains nothing.
 
     Args:
         cfg: As `load_config` returns it.
@@ -27,5 +32,10 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     if 'train_dataloader' not in cfg:
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
+    if cfg.get('resume') and not cfg.get('load_from'):
+        set_resume(cfg)
     check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)
-    build_runner(cfg, skip_check=skip_check).train()
+    if cfg.get('resume') and (finished := describe_finished(cfg)):
+        print(f'resume: {finished}')
+        return
+    build_runner(cfg, TrainRunner, skip_check).train()

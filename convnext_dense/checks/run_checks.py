@@ -9,11 +9,13 @@ from pathlib import Path
 
 from convnext_dense.checks.annotations.find import ANNOTATIONS
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.checkpoint import CHECKPOINT
 from convnext_dense.checks.classes import CLASSES
 from convnext_dense.checks.evaluators import EVALUATORS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.heads import HEADS
 from convnext_dense.checks.images import IMAGES, LABELS
+from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
@@ -26,6 +28,8 @@ CHECKS: tuple[Check, ...] = (
     EVALUATORS,
     LABELS,
     IMAGES,
+    CHECKPOINT,
+    RESUME,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

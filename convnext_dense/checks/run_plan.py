@@ -15,6 +15,7 @@ from convnext_dense.checks.metainfo import wrong_metainfo
 from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError
+from convnext_dense.weights.sources import read_weights
 
 # The methods by which mmdet's datasets read a COCO file, and the kind of file. A subclass that reads in another way is
 # not judged. They are names, so that a segmenter's run need not import mmdet.
@@ -154,6 +155,15 @@ class RunPlan:
                 metric = evaluator.get('metric', 'bbox')
                 found |= {metric} if isinstance(metric, str) else set(metric)
         return found
+
+    @cached_property
+    def content(self) -> dict:
+        """The content of the checkpoint; its weights are read when they are used. Empty without a checkpoint.
+
+        Raises:
+            CheckpointError: If it cannot be read.
+        """
+        return read_weights(self.checkpoint) if self.checkpoint else {}
 
     def _dataset_cfg(self, split: str) -> dict | None:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from convnext_dense.config.backbone.swap import set_backbone
     from convnext_dense.config.find import find_config
     from convnext_dense.config.load import load_config
-    from convnext_dense.config.options import enable_amp, enable_auto_scale_lr, set_resume
+    from convnext_dense.config.options import enable_amp, enable_auto_scale_lr
+    from convnext_dense.config.resume import set_resume
     from convnext_dense.config.speed import enable_speed, enable_speed_in_testing
 
 __all__ = [
@@ -32,6 +33,6 @@ __getattr__ = lazy_exports(
         find_config='find',
         load_config='load',
         set_backbone='backbone.swap',
-        set_resume='options',
+        set_resume='resume',
     ),
 )

@@ -45,30 +45,6 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def set_resume(cfg: Config, checkpoint: str) -> None:
-    """Resume from a checkpoint.
-
-    Args:
-        cfg: The config.
-        checkpoint: A file, or 'auto' for the latest in the work directory. If there is none, training starts at the
-            beginning.
-
-    Raises:
-        UsageError: If there is no such file.
-
-    Example:
-        >>> cfg = Config(dict(load_from='weights.pth'))
-        >>> set_resume(cfg, 'auto')
-        >>> cfg.resume, cfg.load_from
-        (True, None)
-    """
-    cfg.resume = True
-    cfg.load_from = None
-    if checkpoint != 'auto':
-        check_checkpoint(checkpoint, 'resume', published=False)
-        cfg.load_from = checkpoint
-
-
 def check_checkpoint(checkpoint: str, argument: str, published: bool = True) -> None:
     """Raise UsageError if `checkpoint` is neither a file, nor an address, nor a published name.
 

@@ -1,14 +1,17 @@
-"""A runner that does not test a model of which weights are missing."""
+"""Runners that do not test a model of which weights are missing, and do not resume what cannot be resumed."""
 
 from collections.abc import Callable
 
+import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.errors import CheckpointError
+from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.training.unwrap import unwrap
-from convnext_dense.weights.matching import shorten
+from convnext_dense.weights.matching import printable, shorten
+
+REVISE_KEYS = [(r'^module\.', '')]
 
 
 class StrictLoadRunner(Runner):
@@ -18,18 +21,39 @@ class StrictLoadRunner(Runner):
         >>> runner = StrictLoadRunner.from_cfg(cfg)  # doctest: +SKIP
     """
 
+    remedy = 'test it with the config that it was trained with'
+
     def load_checkpoint(
         self,
         filename: str,
         map_location: str | Callable = 'cpu',
         strict: bool = False,
-        revise_keys: list = [(r'^module\.', '')],  # noqa: B006 - never changed
+        revise_keys: list = REVISE_KEYS,
     ) -> dict:
         """Load a checkpoint as mmengine's runner does.
 
         Raises:
             CheckpointError: If it lacks tensors of the model, or has them in another shape.
         """
+        checkpoint, absent = self._load(filename, map_location, strict, revise_keys)
+        if absent:
+            raise CheckpointError(
+                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {shorten(absent)}; '
+                f'{self.remedy}.'
+            )
+        return checkpoint
+
+    def call_hook(self, fn_name: str, **kwargs: object) -> None:
+        """Call the hooks as mmengine's runner does. They look for the weights under `state_dict`."""
+        checkpoint = kwargs.get('checkpoint')
+        if fn_name == 'after_load_checkpoint' and isinstance(checkpoint, dict) and 'state_dict' not in checkpoint:
+            kwargs['checkpoint'] = dict(state_dict=checkpoint)
+        super().call_hook(fn_name, **kwargs)
+
+    def _load(
+        self, filename: str, map_location: str | Callable, strict: bool, revise_keys: list
+    ) -> tuple[dict, list[str]]:
+        """Load a checkpoint, and return it and the names of the model's tensors that did not load."""
         model = unwrap(self.model)
         absent = []
         # Called after every module has renamed its older names.
@@ -39,13 +63,64 @@ class StrictLoadRunner(Runner):
         finally:
             hook.remove()
         absent = [name for name in absent if not name.endswith('num_batches_tracked')]
-        absent += _other_shapes(model, checkpoint.get('state_dict', checkpoint))
-        if absent:
+        return checkpoint, absent + _other_shapes(model, checkpoint.get('state_dict', checkpoint))
+
+
+class TrainRunner(StrictLoadRunner):
+    """mmengine's runner, except that it says in one sentence why it cannot resume, and what `load_from` cannot load.
+
+    Example:
+        >>> runner = TrainRunner.from_cfg(cfg)  # doctest: +SKIP
+    """
+
+    remedy = 'resume with the config that it was trained with, or take what fits of its weights by load_from'
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool = False,
+        revise_keys: list = REVISE_KEYS,
+    ) -> dict:
+        """Load a checkpoint as mmengine's runner does: all of it to resume, and else what fits.
+
+        Raises:
+            CheckpointError: If it lacks tensors of the model to resume, or has none of them.
+        """
+        if self._resume:
+            return super().load_checkpoint(filename, map_location, strict, revise_keys)
+        checkpoint, absent = self._load(filename, map_location, strict, revise_keys)
+        names = [name for name in unwrap(self.model).state_dict() if not name.endswith('num_batches_tracked')]
+        if names and set(names) <= set(absent):
             raise CheckpointError(
-                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {shorten(absent)}; '
-                'test it with the config that it was trained with.'
+                f"load_from: {filename} has none of the model's tensors, which are such as {shorten(names)}; its own "
+                f'are such as {shorten(map(str, checkpoint.get("state_dict", checkpoint)))}.'
             )
         return checkpoint
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = 'default',
+    ) -> None:
+        """Resume as mmengine's runner does.
+
+        Raises:
+            CheckpointError: If the checkpoint is not one of such a training.
+        """
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except (UsageError, torch.OutOfMemoryError):
+            raise
+        # What is missing, or of another type or size, shows itself by any of these.
+        except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
+            reason = printable(' '.join(str(error).split())[:200])
+            raise CheckpointError(
+                f'{filename} cannot be resumed by this config ({type(error).__name__}: {reason}); load_from takes its '
+                'weights alone.'
+            ) from error
 
 
 def _other_shapes(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:

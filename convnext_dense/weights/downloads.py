@@ -12,7 +12,7 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntr
 from safetensors import SafetensorError
 
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.files import DAMAGED, SAFETENSORS, read_file
+from convnext_dense.weights.files import DAMAGED, SAFETENSORS, check_harmless, read_file
 from convnext_dense.weights.published import OPENMMLAB, PUBLISHED
 
 # These publishers write the start of a file's SHA-256 into its name.
@@ -67,7 +67,7 @@ def read_hub(repository: str, filename: str = '') -> dict:
     problem = None
     for file in [filename] if filename else HUB_FILES:
         try:
-            return dict(state_dict=load_state_dict_from_hf(repository, file, weights_only=True))
+            state_dict = load_state_dict_from_hf(repository, file, weights_only=True)
         except OSError as error:
             problem = error
             if not isinstance(error, EntryNotFoundError) or isinstance(error, LocalEntryNotFoundError):
@@ -77,6 +77,9 @@ def read_hub(repository: str, filename: str = '') -> dict:
                 f'{file} of https://huggingface.co/{repository} is damaged, or holds more than weights, and was not '
                 f'loaded ({type(error).__name__}).'
             ) from error
+        else:
+            check_harmless(state_dict, f'{file} of https://huggingface.co/{repository}')
+            return dict(state_dict=state_dict)
     reason = 'no connection' if isinstance(problem, LocalEntryNotFoundError) else type(problem).__name__
     gated = ' Its license must be accepted there first, and `hf auth login` run here.'
     raise CheckpointError(

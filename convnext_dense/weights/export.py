@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from convnext_dense.compat.checkpoint_loading import make_harmless
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.conversion import EXPORTS, OUTSIDE, from_official, to_official
 from convnext_dense.weights.files import check_new_file, write_file
@@ -49,7 +50,7 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
         rest = other_tensors(tensors, detected)
     if rest or layout == 'mmpretrain':
         weights = {BACKBONE + name: tensor for name, tensor in weights.items()}
-    meta = checkpoint.get('meta')
+    meta = make_harmless(checkpoint, source).get('meta')
     write_file(path, {**weights, **rest}, meta if isinstance(meta, Mapping) else None)
     kept = f', with {len(rest)} of the rest of the model' if rest else ''
     lines = [

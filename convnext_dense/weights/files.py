@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from convnext_dense.compat.checkpoint_content import check_archive, check_content
 from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.errors import CheckpointError
 
@@ -52,7 +53,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         What was saved; ``dict(state_dict=..., meta=...)`` for safetensors with a dataset's meta.
 
     Raises:
-        CheckpointError: If the file does not exist, or is no checkpoint.
+        CheckpointError: If the file does not exist, is no checkpoint, or claims more memory than its own size.
 
     Example:
         >>> import tempfile, torch
@@ -78,6 +79,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
     )
     if not isinstance(content, dict):
         raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
+    check_harmless(content, path, path.stat().st_size)
     return content
 
 
@@ -95,8 +97,8 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
     path = Path(path)
     check_new_file(path)
     meta = meta or {}
-    weights = {name: tensor.contiguous().clone() for name, tensor in state_dict.items()}
     try:
+        weights = _separate(state_dict)
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as folder:
             temporary = Path(folder) / path.name
@@ -110,8 +112,24 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
-    except OSError as error:
-        raise CheckpointError(f'{path} cannot be written: {error.strerror or error}.') from error
+    except (OSError, RuntimeError, SafetensorError) as error:
+        # PyTorch and safetensors have errors of their own for a full disk.
+        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
+        raise CheckpointError(f'{path} cannot be written: {reason}.') from error
+
+
+def check_harmless(content: dict, source: str | Path, size: int | None = None) -> None:
+    """Raise CheckpointError if a checkpoint's content could exhaust or mislead whoever looks through it.
+
+    Args:
+        content: The checkpoint.
+        source: Where it is from.
+        size: The file's size in bytes, if known.
+    """
+    try:
+        check_content(content, size)
+    except DAMAGED as error:
+        raise CheckpointError(f'the checkpoint {source} was not loaded: {error}.') from error
 
 
 def check_new_file(path: Path) -> None:
@@ -120,6 +138,17 @@ def check_new_file(path: Path) -> None:
         raise CheckpointError(f'{path} is there already; remove it first, or give another name.')
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f'{path}: the name of the output must end in one of {", ".join(SUFFIXES)}.')
+
+
+def _separate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors that share no memory. Those that do not are copied; the others are not."""
+    separate, seen = {}, set()
+    for name, tensor in state_dict.items():
+        storage = tensor.untyped_storage()
+        is_whole = tensor.is_contiguous() and storage.nbytes() == tensor.numel() * tensor.element_size()
+        separate[name] = tensor if is_whole and storage.data_ptr() not in seen else tensor.contiguous().clone()
+        seen.add(storage.data_ptr())
+    return separate
 
 
 def _read_safetensors(path: Path) -> dict:
@@ -138,10 +167,15 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip
     # When another library's `safe_globals` ends, it removes our entries of the allow-list too.
     allow_mmengine_globals()
     try:
+        if whole:
+            check_archive(path)
         return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
     except torch.OutOfMemoryError:
         raise
     except DAMAGED as error:
+        # torch puts what our own functions say into a longer text.
+        if isinstance(error, pickle.UnpicklingError) and (reason := re.search(r'\bit (has|holds) .*', str(error))):
+            raise CheckpointError(f'the checkpoint {path} was not loaded: {reason[0]}.') from error
         refused = re.search(r"(?:GLOBAL|function|class) '?([\w.]+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and refused:
             raise CheckpointError(

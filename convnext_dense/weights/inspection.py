@@ -12,7 +12,7 @@ from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
 from convnext_dense.weights.conversion import to_official
 from convnext_dense.weights.export import other_tensors
-from convnext_dense.weights.matching import locate, match, shorten
+from convnext_dense.weights.matching import locate, match, printable, shorten
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
 from convnext_dense.weights.sources import read_weights
@@ -51,7 +51,7 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
     keys = [str(key) for key, value in checkpoint.items() if not isinstance(value, Tensor)]
     values = ', '.join(f'{key}={value!r}' for key, value in config.items())
     lines = [
-        f'file         {size}{len(tensors)} tensors{", top keys " if keys else ""}{", ".join(sorted(keys))}',
+        f'file         {size}{len(tensors)} tensors{", top keys " if keys else ""}{printable(", ".join(sorted(keys)))}',
         f'backbone     {count / 1e6:.1f} M parameters in {len(weights)} tensors',
         f'to use it    backbone=dict({values},',
         f"                 init_cfg=dict(type='Pretrained', checkpoint={source!r}))",

@@ -203,8 +203,18 @@ def shorten(names: Iterable[str]) -> str:
         'a, b, c, d and 2 more'
     """
     names = list(names)
-    shown = ', '.join(names[:SHOWN])
+    shown = printable(', '.join(names[:SHOWN]))
     return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
+
+
+def printable(text: str) -> str:
+    """Return a text of a stranger's file as a terminal may show it: with control characters escaped.
+
+    Example:
+        >>> printable('norm\x1b[2J')
+        'norm\\x1b[2J'
+    """
+    return ''.join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def count_by_module(names: Iterable[str], prefix: str) -> str:
@@ -220,7 +230,7 @@ def count_by_module(names: Iterable[str], prefix: str) -> str:
         while len(parts) > 1 and parts[0] == prefix_parts[0]:
             del parts[0], prefix_parts[0]
         counts[parts[0]] += 1
-    return ', '.join(f'{module} ({count})' for module, count in counts.items())
+    return printable(', '.join(f'{module} ({count})' for module, count in counts.items()))
 
 
 def _explain_unexpected(name: str, backbone: ConvNeXt, report: LoadReport) -> None:

@@ -8,9 +8,9 @@ import torch
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
-from convnext_dense.errors import CheckpointError
+from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.weights.downloads import download, read_hub
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.files import check_harmless, read_file
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, recognize
 
@@ -59,7 +59,7 @@ def read_weights(source: str, mmap: bool = True, map_location: str | torch.devic
     if source.startswith(WEB):
         return read_file(download(source), mmap, map_location)
     if '://' in source:
-        return CheckpointLoader.load_checkpoint(source, map_location)
+        return _read_by_mmengine(source, map_location)
     if os.path.isdir(file):
         raise CheckpointError(f'the checkpoint {source} is a folder; give a file in it.')
     raise CheckpointError(_not_there(source))
@@ -80,15 +80,32 @@ def load_from_anywhere(source: str, map_location: str | torch.device | None = No
     if '://' in source and not source.startswith(REGISTERED):
         raise CheckpointError(_not_there(source))
     checkpoint = read_weights(source, mmap=False, map_location=map_location or 'cpu')
-    if 'state_dict' in checkpoint:
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state_dict, dict) or not all(isinstance(name, str) for name in state_dict):
+        raise CheckpointError(f'the checkpoint {source} holds no weights by name, which load_from needs.')
+    if 'state_dict' in checkpoint or all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
         return checkpoint
-    if all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
-        return dict(state_dict=checkpoint)
     detected = recognize(flatten(checkpoint))
     wrapper = detected.prefix.split('.')[0] if detected else ''
     # Unwrap whole models only, such as a detector saved as `model`.
     if detected and detected.prefix.endswith(BACKBONE) and isinstance(checkpoint.get(wrapper), dict):
         return {**checkpoint, 'state_dict': checkpoint[wrapper]}
+    return checkpoint
+
+
+def _read_by_mmengine(source: str, map_location: str | torch.device) -> dict:
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(source, map_location)
+    except UsageError:
+        raise
+    # Its loaders raise whatever their clients do, also that a client is not installed.
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        reason = f': {reason[0]}' if reason else ''
+        raise CheckpointError(f'{source} could not be read by mmengine ({type(error).__name__}{reason}).') from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, and no dict of weights.')
+    check_harmless(checkpoint, source)
     return checkpoint
 
 

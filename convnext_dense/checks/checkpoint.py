@@ -1,0 +1,126 @@
+"""Looks for a checkpoint that a run cannot load, or that means other classes than the run's data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Tensor
+
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.weights.matching import printable, shorten
+
+# Models that take their classes as text have no order of classes in their weights.
+TEXT_ENCODERS = ('language_model', 'text_encoder')
+
+
+def find(plan: RunPlan) -> Iterator[Finding]:
+    """Look at the weights, and at the class names that mmengine saves with them."""
+    if not plan.checkpoint:
+        return
+    try:
+        content = plan.content
+    except CheckpointError as error:
+        yield Finding(f'{_key(plan)}: {error}')
+        return
+    weights = content.get('state_dict', content)
+    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+        yield Finding(f'{_key(plan)}: {plan.checkpoint} holds no weights by name; give a checkpoint of a training.')
+        return
+    broken = [name for name, value in weights.items() if isinstance(value, Tensor) and not _is_finite(value)]
+    if broken:
+        yield Finding(
+            f'{_key(plan)}: {plan.checkpoint} has NaN or infinite values in {len(broken)} of its {len(weights)} '
+            f'tensors, such as {shorten(broken)}; the training that saved it has diverged, so take an earlier one.'
+        )
+    yield from _compare_classes(plan, saved_classes(content))
+
+
+CHECKPOINT = Check('checkpoint', "the checkpoint's weights and class names", find)
+
+
+def saved_classes(content: dict) -> list[str] | None:
+    """Return the class names that a checkpoint was trained on, or None if it does not say.
+
+    Example:
+        >>> saved_classes(dict(meta=dict(dataset_meta=dict(classes=('cat', 'dog')))))
+        ['cat', 'dog']
+    """
+    meta = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    # mmdet 2 and mmseg 0 keep them in `meta` itself.
+    for part in (meta.get('dataset_meta'), meta):
+        for key in ('classes', 'CLASSES'):
+            classes = part.get(key) if isinstance(part, dict) else None
+            if isinstance(classes, list | tuple) and classes and all(isinstance(name, str) for name in classes):
+                return list(classes)
+    return None
+
+
+def class_names(dataset: PlannedDataset) -> list[str] | None:
+    """Return the class names of a dataset that has any."""
+    classes = dataset.built.metainfo.get('classes')
+    return list(classes) if isinstance(classes, list | tuple) else None
+
+
+def _compare_classes(plan: RunPlan, saved: list[str] | None) -> Iterator[Finding]:
+    is_test = 'test' in plan.splits
+    model = plan.cfg.get('model') or {}
+    # A run that resumes says by the check `resume` what differs.
+    if saved is None or plan.cfg.get('resume') or any(key in model for key in TEXT_ENCODERS):
+        return
+    try:
+        datasets = plan.datasets
+    except UsageError:
+        # The checks of data say why.
+        return
+    for dataset in datasets:
+        own = class_names(dataset)
+        if own is None or _plain(own) == _plain(saved) or dataset.split not in ('test', 'train'):
+            continue
+        if is_test:
+            yield Finding(
+                f'{dataset.key}: its classes are {_show(own)}, and {plan.checkpoint} was trained on {_show(saved)}: '
+                f'{_difference(own, saved)}; test it on the classes that it was trained on, in that order.'
+            )
+        # A head for another number of classes does not load at all.
+        elif len(own) == len(saved):
+            yield Finding(
+                f'load_from: {plan.checkpoint} was trained on {_show(saved)}, and {dataset.key} has {_show(own)}: '
+                f'{_difference(own, saved)}; the heads of as many classes start from the weights of those.',
+                is_error=False,
+            )
+            return
+
+
+def _key(plan: RunPlan) -> str:
+    """Return what the checkpoint was given as."""
+    if 'test' in plan.splits:
+        return 'checkpoint'
+    return 'resume' if plan.cfg.get('resume') else 'load_from'
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Tell whether a tensor has no NaN and no infinity. Masks of attention may hold -inf."""
+    if not tensor.numel() or not tensor.is_floating_point():
+        return True
+    # The extremes are NaN if any value is.
+    low, high = (float(extreme) for extreme in tensor.float().aminmax())
+    return low == low and high != float('inf')
+
+
+def _plain(classes: Sequence[str]) -> list[str]:
+    """Leave aside how a name is spelled: mmdet and mmseg themselves have changed that."""
+    return [name.strip().lower().replace('_', ' ').replace('-', ' ') for name in classes]
+
+
+def _difference(own: list[str], saved: list[str]) -> str:
+    if len(own) != len(saved):
+        return f'{len(own)} classes instead of {len(saved)}'
+    if sorted(_plain(own)) == sorted(_plain(saved)):
+        return 'the order differs'
+    differing = [i for i, (a, b) in enumerate(zip(_plain(own), _plain(saved), strict=True)) if a != b]
+    return printable(f'class {differing[0]} is {own[differing[0]]!r} instead of {saved[differing[0]]!r}')
+
+
+def _show(classes: list[str]) -> str:
+    return f'({shorten(classes)})'

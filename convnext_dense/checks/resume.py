@@ -1,0 +1,171 @@
+"""Looks for a run that cannot resume, or that resumes otherwise than its config says."""
+
+import ast
+from collections.abc import Iterator
+
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config.tree import bare_type
+from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.matching import printable
+from convnext_dense.weights.sources import read_weights
+
+# mmengine restores an optimizer's settings and a schedule from the checkpoint, and takes all else from the config.
+FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
+SHOWN_DIFFERENCES = 3
+ABSENT = 'absent'
+
+
+def find(plan: RunPlan) -> Iterator[Finding]:
+    """Look at what a checkpoint holds besides weights, and compare its config, read as data, with the run's."""
+    if not plan.cfg.get('resume') or not plan.checkpoint:
+        return
+    try:
+        content = plan.content
+    except CheckpointError:
+        # The check `checkpoint` says why.
+        return
+    if problem := _why_not(content):
+        yield Finding(f'resume: {plan.checkpoint} {problem}; it can be loaded as weights, by load_from.')
+        return
+    if 'optimizer' not in content:
+        yield Finding(
+            f'resume: {plan.checkpoint} has no state of the optimizer and the schedules (mmengine saves none with the '
+            'best checkpoint); they start again from the beginning.',
+            is_error=False,
+        )
+    yield from _compare(plan, config_as_data(content['meta'].get('cfg')), 'optimizer' in content)
+
+
+RESUME = Check('resume', "the checkpoint's state of training and its config", find)
+
+
+def describe_finished(cfg: Config) -> str:
+    """Return a sentence if the checkpoint that a run resumes is at the end of its schedule, else nothing.
+
+    Args:
+        cfg: A config with `resume` and `load_from`.
+    """
+    try:
+        content = read_weights(cfg.load_from)
+    except CheckpointError:
+        return ''
+    if _why_not(content):
+        return ''
+    loop = cfg.get('train_cfg') or {}
+    unit = 'iter' if loop.get('max_iters') else 'epoch'
+    limit, reached = loop.get(f'max_{unit}s'), content['meta'][unit]
+    if not isinstance(limit, int) or reached < limit:
+        return ''
+    return (
+        f'the run is finished: {cfg.load_from} is at {unit} {reached} of {limit}, and nothing is left to train; raise '
+        f'train_cfg.max_{unit}s to train longer.'
+    )
+
+
+def config_as_data(text: object) -> dict:
+    """Read the text of a saved config without running it: assignments of plain values, and of `dict(...)`.
+
+    Other statements are left out.
+
+    Example:
+        >>> config_as_data("lr = 0.1\\nmodel = dict(depth=(1, 2))\\nx = __import__('os').getcwd()")
+        {'lr': 0.1, 'model': {'depth': [1, 2]}}
+    """
+    config = {}
+    try:
+        statements = ast.parse(text).body if isinstance(text, str) else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return config
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                try:
+                    config[name] = _as_data(value)
+                except (ValueError, TypeError, RecursionError):
+                    continue
+    return config
+
+
+def _as_data(node: ast.expr) -> object:
+    match node:
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=keywords):
+            return {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
+        case ast.Dict(keys=keys, values=values):
+            return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return [_as_data(part) for part in parts]
+    return ast.literal_eval(node)
+
+
+def _why_not(content: dict) -> str:
+    """Say why a checkpoint cannot be resumed; empty if it can."""
+    meta, hub = content.get('meta'), content.get('message_hub')
+    if not isinstance(meta, dict) or any(type(meta.get(unit)) is not int for unit in ('epoch', 'iter')):
+        return 'has weights alone: its meta does not say at which epoch and iteration it was saved'
+    if not isinstance(content.get('state_dict'), dict):
+        return 'has no state_dict, the weights of the model'
+    if hub is None:
+        return 'has no message_hub, the log that mmengine resumes'
+    parts = [hub.get(part) for part in ('log_scalars', 'runtime_info', 'resumed_keys')] if isinstance(hub, dict) else []
+    if not isinstance(hub, MessageHub) and not (parts and all(isinstance(part, dict) for part in parts)):
+        return 'has a message_hub of another form than mmengine saves'
+    if not isinstance(content.get('optimizer', {}), dict):
+        return 'has an optimizer of another form than mmengine saves'
+    if not isinstance(content.get('param_schedulers', []), list | dict):
+        return 'has param_schedulers of another form than mmengine saves'
+    return ''
+
+
+def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Finding]:
+    if not saved:
+        return
+    own = plan.cfg.to_dict()
+    types = [str(_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
+    if has_optimizer and all(types) and bare_type(types[0]) != bare_type(types[1]):
+        yield Finding(
+            f'resume: optim_wrapper.optimizer.type is {types[0]} in the config, and {plan.checkpoint} has the state of '
+            f'{printable(types[1])}; give the same optimizer, or load the weights alone by load_from.'
+        )
+        return
+    for keys, holder in ((FROM_CHECKPOINT if has_optimizer else (), "the checkpoint's"), (FROM_CONFIG, "the config's")):
+        differences = [difference for key in keys for difference in _differences(key, _at(own, key), _at(saved, key))]
+        if differences:
+            more = len(differences) - SHOWN_DIFFERENCES
+            shown = ', '.join(differences[:SHOWN_DIFFERENCES]) + (f' and {more} more' if more > 0 else '')
+            verb = 'holds' if len(differences) == 1 else 'hold'
+            remedy = '; start from its weights by load_from to train by the config' if keys is FROM_CHECKPOINT else ''
+            yield Finding(
+                f'resume: the config differs from that of {plan.checkpoint} in {printable(shown)}: {holder} {verb}'
+                f'{remedy}.',
+                is_error=False,
+            )
+
+
+def _differences(key: str, own: object, saved: object) -> Iterator[str]:
+    """Name the values that differ. The steps of a dataset's pipeline may: they are the config's, as one expects."""
+    if isinstance(own, dict) and isinstance(saved, dict):
+        for name in [*own, *(name for name in saved if name not in own)]:
+            if name != 'pipeline':
+                yield from _differences(f'{key}.{name}', own.get(name, ABSENT), saved.get(name, ABSENT))
+    elif isinstance(own, list | tuple) and isinstance(saved, list | tuple) and len(own) == len(saved):
+        for i, (own_part, saved_part) in enumerate(zip(own, saved, strict=True)):
+            yield from _differences(f'{key}.{i}', own_part, saved_part)
+    elif own != saved:
+        yield f'{key} ({_short(own)} instead of {_short(saved)})'
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f'{text[:57]}...' if len(text) > 60 else text
+
+
+def _at(config: dict, key: str) -> object:
+    value: object = config
+    for part in key.split('.'):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value

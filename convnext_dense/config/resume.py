@@ -1,0 +1,94 @@
+"""Finds the checkpoint that a run resumes from."""
+
+import re
+from pathlib import Path
+
+from mmengine.config import Config
+
+from convnext_dense.config.find import check_file
+from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.weights.files import read_file
+
+# What mmengine calls the checkpoints of a training.
+NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+LAST = 'last_checkpoint'
+
+
+def set_resume(cfg: Config, checkpoint: str = 'auto') -> None:
+    """Resume from a checkpoint, and say so if it is another than asked for.
+
+    Args:
+        cfg: The config, which is changed.
+        checkpoint: A file, or 'auto' for the latest in the work directory: the one that ``last_checkpoint`` names, or,
+            if that cannot be read, the newest that can. If there is none, training starts at the beginning.
+
+    Raises:
+        UsageError: If there is no such file, or none of those in the work directory can be read.
+
+    Example:
+        >>> cfg = Config(dict(load_from='weights.pth', work_dir='work_dirs/new'))
+        >>> set_resume(cfg)  # doctest: +ELLIPSIS
+        resume: there is no checkpoint in work_dirs/new; training starts at the beginning.
+        >>> cfg.resume, cfg.load_from
+        (False, 'weights.pth')
+    """
+    if checkpoint != 'auto':
+        check_file(checkpoint, 'resume')
+        cfg.resume, cfg.load_from = True, checkpoint
+        return
+    file, remark = find_latest(Path(cfg.get('work_dir') or '.'))
+    if remark:
+        print(f'resume: {remark}.')
+    cfg.resume = file is not None
+    if file:
+        cfg.load_from = str(file)
+
+
+def find_latest(folder: Path) -> tuple[Path | None, str]:
+    """Return the latest checkpoint in a work directory, and what is to be said of it.
+
+    Raises:
+        UsageError: If there are checkpoints, and none can be read.
+
+    Example:
+        >>> find_latest(Path('nowhere'))
+        (None, 'there is no checkpoint in nowhere; training starts at the beginning')
+    """
+    last, problem = _last_checkpoint(folder)
+    if last and not problem:
+        return last, ''
+    others = [file for file in folder.glob('*.pth') if NUMBERED.fullmatch(file.name) and file != last]
+    others.sort(key=lambda file: int(NUMBERED.fullmatch(file.name)[1]), reverse=True)
+    if not others and not last:
+        return None, f'there is no checkpoint in {folder}; training starts at the beginning'
+    for file in others:
+        if not _why_unreadable(file):
+            return file, f'{problem}; resuming from {file}, the newest checkpoint there that can be read'
+    raise UsageError(
+        f'resume: {problem}, and no other checkpoint in {folder} can be read; move them away to start at the beginning.'
+    )
+
+
+def _last_checkpoint(folder: Path) -> tuple[Path | None, str]:
+    """Return the file that ``last_checkpoint`` names, and why it cannot be resumed."""
+    try:
+        named = (folder / LAST).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None, f'{folder / LAST} is missing'
+    if not named:
+        return None, f'{folder / LAST} is empty'
+    file = Path(named)
+    # It holds an absolute path; the folder may have been moved since.
+    if not file.is_file():
+        file = folder / file.name
+    if not file.is_file():
+        return None, f'{named}, which {folder / LAST} names, is missing'
+    return file, _why_unreadable(file)
+
+
+def _why_unreadable(file: Path) -> str:
+    try:
+        read_file(file)
+    except CheckpointError as error:
+        return str(error).rstrip('.')
+    return ''
