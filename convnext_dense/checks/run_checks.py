@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (OPTIMIZER,)
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3
 
