@@ -1,4 +1,4 @@
-"""Makes mmcv, mmengine and mmpretrain work with today's PyTorch: operators without a compiler, safe checkpoint loading.
+"""Makes OpenMMLab work with today's PyTorch and our maps: operators without a compiler, safe checkpoint loading.
 
 ``import convnext_dense.compat`` imports none of them. Each is patched as soon as it is imported.
 """
@@ -10,7 +10,7 @@ __all__ = ['prepare_imports', 'provide_mmcv_ext', 'when_imported']
 
 
 def prepare_imports() -> None:
-    """Arrange for mmcv, mmengine and mmpretrain to be patched when they are imported.
+    """Arrange for mmcv, mmengine, mmdet and mmpretrain to be patched when they are imported.
 
     Example:
         >>> from convnext_dense.compat import prepare_imports
@@ -20,6 +20,8 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
+    when_imported('mmcv.ops', _give_compiled_mmcv_contiguous_tensors)
+    when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
 
 
 def _allow_mmengine_globals() -> None:
@@ -32,6 +34,18 @@ def _allow_new_transformers() -> None:
     from convnext_dense.compat.mmpretrain_import import allow_new_transformers
 
     allow_new_transformers()
+
+
+def _give_compiled_mmcv_contiguous_tensors() -> None:
+    from convnext_dense.compat.memory_formats import give_compiled_mmcv_contiguous_tensors
+
+    give_compiled_mmcv_contiguous_tensors()
+
+
+def _let_heatmaps_be_channels_last() -> None:
+    from convnext_dense.compat.memory_formats import let_heatmaps_be_channels_last
+
+    let_heatmaps_be_channels_last()
 
 
 def _find_package_configs_directly() -> None:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.registry import DefaultScope
 
 from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.custom_imports import import_package

@@ -107,9 +107,7 @@ def _steps(names: Iterable[str]) -> dict[str, dict[int, list[str]]]:
     return {kind: dict(sorted(numbered.items())) for kind, numbered in steps.items()}
 
 
-def _placed_steps(
-    names: list[str], units: list[tuple[int, ...]], order: dict[tuple[int, ...], int]
-) -> dict[str, int]:
+def _placed_steps(names: list[str], units: list[tuple[int, ...]], order: dict[tuple[int, ...], int]) -> dict[str, int]:
     """Return the layer id of the parameters of steps between two stages: that of the last unit before the step."""
     last_of_stage: dict[int, int] = {}
     for unit, layer_id in order.items():
