@@ -139,8 +139,8 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--recipe',
         choices=['convnext'],
-        help="train with ConvNeXt's published optimizer (AdamW, its rate, weight decay and layer decay) in place of the "
-        "config's own",
+        help="train with ConvNeXt's published optimizer (AdamW, its rate, weight decay and layer decay) in place of "
+        "the config's own",
     )
     parser.add_argument('--from-scratch', action='store_true', help='without published weights')
 

@@ -48,8 +48,9 @@ def bin_positions(start: Tensor, size: float, bins: int, samples: int) -> Tensor
         >>> bin_positions(torch.tensor([1.0]), size=2.0, bins=2, samples=2).tolist()
         [[1.5, 2.5], [3.5, 4.5]]
     """
-    bin_start = start + torch.arange(bins, device=start.device) * size
-    within = (torch.arange(samples, device=start.device) + 0.5) * size / max(samples, 1)
+    steps, sub_steps = (torch.arange(count, dtype=start.dtype, device=start.device) for count in (bins, samples))
+    bin_start = start + steps * size
+    within = (sub_steps + 0.5) * size / max(samples, 1)
     return bin_start[..., None] + within
 
 
