@@ -97,6 +97,8 @@ def _max_pool(
     sampling_ratio: int,
     aligned: bool,
 ) -> None:
+    if features.is_meta:
+        return
     rois = rois.to(features.dtype)
     shift = 0.5 if aligned else 0.0
     start, end = (rois[:, i : i + 2] * spatial_scale - shift for i in (1, 3))

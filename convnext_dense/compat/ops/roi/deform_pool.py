@@ -44,6 +44,8 @@ def deform_roi_pool_forward(
         sampling_ratio: Samples along each side of a bin; 0 chooses by the RoI's size.
         gamma: What the offsets are multiplied by.
     """
+    if input.is_meta:
+        return
     features = at_least_float32(input).flatten(2)
     moved = _moved_rois(input, rois, offset, (pooled_height, pooled_width), spatial_scale, sampling_ratio, gamma)
     for r, roi in enumerate(moved):
