@@ -62,8 +62,8 @@ class Backbone(BaseModule):
         weights = self.weights_from or 'random, because init_weights() was not called'
         return f'{super().__repr__()}\nweights: {weights}'
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.weights_from = 'loaded from a state dict'
 
 

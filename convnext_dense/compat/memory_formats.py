@@ -29,7 +29,7 @@ def let_heatmaps_be_channels_last() -> None:
     find_peaks = gaussian_target.get_topk_from_heatmap
 
     @functools.wraps(find_peaks)
-    def find_peaks_of_any_format(scores: Tensor, k: int = 20) -> tuple[Tensor, ...]:
+    def find_peaks_of_any_format(scores: Tensor, k: int = 20) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         return find_peaks(scores.contiguous(), k)
 
     gaussian_target.get_topk_from_heatmap = find_peaks_of_any_format

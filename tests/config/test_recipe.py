@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 from helpers.commands import run_command
-from helpers.swaps import MASK_RCNN, UPERNET, read_config
+from helpers.swaps import CONFIGS, MASK_RCNN, UPERNET, read_config
 from mmengine.config import Config
 
 from convnext_dense.config import load_config, set_recipe
@@ -18,7 +18,7 @@ SEGMENTER = 'mmseg::pspnet/pspnet_r50-d8_4xb4-80k_ade20k-512x512.py'
 
 def stem_scale(cfg):
     """The lowest learning rate of all, as a part of the heads'."""
-    model = build_on_meta(cfg.model, cfg.default_scope)
+    model = build_on_meta(cfg.model, cfg.default_scope).requires_grad_()
     wrapper = cfg.optim_wrapper
     constructor = LayerDecayOptimWrapperConstructor(
         dict(type='OptimWrapper', optimizer=wrapper.optimizer.to_dict()), wrapper.paramwise_cfg.to_dict()
@@ -39,7 +39,7 @@ class TestRecipe:
         assert cfg.optim_wrapper.optimizer == expected.optim_wrapper.optimizer
         assert cfg.optim_wrapper.constructor == expected.optim_wrapper.constructor
         assert cfg.optim_wrapper.paramwise_cfg == decay
-        assert decay.items() <= expected.optim_wrapper.paramwise_cfg.items()
+        assert {**expected.optim_wrapper.paramwise_cfg, **decay} == expected.optim_wrapper.paramwise_cfg
 
     def test_the_schedule_stays_and_its_rates_are_scaled(self):
         before, cfg = load_config(SEGMENTER), load_config(SEGMENTER, backbone='convnext_tiny', recipe='convnext')
@@ -99,7 +99,7 @@ class TestFromScratch:
         ]
 
     def test_ours_initializes_itself(self):
-        backbone = build_on_meta(load_config(str(MASK_RCNN).split('/')[1], pretrained=False).model.backbone)
+        backbone = build_on_meta(load_config(str(CONFIGS / MASK_RCNN), pretrained=False).model.backbone)
         assert backbone.init_cfg['type'] == 'TruncNormal'
 
     def test_the_work_dir_says_so(self):
