@@ -6,16 +6,28 @@ registers everything under the scope ``convnext_dense``. In a config::
     custom_imports = dict(imports=['convnext_dense'])
     model = dict(backbone=dict(type='convnext_dense.ConvNeXt', arch='tiny'))
 
+In Python, the backbones have the same names, and `create_backbone` makes one with its published weights::
+
+    from convnext_dense import ConvNeXt, create_backbone
+
 It imports nothing heavy: what mmengine, mmcv and mmpretrain need is done as soon as they are imported.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from convnext_dense.compat import prepare_imports, when_imported
 from convnext_dense.image_limit import limit_pixels
 from convnext_dense.version import __version__
 
-__all__ = ['__version__']
+if TYPE_CHECKING:
+    from convnext_dense.backbones import ConvNeXt, ModernizedResNet, TimmBackbone
+    from convnext_dense.config import create_backbone
+
+__all__ = ['ConvNeXt', 'ModernizedResNet', 'TimmBackbone', '__version__', 'create_backbone']
+
+# The room of each name that is imported when it is first used.
+EXPORTS = dict(ConvNeXt='backbones', ModernizedResNet='backbones', TimmBackbone='backbones', create_backbone='config')
 
 ROOMS = (
     'analysis',
@@ -40,6 +52,8 @@ def __getattr__(name: str) -> object:
     # `convnext_dense.backbones` works without an import of its own.
     if name in ROOMS:
         return import_module(f'{__name__}.{name}')
+    if name in EXPORTS:
+        return getattr(import_module(f'{__name__}.{EXPORTS[name]}'), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -87,9 +87,19 @@ def build_on_meta(cfg: ConfigDict | dict, scope: str | None = None) -> nn.Module
     with DefaultScope.overwrite_default_scope(scope), without_allocating():
         # mmdet's models write into the config of their heads.
         model = MODELS.build(copy.deepcopy(cfg))
+    _move_parameters(model)
     # mmdet's backbones return nothing from `train`.
     model.eval()
     return model
+
+
+def _move_parameters(model: nn.Module) -> None:
+    """Move parameters to the meta device that were made by ``torch.Tensor(...)``, which ignores the device."""
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and not parameter.is_meta:
+                moved = nn.Parameter(torch.empty_like(parameter, device='meta'), parameter.requires_grad)
+                setattr(module, name, moved)
 
 
 class FeatureMap(NamedTuple):

@@ -32,3 +32,11 @@ class TestRooms:
     def test_a_room_needs_no_import_of_its_own(self):
         code = 'import convnext_dense; print(convnext_dense.backbones.ConvNeXt.__name__)'
         assert subprocess.check_output([sys.executable, '-c', code], text=True) == 'ConvNeXt\n'
+
+    @pytest.mark.e2e
+    def test_the_package_imports_its_exports_when_they_are_used(self):
+        code = (
+            'import sys, convnext_dense; heavy = {"torch", "mmengine", "timm"}; print(heavy & sys.modules.keys()); '
+            'from convnext_dense import ConvNeXt; print(ConvNeXt.__name__)'
+        )
+        assert subprocess.check_output([sys.executable, '-c', code], text=True) == 'set()\nConvNeXt\n'

@@ -47,7 +47,27 @@ class ResidualBlock(nn.Module):
         return x + self.drop_path(y)
 
 
-class StagedBackbone(BaseModule):
+class Backbone(BaseModule):
+    """A backbone that says in its repr what its weights are."""
+
+    # What the weights are, once they are initialized or loaded.
+    weights_from: str | None = None
+
+    def init_weights(self) -> None:
+        """Initialize by `init_cfg`."""
+        super().init_weights()
+        self.weights_from = self.weights_from or 'random, initialized'
+
+    def __repr__(self) -> str:
+        weights = self.weights_from or 'random, because init_weights() was not called'
+        return f'{super().__repr__()}\nweights: {weights}'
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self.weights_from = 'loaded from a state dict'
+
+
+class StagedBackbone(Backbone):
     """The forward pass, frozen stages, and layer ids of ConvNeXt and of the networks on the way to it.
 
     A subclass sets these attributes, and adds a module ``norm{i}`` for each entry of ``out_indices``.

@@ -16,6 +16,7 @@ from convnext_dense.backbones.base import (
     drop_path_rates,
     is_positive,
     resolve_out_indices,
+    use_our_pretrained_init,
 )
 from convnext_dense.layers import build_norm
 from convnext_dense.registry import MODELS
@@ -203,7 +204,7 @@ class ModernizedResNet(StagedBackbone):
             type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0
         ),
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(use_our_pretrained_init(init_cfg))
         design = BlockDesign(
             depthwise,
             inverted_bottleneck,

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 import timm
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule, initialize
+from mmengine.model import initialize
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convnext_dense.backbones.base import use_our_pretrained_init
+from convnext_dense.backbones.base import Backbone, use_our_pretrained_init
 from convnext_dense.backbones.timm_description import TimmModel, describe, forward_features, prune
 from convnext_dense.layers import LayerNorm2d, SimpleFeaturePyramid
 from convnext_dense.registry import MODELS
 
 
 @MODELS.register_module()
-class TimmBackbone(BaseModule):
+class TimmBackbone(Backbone):
     """A model of timm, without its classifier, with maps of stride 4, 8, 16 and 32.
 
     A hierarchical model (ResNet, EfficientNet, Swin, ConvNeXt, ...) gives its own maps, the last of each stride. A
@@ -127,6 +127,7 @@ class TimmBackbone(BaseModule):
         """Initialize by `init_cfg`. Without one, timm's own initialization stays."""
         if self.init_cfg:
             initialize(self, self.init_cfg)
+        self.weights_from = self.weights_from or "random, by timm's initialization"
 
     def load_timm_weights(self, weights: dict[str, Tensor]) -> None:
         """Load weights as timm publishes them, with or without their classifier, by timm's own loading.

@@ -15,6 +15,7 @@ from convnext_dense.checks.evaluators import EVALUATORS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.heads import HEADS
 from convnext_dense.checks.images import IMAGES, LABELS
+from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     IMAGES,
     CHECKPOINT,
     RESUME,
+    OPTIMIZER,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

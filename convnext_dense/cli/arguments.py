@@ -134,6 +134,17 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
     )
 
 
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Add ``--recipe`` and ``--from-scratch``, which say how a backbone is trained and what it starts from."""
+    parser.add_argument(
+        '--recipe',
+        choices=['convnext'],
+        help="train with ConvNeXt's published optimizer (AdamW, its rate, weight decay and layer decay) in place of "
+        "the config's own",
+    )
+    parser.add_argument('--from-scratch', action='store_true', help='without published weights')
+
+
 def add_skip_check(parser: argparse.ArgumentParser) -> None:
     """Add ``--skip-check``, which leaves out checks that are made before the run."""
     parser.add_argument(

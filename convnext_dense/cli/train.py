@@ -5,6 +5,7 @@ import argparse
 from convnext_dense.cli.arguments import (
     add_config,
     add_launcher,
+    add_recipe,
     add_skip_check,
     add_speed_argument,
     check_work_dir,
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='put another backbone into the config: convnext_base, convnextv2_tiny, timm/resnet50, '
         "mmdet/SwinTransformer, 'mmdet/ResNet(depth=101)', ...",
     )
+    add_recipe(parser)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
@@ -48,7 +50,9 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.apis import train
 
     options = parse_cfg_options(args.cfg_options)
-    cfg = config.load_config(args.config, args.work_dir, options, args.launcher, args.backbone)
+    cfg = config.load_config(
+        args.config, args.work_dir, options, args.launcher, args.backbone, not args.from_scratch, args.recipe
+    )
     if args.amp:
         config.enable_amp(cfg)
     if args.speed:

@@ -32,6 +32,7 @@ def compare_backbones(
     shape: tuple[int, int] | None = None,
     gpus: int = 0,
     command: str = '',
+    recipe: str | None = None,
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
 
@@ -47,6 +48,7 @@ def compare_backbones(
         shape: The height and width in pixels at which multiply-adds are counted. Defaults to the papers'.
         gpus: How many GPUs of this machine to train on, by PyTorch's distributed launcher; 0 for one process.
         command: The command that the report names as its source.
+        recipe: The name of an optimizer to train all of them with, as in `set_recipe`; by default the config's own.
 
     Raises:
         UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
@@ -66,7 +68,7 @@ def compare_backbones(
     runs = []
     complexity = {}
     for backbone in backbones:
-        cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained)
+        cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe)
         check_data(cfg, 'train', 'val')
         _fetch_weights(cfg, backbone)
         shape = tuple(shape or default_shape(cfg))

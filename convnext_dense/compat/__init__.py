@@ -21,7 +21,7 @@ NUMPY_1_MODULES = (
 
 
 def prepare_imports() -> None:
-    """Arrange for mmcv, mmengine and mmpretrain to be patched when they are imported.
+    """Arrange for mmcv, mmengine, mmdet and mmpretrain to be patched when they are imported.
 
     Example:
         >>> from convnext_dense.compat import prepare_imports
@@ -34,6 +34,8 @@ def prepare_imports() -> None:
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:
         when_imported(name, partial(_restore_numpy_names, name))
+    when_imported('mmcv.ops', _give_compiled_mmcv_contiguous_tensors)
+    when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
 
 
 def _allow_mmengine_globals() -> None:
@@ -46,6 +48,18 @@ def _allow_new_transformers() -> None:
     from convnext_dense.compat.mmpretrain_import import allow_new_transformers
 
     allow_new_transformers()
+
+
+def _give_compiled_mmcv_contiguous_tensors() -> None:
+    from convnext_dense.compat.memory_formats import give_compiled_mmcv_contiguous_tensors
+
+    give_compiled_mmcv_contiguous_tensors()
+
+
+def _let_heatmaps_be_channels_last() -> None:
+    from convnext_dense.compat.memory_formats import let_heatmaps_be_channels_last
+
+    let_heatmaps_be_channels_last()
 
 
 def _find_package_configs_directly() -> None:

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from convnext_dense.config.backbone.create import create_backbone
     from convnext_dense.config.backbone.swap import set_backbone
     from convnext_dense.config.find import find_config
     from convnext_dense.config.load import load_config
     from convnext_dense.config.options import enable_amp, enable_auto_scale_lr
+    from convnext_dense.config.recipe import set_recipe
     from convnext_dense.config.resume import set_resume
     from convnext_dense.config.speed import enable_speed, enable_speed_in_testing
 
 __all__ = [
+    'create_backbone',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_speed',
@@ -20,12 +23,14 @@ __all__ = [
     'find_config',
     'load_config',
     'set_backbone',
+    'set_recipe',
     'set_resume',
 ]
 
 __getattr__ = lazy_exports(
     __name__,
     dict(
+        create_backbone='backbone.create',
         enable_amp='options',
         enable_auto_scale_lr='options',
         enable_speed='speed',
@@ -33,6 +38,7 @@ __getattr__ = lazy_exports(
         find_config='find',
         load_config='load',
         set_backbone='backbone.swap',
+        set_recipe='recipe',
         set_resume='resume',
     ),
 )

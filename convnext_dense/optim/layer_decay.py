@@ -1,13 +1,17 @@
 """Layer-wise learning-rate decay as an optimizer-wrapper constructor."""
 
+from collections.abc import Callable
+
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-from convnext_dense.optim.layer_ids import layer_ids, stage_ids
+from convnext_dense.backbones.base import layer_depth
+from convnext_dense.optim.layer_ids import convnext_depths, layer_ids, stage_ids
 from convnext_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 DECAY_TYPES = ('layer_wise', 'stage_wise')
+REMEDY = 'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -18,9 +22,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     .. math:: \mathrm{lr}_i = \mathrm{lr} \cdot \mathrm{rate}^{\,n + 1 - i}
 
-    For ConvNeXt the groups equal those of ``LearningRateDecayOptimizerConstructor`` of mmdet and mmseg. Any other
-    backbone may give the ids by ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's protocol). If it
-    does not, every block is a layer; blocks are recognized by the names of the parameters.
+    For ConvNeXt, and for any backbone whose parameters have the official ConvNeXt's names, the groups equal those of
+    ``LearningRateDecayOptimizerConstructor`` of mmdet and mmseg. Any other backbone may give the ids by
+    ``get_layer_depth(param_name, prefix) -> (id, n + 2)`` (mmpretrain's protocol). If it does not, every block is a
+    layer; blocks are recognized by the names of the parameters.
 
     1-D parameters, biases, and the parameters of GRN get no weight decay, unless `paramwise_cfg` sets it. If the
     backbone has a method ``no_weight_decay()`` (timm's protocol), it decides which other parameters get none.
@@ -157,7 +162,7 @@ def backbone_layer_ids(
         num_layers: As in `LayerDecayOptimWrapperConstructor`.
 
     Raises:
-        ValueError: If `num_layers` does not fit the backbone, or its layers cannot be recognized.
+        ValueError: If `num_layers` does not fit the backbone, or its layers or its downsampling cannot be recognized.
 
     Example:
         >>> from convnext_dense.backbones import ConvNeXt
@@ -167,12 +172,11 @@ def backbone_layer_ids(
     """
     names = [name for name, _ in backbone.named_parameters()]
     ids, own_head = {}, None
-    if hasattr(backbone, 'get_layer_depth'):
-        depths = {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
+    if depths := _own_depths(backbone, names, prefix):
         ids = {name: layer_id for name, (layer_id, _) in depths.items()}
         own_head = next(iter(depths.values()))[1] - 1
     if decay_type == 'stage_wise':
-        ids, stages = stage_ids(names)
+        ids, stages = _by_names(stage_ids, backbone, names)
         head_id = num_layers + 1 if num_layers else own_head or stages + 1
         if head_id <= stages:
             raise ValueError(
@@ -182,7 +186,7 @@ def backbone_layer_ids(
         ids = {name: head_id if stage > stages else stage for name, stage in ids.items()}
     else:
         if own_head is None:
-            ids, layers = layer_ids(names)
+            ids, layers = _by_names(layer_ids, backbone, names)
             own_head = layers + 1
         head_id = own_head
         if num_layers not in (None, head_id - 1):
@@ -192,10 +196,26 @@ def backbone_layer_ids(
             )
     if len(set(ids.values()) - {0, head_id}) == 0:
         raise ValueError(
-            f'{type(backbone).__name__}: its layers cannot be recognized by the names of its parameters; '
-            'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
+            f'{type(backbone).__name__}: its layers cannot be recognized by the names of its parameters; {REMEDY}'
         )
     return {prefix + name: layer_id for name, layer_id in ids.items()}, head_id
+
+
+def _own_depths(backbone: nn.Module, names: list[str], prefix: str) -> dict[str, tuple[int, int]]:
+    """Return the layer id and the number of layers of each parameter, or nothing for a backbone without a protocol."""
+    if hasattr(backbone, 'get_layer_depth'):
+        return {name: backbone.get_layer_depth(prefix + name, prefix) for name in names}
+    depths = convnext_depths(names)
+    return {name: layer_depth(depths, name) for name in names} if depths else {}
+
+
+def _by_names(
+    number: Callable[[list[str]], tuple[dict[str, int], int]], backbone: nn.Module, names: list[str]
+) -> tuple[dict[str, int], int]:
+    try:
+        return number(names)
+    except ValueError as error:
+        raise ValueError(f'{type(backbone).__name__}: {error}; {REMEDY}') from error
 
 
 def _not_decayed(model: nn.Module) -> set[str]:

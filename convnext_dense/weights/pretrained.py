@@ -8,6 +8,7 @@ from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.backbones.base import Backbone
 from convnext_dense.errors import CheckpointError
 from convnext_dense.registry import STATE_DICT_CONVERTERS, WEIGHT_INITIALIZERS
 from convnext_dense.weights.load_timm import TakesTimmWeights, load_timm_pretrained
@@ -54,6 +55,7 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
+    backbone.weights_from = checkpoint
     _log(report)
     return report
 
@@ -90,9 +92,10 @@ class Pretrained(PretrainedInit):
             load_timm_pretrained(module, self.checkpoint, self.prefix)
         else:
             super().__call__(module)
-            return
-        if hasattr(module, '_params_init_info'):
-            update_init_info(module, init_info=self._get_init_info())
+        if isinstance(module, Backbone):
+            module.weights_from = self.checkpoint
+            if hasattr(module, '_params_init_info'):
+                update_init_info(module, init_info=self._get_init_info())
 
 
 @STATE_DICT_CONVERTERS.register_module('ConvNeXt')

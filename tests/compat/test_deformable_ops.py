@@ -8,7 +8,9 @@ from mmcv.ops.multi_scale_deform_attn import (
     MultiScaleDeformableAttnFunction,
     multi_scale_deformable_attn_pytorch,
 )
+from mmdet.models.necks import DyHead
 from torch.testing import assert_close
+from torchvision.ops import deform_conv2d
 
 
 def linear_gradient(output):
@@ -59,6 +61,82 @@ class TestDeformConv:
         out.float().sum().backward()
         assert layer.weight.grad.isfinite().all()
         assert layer.conv_offset.weight.grad.any()
+
+
+class TestSamplesOnTheEdge:
+    """Samples at exactly -1 have no gradient in mmcv's kernels; in torchvision's they have one."""
+
+    geometry = dict(stride=(1, 2), padding=(1, 2), dilation=(1, 2))
+
+    def gradients(self, is_modulated, offset):
+        """mmcv's gradient of the offsets and torchvision's, as (kernel rows, columns, (y, x), H, W)."""
+        x, weight = torch.rand(1, 2, 5, 8).double(), torch.rand(3, 2, 3, 3).double()
+        size = (5, 4)
+        mask = torch.rand(1, 9, *size).double() if is_modulated else None
+        offset = offset.expand(1, 18, *size)
+        grads = []
+        for convolve in (self.mmcv, deform_conv2d):
+            leaf = offset.clone().requires_grad_()
+            convolve(x, leaf, weight, mask=mask, **self.geometry).square().sum().backward()
+            grads.append(leaf.grad.view(3, 3, 2, *size))
+        return grads
+
+    def mmcv(self, x, offset, weight, mask, stride, padding, dilation):
+        if mask is None:
+            return ops.deform_conv2d(x, offset, weight, stride, padding, dilation)
+        return ops.modulated_deform_conv2d(x, offset, mask, weight, None, stride, padding, dilation)
+
+    @pytest.mark.parametrize('is_modulated', [False, True])
+    def test_have_no_gradient(self, is_modulated):
+        # Without offsets, these are the first row of the kernel's first row: y = 0 * 1 - 1. No column is at -1.
+        ours, torchvisions = self.gradients(is_modulated, torch.zeros(1, 1, 1, 1).double())
+        assert not ours[0, :, :, 0].any()
+        assert torchvisions[0, :, :, 0].any()
+        torchvisions[0, :, :, 0] = 0
+        assert_close(ours, torchvisions)
+
+    @pytest.mark.parametrize('is_modulated', [False, True])
+    def test_all_others_have_torchvisions(self, is_modulated):
+        ours, torchvisions = self.gradients(is_modulated, torch.tensor(0.3).double().view(1, 1, 1, 1))
+        assert_close(ours, torchvisions)
+
+
+class TestOffsetsOfAnotherSize:
+    """mmdet's DyHead and VLFusion give a convolution of stride 2 the offsets and masks of stride 1."""
+
+    def read_by_mmcv(self, maps, size):
+        """mmcv's kernel computes a number's place from the output's height and width."""
+        channels, (height, width) = maps.shape[1], size
+        memory = maps.reshape(len(maps), -1)
+        place = torch.arange(channels * height * width).view(channels, height, width)
+        return memory[:, place]
+
+    def test_are_read_as_mmcv_reads_them(self):
+        x, weight = torch.rand(2, 4, 7, 9), torch.rand(6, 4, 3, 3)
+        maps = [torch.randn(2, 18, 7, 9), torch.rand(2, 9, 7, 9)]
+        given, read = ([tensor.clone().requires_grad_() for tensor in maps] for _ in range(2))
+        out = ops.modulated_deform_conv2d(x, *given, weight, None, 2, 1)
+        expected = ops.modulated_deform_conv2d(
+            x, *(self.read_by_mmcv(tensor, (4, 5)) for tensor in read), weight, None, 2, 1
+        )
+        assert torch.equal(out, expected)
+        out.square().sum().backward()
+        expected.square().sum().backward()
+        for tensor, reference in zip(given, read, strict=True):
+            close(tensor.grad, reference.grad)
+
+    def test_smaller_ones_are_an_error(self):
+        offset, mask = torch.rand(1, 18, 3, 3), torch.rand(1, 9, 3, 3)
+        with pytest.raises(RuntimeError, match='offset'):
+            ops.modulated_deform_conv2d(torch.rand(1, 4, 8, 8), offset, mask, torch.rand(4, 4, 3, 3), None, 1, 1)
+
+    def test_a_dyhead_trains_on_channels_last_maps(self):
+        neck = DyHead(16, 16, num_blocks=1)
+        maps = [torch.rand(1, 16, s, s).contiguous(memory_format=torch.channels_last) for s in (16, 8, 4)]
+        outs = neck(maps)
+        sum(out.square().sum() for out in outs).backward()
+        assert [out.shape for out in outs] == [x.shape for x in maps]
+        assert all(parameter.grad.isfinite().all() for parameter in neck.parameters() if parameter.grad is not None)
 
 
 class TestDeformableAttention:

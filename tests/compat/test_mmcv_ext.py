@@ -1,7 +1,9 @@
 """The stand-in for ``mmcv._ext``."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import mmcv.ops
 import pytest
@@ -10,6 +12,8 @@ from mmcv.utils.ext_loader import check_ops_exist
 from mmengine.utils.dl_utils.misc import mmcv_full_available
 
 from convnext_dense.compat import provide_mmcv_ext
+
+PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'reference' / 'mmcv-ops.md'
 
 
 def test_mmcv_counts_as_complete():
@@ -26,6 +30,12 @@ def test_an_op_without_a_form_names_itself_and_the_remedy():
     boxes = torch.rand(2, 5)
     with pytest.raises(NotImplementedError, match=r"'box_iou_rotated'.*install a compiled mmcv"):
         mmcv.ops.box_iou_rotated(boxes, boxes)
+
+
+def test_the_reference_has_every_operator_once():
+    cells = re.findall(r'^\| (`.*?) \|', PAGE.read_text(), re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r'`(\w+)`', cell)]
+    assert sorted(names) == sorted(mmcv.ops.__all__)
 
 
 def test_providing_twice_adds_one_finder():

@@ -118,10 +118,6 @@ class TestRoIAlign:
         assert out.shape == (0, 8, 7, 7)
         assert not x.grad.any()
 
-    def test_max_pooling_is_refused(self, goldens):
-        with pytest.raises(NotImplementedError, match='pool_mode'):
-            ops.roi_align(goldens['x'], goldens['rois'], 7, 0.25, 2, 'max', True)
-
 
 def roi_pool_formula(x, rois, size, scale):
     """RoIPool as mmcv defines it: unrounded bins, widened to whole pixels."""

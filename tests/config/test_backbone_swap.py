@@ -69,6 +69,19 @@ class TestRefusals:
             swap(MASK_RCNN, 'timm/vgg11(drop_path_rate=0.1)')
 
 
+class TestOperatorsWithoutACompiler:
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'mmdet::carafe/faster-rcnn_r50_fpn-carafe_1x_coco.py',
+            'mmdet::dyhead/atss_r50_fpn_dyhead_1x_coco.py',
+            'mmseg::psanet/psanet_r50-d8_4xb4-80k_ade20k-512x512.py',
+        ],
+    )
+    def test_are_in_parts_that_fit(self, name):
+        assert swap(name, 'convnext_tiny').model.backbone.type == 'convnext_dense.ConvNeXt'
+
+
 class TestLayerDecay:
     @pytest.mark.parametrize(
         ('name', 'backbone', 'decay_type'),

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from mmdet.engine.optimizers import LearningRateDecayOptimizerConstructor as MmdetConstructor
+from mmdet.engine.optimizers.layer_decay_optimizer_constructor import get_layer_id_for_convnext
 from mmdet.models import CSPNeXt, Darknet, ResNet, SwinTransformer
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmseg.engine.optimizers import LearningRateDecayOptimizerConstructor as MmsegConstructor
 from mmseg.models.backbones import MAE, MSCAN, MixVisionTransformer
 
 from convnext_dense.backbones import ConvNeXt
-from convnext_dense.optim import LayerDecayOptimWrapperConstructor
+from convnext_dense.optim import LayerDecayOptimWrapperConstructor, backbone_layer_ids
 
 OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05))
 
@@ -200,6 +201,63 @@ class TestOtherBackbones:
     def test_a_darknet_and_a_mscan_have_layers(self):
         for backbone in (Darknet(53), MSCAN(embed_dims=[8, 16, 24, 32], depths=[1, 1, 1, 1])):
             assert len(set(self.scales(backbone).values())) > 4
+
+
+class Foreign(torch.nn.Module):
+    """A backbone of somebody else's, which knows no layers: modules by name, of one parameter each."""
+
+    def __init__(self, *names):
+        super().__init__()
+        for name in names:
+            *path, last = name.split('.')
+            module = self
+            for part in path:
+                if part not in module._modules:
+                    module.add_module(part, torch.nn.Module())
+                module = module._modules[part]
+            module.register_parameter(last, torch.nn.Parameter(torch.ones(2, 2)))
+
+
+def official_convnext(depths, channels=(8, 16, 32, 64)):
+    """The parameters of the official repository's class, in its order: all of the downsampling comes first."""
+    ours = ConvNeXt(dict(depths=list(depths), channels=list(channels)))
+    names = sorted((name for name, _ in ours.named_parameters()), key=lambda name: not name.startswith('downsample'))
+    return Foreign(*names)
+
+
+class TestForeignBackbones:
+    @pytest.mark.parametrize('decay_type', ['layer_wise', 'stage_wise'])
+    @pytest.mark.parametrize('depths', [(3, 3, 9, 3), (3, 3, 27, 3)])
+    def test_the_official_convnext_decays_as_ours(self, depths, decay_type):
+        ours_, foreign = ConvNeXt(dict(depths=list(depths), channels=[8, 16, 32, 64])), official_convnext(depths)
+        ids, head = backbone_layer_ids(ours_, decay_type=decay_type)
+        assert backbone_layer_ids(foreign, decay_type=decay_type) == (ids, head)
+
+    @pytest.mark.parametrize('depths', [(3, 3, 9, 3), (3, 3, 27, 3)])
+    def test_the_official_convnext_decays_as_in_mmdet(self, depths):
+        ids, head = backbone_layer_ids(official_convnext(depths), 'backbone.')
+        assert ids == {name: get_layer_id_for_convnext(name, head - 1) for name in ids}
+
+    def test_patch_embeddings_before_all_blocks_train_with_the_stage_before_them(self):
+        stages = [f'block{i}.{j}.weight' for i in (1, 2, 3, 4) for j in (0, 1)]
+        ids, head = backbone_layer_ids(Foreign(*(f'patch_embed{i}.weight' for i in (1, 2, 3, 4)), *stages))
+        assert [ids[f'patch_embed{i}.weight'] for i in (1, 2, 3, 4)] == [0, 2, 4, 6]
+        assert head == 9
+
+    def test_transitions_after_all_stages_train_with_the_stage_before_them(self):
+        stages = [f'stages.{i}.blocks.{j}.weight' for i in range(4) for j in range(2)]
+        names = ['stem.0.weight', *stages, *(f'transitions.{i}.weight' for i in range(3)), 'norm.weight']
+        ids, _ = backbone_layer_ids(Foreign(*names))
+        assert [ids[f'transitions.{i}.weight'] for i in range(3)] == [2, 4, 6]
+        assert (ids['stem.0.weight'], ids['norm.weight']) == (0, 9)
+
+    @pytest.mark.parametrize('decay_type', ['layer_wise', 'stage_wise'])
+    @pytest.mark.parametrize('steps', [2, 5])
+    def test_downsampling_that_cannot_be_placed_is_an_error(self, steps, decay_type):
+        stages = [f'stages.{i}.{j}.weight' for i in range(4) for j in range(2)]
+        foreign = Foreign(*(f'downsamples.{i}.weight' for i in range(steps)), *stages)
+        with pytest.raises(ValueError, match=f'Foreign: its downsampling, downsamples with {steps} steps, cannot be'):
+            backbone_layer_ids(foreign, decay_type=decay_type)
 
 
 class TestWrongSettings:

@@ -217,14 +217,46 @@ class Gradients(NamedTuple):
 
 
 def _operands(
-    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None, geometry: Geometry
 ) -> tuple[Tensor, ...]:
     input = at_least_float32(input)
     if mask is None:
         mask = input.new_zeros((len(input), 1))
+    else:
+        size = _output_size(input, weight, geometry)
+        offset, mask = _read_as(offset, size), _read_as(mask, size)
     if bias is None:
         bias = input.new_zeros(len(weight))
     return tuple(operand.to(input.dtype) for operand in (input, weight, offset, mask, bias))
+
+
+def _output_size(input: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, int]:
+    """Return the height and width of the output."""
+    paddings, strides, dilations = geometry[2:4], geometry[:2], geometry[4:6]
+    rows = zip(input.shape[-2:], weight.shape[-2:], strides, paddings, dilations, strict=True)
+    height, width = ((size + 2 * pad - dil * (kernel - 1) - 1) // stride + 1 for size, kernel, stride, pad, dil in rows)
+    return height, width
+
+
+def _read_as(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return offsets or masks of another size than the output's as mmcv's kernels read them.
+
+    mmdet's DyHead and VLFusion give a convolution of stride 2 the offsets of stride 1. mmcv takes the first numbers of
+    each image's memory for maps of the output's size.
+    """
+    numbers = maps.shape[1] * size[0] * size[1]
+    if maps.shape[-2:] == size or maps.shape[1:].numel() < numbers:
+        return maps
+    return maps.flatten(1)[:, :numbers].reshape(len(maps), -1, *size)
+
+
+def _written_as(grad: Tensor, maps: Tensor) -> Tensor:
+    """Return the gradient of what `_read_as` returned as the gradient of what it was given: 0 for what is not read."""
+    if grad.shape == maps.shape:
+        return grad
+    written = grad.new_zeros(len(maps), maps.shape[1:].numel())
+    written[:, : grad.shape[1:].numel()] = grad.flatten(1)
+    return written.reshape(maps.shape)
 
 
 def _forward(
@@ -236,7 +268,7 @@ def _forward(
     output: Tensor,
     geometry: Geometry,
 ) -> None:
-    operands = _operands(input, weight, offset, mask, bias)
+    operands = _operands(input, weight, offset, mask, bias, geometry)
     output.copy_(torch.ops.torchvision.deform_conv2d(*operands, *geometry, mask is not None))
 
 
@@ -249,9 +281,29 @@ def _backward(
     bias: Tensor | None,
     geometry: Geometry,
 ) -> Gradients:
-    operands = _operands(input, weight, offset, mask, bias)
-    return Gradients(
+    operands = _operands(input, weight, offset, mask, bias, geometry)
+    grads = Gradients(
         *torch.ops.torchvision._deform_conv2d_backward(
             grad_output.to(operands[0].dtype), *operands, *geometry, mask is not None
         )
     )
+    read = operands[2]
+    grad_offset = grads.offset.masked_fill(_on_the_edge(read, weight, geometry), 0)
+    grads = grads._replace(offset=_written_as(grad_offset, offset))
+    return grads if mask is None else grads._replace(mask=_written_as(grads.mask, mask))
+
+
+def _on_the_edge(offset: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """Return whether each offset's sample lies at exactly -1, as (N, 2 * points, H_out, W_out).
+
+    mmcv's kernels give such a sample no gradient, torchvision's do. With offsets of 0, which training starts from,
+    and a padding of 1, they are the first row and column.
+    """
+    kernel_h, kernel_w = weight.shape[-2:]
+    pairs = offset.unflatten(1, (geometry.deform_groups, kernel_h, kernel_w, 2))
+    y, x = (torch.arange(length, device=offset.device) for length in offset.shape[-2:])
+    tap_y, tap_x = (torch.arange(length, device=offset.device) for length in (kernel_h, kernel_w))
+    row = tap_y[:, None, None, None] * geometry.dilation_h + y[:, None] * geometry.stride_h - geometry.padding_h
+    column = tap_x[:, None, None] * geometry.dilation_w + x * geometry.stride_w - geometry.padding_w
+    on_the_edge = (row + pairs[..., 0, :, :] == -1) | (column + pairs[..., 1, :, :] == -1)
+    return on_the_edge.unsqueeze(-3).expand(pairs.shape).reshape(offset.shape)

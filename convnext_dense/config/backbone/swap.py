@@ -105,6 +105,40 @@ def _check_replaceable(model: ConfigDict) -> None:
         )
 
 
+def start_from_scratch(cfg: Config) -> None:
+    """Take the weights that the backbone starts from out of a config, and freeze nothing: random layers must train.
+
+    Args:
+        cfg: The config, which is changed.
+
+    Raises:
+        UsageError: If it has no ``model.backbone``.
+
+    Example:
+        >>> from convnext_dense.config import load_config
+        >>> cfg = load_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+        >>> start_from_scratch(cfg)
+        >>> 'init_cfg' in cfg.model.backbone, cfg.model.backbone.frozen_stages, cfg.model.backbone.norm_eval
+        (False, -1, False)
+    """
+    if not isinstance(cfg.model.get('backbone'), dict):
+        raise UsageError(f'pretrained: {cfg.model.type} has no model.backbone that could start from scratch.')
+    backbone = without_weights(cfg.model.backbone)
+    if not backbone.get('init_cfg'):
+        # Without the key, a backbone initializes itself.
+        backbone.pop('init_cfg', None)
+    if backbone.get('frozen_stages', -1) >= 0:
+        backbone.frozen_stages = -1
+    if backbone.get('norm_eval'):
+        backbone.norm_eval = False
+    if backbone.get('norm_cfg'):
+        backbone.norm_cfg.pop('requires_grad', None)
+    cfg.model.backbone = backbone
+    cfg.model.pop('pretrained', None)
+    cfg.load_from = None
+    print_log('backbone: it starts from scratch, with no frozen stage.', logger='current')
+
+
 def without_weights(cfg: dict) -> ConfigDict:
     """Return the config of a model, or of a part of one, without the weights that it starts from.
 
@@ -246,8 +280,5 @@ def _report(cfg: Config, name: str, old: ConfigDict) -> None:
         )
     if cfg.get('find_unused_parameters'):
         lines.append('backbone: the model does not use all maps, so find_unused_parameters is set.')
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
-    if optimizer == 'SGD' and backbone.type == f'{SCOPE}.ConvNeXt':
-        lines.append('backbone: the config still trains with SGD; ConvNeXt is published with AdamW.')
     for line in lines:
         print_log(line, logger='current')

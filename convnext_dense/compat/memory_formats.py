@@ -1,0 +1,87 @@
+"""Lets channels-last feature maps into code that reads them as contiguous.
+
+This package's ConvNeXt gives channels-last maps, and so do convolutions behind it. Most of mmdet, mmseg and PyTorch
+takes them as they are. What does not is mended here, at the place that needs a copy.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
+
+
+def let_heatmaps_be_channels_last() -> None:
+    """Make mmdet's CenterNet and CornerNet find the peaks of heatmaps of any memory format.
+
+    mmdet 3.3.0 flattens the heatmap by `view`, which fails for channels-last ones.
+
+    Example:
+        >>> let_heatmaps_be_channels_last()
+        >>> from mmdet.models.utils import get_topk_from_heatmap
+    """
+    from mmdet.models.utils import gaussian_target
+
+    find_peaks = gaussian_target.get_topk_from_heatmap
+
+    @functools.wraps(find_peaks)
+    def find_peaks_of_any_format(scores: Tensor, k: int = 20) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        return find_peaks(scores.contiguous(), k)
+
+    gaussian_target.get_topk_from_heatmap = find_peaks_of_any_format
+
+
+def give_compiled_mmcv_contiguous_tensors() -> None:
+    """Make the operators of a compiled mmcv get contiguous tensors. The stand-in takes any.
+
+    mmcv's kernels read memory as contiguous, most without a check: RoIAlign pools wrong pixels of channels-last maps
+    and says nothing (https://github.com/open-mmlab/mmcv/issues/2203).
+
+    Example:
+        >>> give_compiled_mmcv_contiguous_tensors()
+    """
+    extension = sys.modules.get(EXT_NAME)
+    if extension is None or Path(extension.__file__ or '') == EXT_FILE:
+        return
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmcv.ops.'):
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, torch.autograd.Function):
+                    make_contiguous_first(value)
+
+
+def make_contiguous_first(function: type[torch.autograd.Function]) -> None:
+    """Make an autograd function copy tensors that are not contiguous, before its forward pass.
+
+    Calling it again changes nothing.
+
+    Args:
+        function: The function, which is changed.
+
+    Example:
+        >>> class IsContiguous(torch.autograd.Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         return torch.tensor(x.is_contiguous())
+        >>> make_contiguous_first(IsContiguous)
+        >>> IsContiguous.apply(torch.rand(2, 3).T)
+        tensor(True)
+    """
+    forward = function.forward
+    if getattr(forward, 'makes_contiguous', False):
+        return
+    # 'forward' is a static method, and all of its arguments are positional.
+    function.forward = staticmethod(_contiguous_first(forward))
+
+
+def _contiguous_first(forward: Callable) -> Callable:
+    @functools.wraps(forward)
+    def forward_of_contiguous(*arguments: object) -> object:
+        return forward(*(argument.contiguous() if isinstance(argument, Tensor) else argument for argument in arguments))
+
+    forward_of_contiguous.makes_contiguous = True
+    return forward_of_contiguous

@@ -1,0 +1,1 @@
+"""What pools the features of regions of interest."""
