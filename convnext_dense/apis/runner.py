@@ -6,12 +6,19 @@ from pathlib import Path
 
 import torch
 import torch.distributed
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from convnext_dense.config.device import fit_to_device
 from convnext_dense.evaluation.faster_coco_metric import use_faster_coco_eval
+from convnext_dense.registry import SCOPE
+from convnext_dense.training.quiet_start import QuietStart
+
+# What every run has, so that one that fails says so.
+WATCHING_HOOKS = tuple(
+    ConfigDict(type=f'{SCOPE}.{name}') for name in ('DivergenceHook', 'TargetsHook', 'RunSummaryHook')
+)
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
@@ -29,11 +36,13 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner) -> Runner:
     fit_to_device(device_cfg)
     # The numbers are the same, so a config need not ask for it.
     use_faster_coco_eval(device_cfg)
+    hooks = [ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS]
+    device_cfg.custom_hooks = [*(device_cfg.get('custom_hooks') or []), *hooks]
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
-    built = runner.from_cfg(device_cfg)
+    built = type(runner.__name__, (QuietStart, runner), {}).from_cfg(device_cfg)
     if is_main_process():
         # Replaces what the runner wrote.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.checks.schedule import SCHEDULE
 from convnext_dense.errors import UsageError
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (SCHEDULE,)
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3
 
