@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.dataset import BaseDataset
 from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper
@@ -115,14 +114,15 @@ def _weights(runner: Runner, model: nn.Module) -> str:
     return 'from scratch'
 
 
-def _data(dataset: BaseDataset) -> str:
+def _data(dataset: Dataset) -> str:
+    samples: Any = dataset
     innermost: Any = dataset
     while hasattr(innermost, 'dataset') or getattr(innermost, 'datasets', None):
         innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
     parts = len(getattr(dataset, 'datasets', []))
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
     place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '')
-    return f'{len(dataset)} samples, {type(innermost).__name__} {place}{and_more}'
+    return f'{len(samples)} samples, {type(innermost).__name__} {place}{and_more}'
 
 
 def _classes(dataset: Dataset) -> str:

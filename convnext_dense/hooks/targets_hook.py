@@ -89,9 +89,11 @@ def _find_target(data_batch: object, ignore_index: int) -> tuple[str, bool]:
         if objects is None and pixels is None:
             return '', False
         kind = PIXEL if objects is None else OBJECT
+        # mmseg's name, and mmdet's.
+        labels = None if pixels is None else pixels.get('data', pixels.get('sem_seg'))
         if objects is not None and len(objects):
             return kind, True
-        if pixels is not None and bool((pixels.data != ignore_index).any()):
+        if labels is not None and bool((labels != ignore_index).any()):
             return kind, True
     return kind, False
 

@@ -15,7 +15,13 @@ SHOWN_AT_START = {'shown_at_start': True}
 FILE_ONLY = {'file_only': True}
 # mmengine's own words that a user wants to see, and warnings of its that nobody can act on.
 SHOWN = ('resumed epoch',)
-NOISE = ('Failed to search registry with scope', 'The prefix is not set in metric class', 'init_weights of ')
+NOISE = (
+    'Failed to search registry with scope',
+    'The prefix is not set in metric class',
+    'init_weights of ',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
 
 
 class TerminalFilter(logging.Filter):
