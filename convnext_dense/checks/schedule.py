@@ -88,7 +88,7 @@ def _length(cfg: Config) -> Iterator[str]:
     train_cfg = cfg.get('train_cfg')
     if not train_cfg:
         yield 'train_cfg: the config has none; it must say how long to train, as by_epoch and max_epochs or max_iters.'
-    elif not _train_length(cfg) and (_counts_epochs(cfg) is not None):
+    elif _train_length(cfg) is None and _counts_epochs(cfg) is not None:
         yield f'train_cfg.{"max_epochs" if _counts_epochs(cfg) else "max_iters"}: it is missing.'
 
 
@@ -173,7 +173,7 @@ def _list(value: str | Iterable[str]) -> list[str]:
 def _batch_norm(cfg: Config) -> Iterator[str]:
     """Run a segmenter with batches of one image on the meta device, where it takes no memory, if it may fail there."""
     loader = cfg.get('train_dataloader') or {}
-    if loader.get('batch_size') != 1 or cfg.launcher != 'none' or 'decode_head' not in cfg.model:
+    if loader.get('batch_size') != 1 or cfg.get('launcher', 'none') != 'none' or 'decode_head' not in cfg.model:
         return
     if 'BN' not in str(cfg.model):
         return

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.registry import HOOKS
@@ -43,11 +45,14 @@ class TargetsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look at the length of the dataloader."""
         loader = runner.train_dataloader
-        if len(loader) == 0:
-            raise UsageError(
-                f'train_dataloader: there is no batch. Its dataset has {len(loader.dataset)} samples, and batch_size '
-                f'is {getattr(loader.batch_sampler, "batch_size", loader.batch_size)} with drop_last.'
-            )
+        # An infinite sampler gives batches whatever its length is.
+        if isinstance(loader.dataset, IterableDataset) or isinstance(loader.sampler, InfiniteSampler) or len(loader):
+            return
+        size = getattr(loader.batch_sampler, 'batch_size', loader.batch_size)
+        raise UsageError(
+            f'train_dataloader: it gives no batch; its dataset has {len(loader.dataset)} samples, and it drops a batch '
+            f'of fewer than batch_size={size}.'
+        )
 
     def after_train_iter(
         self,

@@ -112,9 +112,10 @@ class QuietStart(Runner):
             for group in wrapper.optimizer.param_groups:
                 group['lr'] *= count
             total = images * self.world_size * count
+            factors = f'{images} images x {self.world_size} (processes) x {count} (accumulated steps)'
             self.logger.info(
-                f'auto_scale_lr: {images} images x {self.world_size} processes x {count} accumulated steps = {total} '
-                f'images an update; the lr is for {base}, and is multiplied by {total / base:g}.',
+                f'auto_scale_lr: {factors} = {total} images an update; the lr is for {base}, and is multiplied by '
+                f'{total / base:g}.',
                 extra=SHOWN_AT_START,
             )
 

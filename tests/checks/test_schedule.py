@@ -1,5 +1,7 @@
 """Schedules by which nothing is trained, saved or validated."""
 
+import copy
+import functools
 from dataclasses import dataclass
 
 import pytest
@@ -12,8 +14,14 @@ from convnext_dense.checks.schedule import MINIMA, find_schedule_faults
 from convnext_dense.config import load_config
 
 
+@functools.cache
+def load(config):
+    return load_config(str(config))
+
+
 def find(config, **options) -> list:
-    cfg = load_config(str(config), cfg_options={key.replace('__', '.'): value for key, value in options.items()})
+    cfg = copy.deepcopy(load(config))
+    cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
     return list(find_schedule_faults(RunPlan(cfg, ('train', 'val'))))
 
 
@@ -51,7 +59,7 @@ FAULTS = {
     ),
     'a batch of one with BatchNorm': Fault(
         SEGMENTER,
-        dict(train_dataloader__batch_size=1, model__decode_head__norm_cfg=dict(type='SyncBN')),
+        dict(train_dataloader__batch_size=1, model__decode_head__norm_cfg=dict(_delete_=True, type='SyncBN')),
         'train_dataloader.batch_size: it is 1, and a head pools the image to one pixel',
     ),
     'nothing saved': Fault(

@@ -30,9 +30,7 @@ class TestAutoScaleLR:
         runner = toy_runner(tmp_path, [], accumulative_counts=count)
         runner.scale_lr(runner.optim_wrapper, dict(enable=True, base_batch_size=16))
         assert runner.optim_wrapper.param_groups[0]['lr'] == pytest.approx(lr)
-        sentence = (
-            f'2 images x 1 processes x {count} accumulated steps = {2 * count} images an update; the lr is for 16'
-        )
+        sentence = f'2 images x 1 (processes) x {count} (accumulated steps) = {2 * count} images an update'
         assert sentence in capsys.readouterr().out
 
     def test_is_off_unless_asked_for(self, tmp_path):
