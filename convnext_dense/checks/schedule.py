@@ -58,7 +58,7 @@ def find_schedule_faults(plan: RunPlan) -> Iterator[Finding]:
     yield from map(Finding, errors)
     if errors:
         return
-    yield from map(Finding, [*_best_metric(cfg), *_batch_norm(cfg)])
+    yield from map(Finding, [*_watched_metrics(cfg), *_batch_norm(cfg)])
     for sentence in (*_nothing_saved(cfg), *_never_validated(cfg), *_schedulers(cfg), *_no_learning(cfg)):
         yield Finding(sentence, is_error=False)
 
@@ -123,20 +123,26 @@ def _gradients(cfg: Config) -> Iterator[str]:
         yield f'optim_wrapper.clip_grad.max_norm: it is {norm}, which leaves no gradient; it must be above 0.'
 
 
-def _best_metric(cfg: Config) -> Iterator[str]:
-    key = 'default_hooks.checkpoint.save_best'
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    wanted = hook.get('save_best')
-    if not wanted:
-        return
-    if not cfg.get('val_evaluator') or not cfg.get('val_dataloader'):
-        yield f'{key}: it is {wanted}, and the run has no validation that could score it.'
-        return
+def _watched_metrics(cfg: Config) -> Iterator[str]:
+    """Look at the metrics by which the best checkpoint is chosen, and by which training stops early."""
     names = _metric_names(cfg)
-    for name in _list(wanted):
-        if names and name != 'auto' and name not in names:
-            nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
-            yield f'{key}: the val_evaluator reports no {name}; the nearest of its metrics are {", ".join(nearest)}.'
+    for key, wanted in _watched(cfg):
+        if not cfg.get('val_evaluator') or not cfg.get('val_dataloader'):
+            yield f'{key}: it is {wanted}, and the run has no validation that could score it.'
+            continue
+        for name in _list(wanted):
+            if names and name != 'auto' and name not in names:
+                nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
+                yield f'{key}: the val_evaluator reports no {name}; its nearest metrics are {", ".join(nearest)}.'
+
+
+def _watched(cfg: Config) -> Iterator[tuple[str, str | list[str]]]:
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if hook.get('save_best'):
+        yield 'default_hooks.checkpoint.save_best', hook['save_best']
+    for i, hook in enumerate(cfg.get('custom_hooks') or []):
+        if bare_type(hook.get('type')) == 'EarlyStoppingHook' and hook.get('monitor'):
+            yield f'custom_hooks.{i}.monitor', hook['monitor']
 
 
 def _metric_names(cfg: Config) -> list[str]:

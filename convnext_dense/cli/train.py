@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
     check_work_dir(args.work_dir)
-    for name in ('backbone', 'resume', 'work_dir'):
+    for name in ('resume', 'work_dir'):
         # As from a variable of the shell that is not set.
         if getattr(args, name) == '':
             raise UsageError(f'{name}: its value is empty; give one, or leave it out.')

@@ -50,7 +50,12 @@ FAULTS = {
         SEGMENTER, {CHECKPOINT + 'save_best': 'coco/bbox_mAP'}, 'the val_evaluator reports no coco/bbox_mAP'
     ),
     'the best by a misspelt metric': Fault(
-        DETECTOR, {CHECKPOINT + 'save_best': 'bbox_mAP'}, 'the nearest of its metrics are coco/bbox_mAP'
+        DETECTOR, {CHECKPOINT + 'save_best': 'bbox_mAP'}, 'its nearest metrics are coco/bbox_mAP'
+    ),
+    'stopping early by a misspelt metric': Fault(
+        SEGMENTER,
+        dict(custom_hooks=[dict(type='EarlyStoppingHook', monitor='miou')]),
+        'custom_hooks.0.monitor: the val_evaluator reports no miou; its nearest metrics are mIoU',
     ),
     'the best without a validation': Fault(
         DETECTOR,
