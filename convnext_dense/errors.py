@@ -21,7 +21,7 @@ class UsageError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A command that was started, and failed. Its message has the end of the command's log."""
+    """A run that failed. Its message says why; if it was a command, it has the end of the command's log."""
 
 
 class CheckpointError(UsageError):

@@ -63,8 +63,11 @@ HOOKS = _child(
     ChannelsLastHook='hooks.channels_last_hook',
     CompileHook='hooks.compile_hook',
     CudnnAutotuneHook='hooks.cudnn_autotune_hook',
+    DivergenceHook='hooks.divergence_hook',
     FusedOptimizerHook='hooks.fused_optimizer_hook',
     PrefetchHook='hooks.prefetch_hook',
+    RunSummaryHook='hooks.run_summary_hook',
+    TargetsHook='hooks.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
 )
 OPTIM_WRAPPER_CONSTRUCTORS = _child(

@@ -63,7 +63,7 @@ def launch(*commands: Command) -> list[float]:
     environment = dict(os.environ)
     if len(commands) > 1:
         environment.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // len(commands))))
-    with _interrupted_by_sigterm(), ExitStack() as running:
+    with interrupted_by_sigterm(), ExitStack() as running:
         processes = [running.enter_context(_started(command, environment)) for command in commands]
         while any([process.is_running() for process in processes]):
             time.sleep(POLL_SECONDS)
@@ -123,8 +123,14 @@ def _read_lines(file: TextIO, on_line: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Generator[None]:
-    """Make a request to terminate end this process as an interrupt does. Only the main thread can."""
+def interrupted_by_sigterm() -> Generator[None]:
+    """Make a request to terminate end this process as an interrupt does. Only the main thread can.
+
+    Example:
+        >>> with interrupted_by_sigterm():
+        ...     print('the work')
+        the work
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

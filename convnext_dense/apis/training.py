@@ -1,9 +1,11 @@
 """Trains a config."""
 
 from collections.abc import Collection
+from contextlib import nullcontext
 
 from mmengine.config import Config
 
+from convnext_dense.apis.processes import interrupted_by_sigterm
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
@@ -24,6 +26,8 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
 
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
+        RunError: If training diverged, or had nothing to learn from.
+        KeyboardInterrupt: If it is interrupted or, in one process, terminated.
 
     Example:
         >>> from convnext_dense.config import load_config
@@ -38,4 +42,17 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     if cfg.get('resume') and (finished := describe_finished(cfg)):
         print(f'resume: {finished}')
         return
-    build_runner(cfg, TrainRunner, skip_check).train()
+    runner = build_runner(cfg, TrainRunner, skip_check)
+    if not any(parameter.requires_grad for parameter in runner.model.parameters()):
+        raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
+    # Without this, a request to terminate would leave the loaders' workers. Launchers end their processes themselves.
+    with interrupted_by_sigterm() if cfg.launcher == 'none' else nullcontext():
+        try:
+            runner.train()
+        except ValueError as error:
+            if 'Expected more than 1 value per channel' not in str(error):
+                raise
+            raise UsageError(
+                'train_dataloader.batch_size: BatchNorm got a batch of one image where the model pools it to one '
+                'pixel; take at least 2 images, drop_last=True, or a norm_cfg of another type.'
+            ) from error

@@ -18,6 +18,7 @@ from convnext_dense.checks.images import IMAGES, LABELS
 from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.checks.schedule import SCHEDULE
 from convnext_dense.errors import UsageError
 
 CHECKS: tuple[Check, ...] = (
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     CHECKPOINT,
     RESUME,
     OPTIMIZER,
+    SCHEDULE,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

@@ -9,11 +9,13 @@ from convnext_dense.cli.arguments import (
     add_config,
     add_recipe,
     add_shape_argument,
+    add_skip_check,
     at_least,
     check_work_dir,
     parse_cfg_options,
 )
 from convnext_dense.config.find import find_config
+from convnext_dense.errors import RunError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument('--gpus', type=at_least(0), default=0, metavar='N', help='train each on N GPUs of this machine')
     parser.add_argument('--work-dir', help='folder of the runs and the report')
+    add_skip_check(parser)
     add_shape_argument(parser)
 
 
@@ -31,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Compare."""
     file = find_config(args.config)
     check_work_dir(args.work_dir)
-    from convnext_dense.comparison import compare_backbones, comparison_table
+    from convnext_dense.comparison import compare_backbones
 
     work_dir = Path(args.work_dir or Path('work_dirs', 'compare_backbones', file.stem))
     try:
@@ -46,8 +49,19 @@ def run(args: argparse.Namespace) -> None:
             shape=args.shape,
             gpus=args.gpus,
             command=shlex.join(['convnext-dense', *args.arguments]),
+            skip_check=args.skip_check,
         )
     except KeyboardInterrupt:
         print('The same command continues from here.', file=sys.stderr)
         raise
+    except RunError:
+        # The others have their scores.
+        _show(work_dir)
+        raise
+    _show(work_dir)
+
+
+def _show(work_dir: Path) -> None:
+    from convnext_dense.comparison import comparison_table
+
     print(f'\n{comparison_table(work_dir)}\n\nReport: {work_dir}/comparison.html')

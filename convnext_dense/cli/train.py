@@ -13,6 +13,7 @@ from convnext_dense.cli.arguments import (
 )
 from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.speed_switches import SWITCHES
+from convnext_dense.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,10 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
     check_work_dir(args.work_dir)
+    for name in ('resume', 'work_dir'):
+        # As from a variable of the shell that is not set.
+        if getattr(args, name) == '':
+            raise UsageError(f'{name}: its value is empty; give one, or leave it out.')
     if args.resume and args.resume != 'auto':
         check_file(args.resume, 'resume')
     from convnext_dense import config

@@ -1,7 +1,7 @@
 """Trains one config with several backbones, by the identical recipe, and reports what each scores and costs."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.processes import Command, launch
+from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data
@@ -33,10 +34,12 @@ def compare_backbones(
     gpus: int = 0,
     command: str = '',
     recipe: str | None = None,
+    skip_check: Collection[str] = (),
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
 
-    Runs that `work_dir` already holds are not trained again, and interrupted ones continue.
+    Runs that `work_dir` already holds are not trained again, and interrupted ones continue. A run that fails does not
+    stop the others, and the report names it.
 
     Args:
         config: A config of this package's, mmdet's or mmseg's.
@@ -49,11 +52,12 @@ def compare_backbones(
         gpus: How many GPUs of this machine to train on, by PyTorch's distributed launcher; 0 for one process.
         command: The command that the report names as its source.
         recipe: The name of an optimizer to train all of them with, as in `set_recipe`; by default the config's own.
+        skip_check: Names of checks to leave out, as in `check_run`.
 
     Raises:
         UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
             runs of another recipe, or another comparison.
-        RunError: If a run failed. Finished runs are kept.
+        RunError: At the end, if a run failed. The others and their report are kept.
         KeyboardInterrupt: If it is interrupted or terminated; the training ends with it.
 
     Example:
@@ -74,6 +78,9 @@ def compare_backbones(
         shape = tuple(shape or default_shape(cfg))
         complexity[backbone] = _complexity(cfg, shape)
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
+        if len(complexity) == 1:
+            # The data and the schedule are the same for all.
+            check_run(RunPlan(runs[0].cfg, ('train', 'val')), skip_check)
     if shape is None:
         raise UsageError('backbones: name at least one.')
     comparison = Comparison(config, shape, runs, complexity, command)
@@ -81,14 +88,18 @@ def compare_backbones(
         for run in runs:
             _prepare_folder(run)
         for i, run in enumerate(runs, 1):
-            run.load_cost()
-            print(f'[{i}/{len(runs)}] {run.backbone}, seed {run.seed}: {run.folder}', flush=True)
+            run.load()
+            print(f'[{i}/{len(runs)}] {run.name}: {run.folder}', flush=True)
             if run.cost is None:
-                _train(run, gpus)
-                run.load_cost()
+                _train_or_note(run, gpus, skip_check)
             else:
                 print('  done before', flush=True)
             write_report(comparison, work_dir)
+    if comparison.failed:
+        failures = ' '.join(f'{run.name}: {run.failure}' for run in comparison.failed)
+        raise RunError(
+            f'{len(comparison.failed)} of {len(runs)} runs failed. {failures} The same command tries them again.'
+        )
     return comparison
 
 
@@ -135,12 +146,28 @@ def _recipe(cfg: Config) -> str:
     return json.dumps(recipe, default=str, sort_keys=True)
 
 
-def _train(run: Run, gpus: int) -> None:
-    arguments = ['train', str(run.config_file), '--work-dir', str(run.folder), '--resume']
+def _train_or_note(run: Run, gpus: int, skip_check: Collection[str]) -> None:
+    """Train, or note why that failed, so that the other runs are made and reported."""
     try:
-        launch(Command(arguments, run.folder / 'train.log', processes=gpus))
+        _train(run, gpus, skip_check)
     except RunError as error:
-        raise RunError(f'{run.backbone}: {error}\nThe same command continues from here.') from error
+        run.failure = _reason(str(error))
+        print(f'  failed: {run.failure}', flush=True)
+        return
+    run.load()
+
+
+def _reason(message: str) -> str:
+    """Return what the failed command printed as its error, or the last line of its log."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    errors = [line.removeprefix('error: ') for line in lines if line.startswith('error: ')]
+    return (errors or lines)[-1]
+
+
+def _train(run: Run, gpus: int, skip_check: Collection[str]) -> None:
+    skipped = ['--skip-check', *skip_check] if skip_check else []
+    arguments = ['train', str(run.config_file), '--work-dir', str(run.folder), '--resume', *skipped]
+    launch(Command(arguments, run.folder / 'train.log', processes=gpus))
 
 
 @contextmanager

@@ -24,9 +24,9 @@ SCORES = {
 }
 MISSING = '-'
 EXPLANATION = """<p>Scores are those of the last validation. Several seeds have the mean and the standard deviation of
-their scores, and the median of speed and time. Speed is measured in training, and holds for the device below. Peak
-memory is what PyTorch allocated on a GPU, and on a CPU the process's. Parameters and FLOPs are of the whole model,
-counted as convnext-dense flops does.</p>"""
+their scores, and the median of speed and time; a seed that failed is left out, and the score says so. Speed is measured
+in training, and holds for the device below. Peak memory is what PyTorch allocated on a GPU, and on a CPU the process's.
+Parameters and FLOPs are of the whole model, counted as convnext-dense flops does.</p>"""
 
 
 def write_report(comparison: Comparison, folder: Path) -> None:
@@ -67,16 +67,19 @@ def comparison_table(folder: Path) -> str:
 
 
 def _row(comparison: Comparison, backbone: str) -> dict:
-    costs = [run.cost for run in comparison.runs if run.backbone == backbone and run.cost]
-    scores = {
-        name: [cost['metrics'][key] * factor for cost in costs]
-        for key, (name, factor) in SCORES.items()
-        if costs and all(key in cost['metrics'] for cost in costs)
-    }
+    runs = [run for run in comparison.runs if run.backbone == backbone]
+    costs = [run.cost for run in runs if run.cost]
+    scores = {}
+    for key, (name, factor) in SCORES.items():
+        values = [cost['metrics'].get(key, math.nan) * factor for cost in costs]
+        if finite := [value for value in values if math.isfinite(value)]:
+            scores[name] = finite
     params, flops = comparison.complexity[backbone]
     return dict(
         backbone=backbone,
         scores=scores,
+        runs=len(runs),
+        failures={str(run.seed): run.failure for run in runs if run.failure},
         params=params,
         flops=flops,
         images_per_second=[cost['images_per_second'] for cost in costs if cost['images_per_second']],
@@ -102,7 +105,10 @@ def _cell(row: dict, column: str) -> str:
     if column == 'backbone':
         return row['backbone']
     if column in row['scores']:
-        return _spread(row['scores'][column])
+        values = row['scores'][column]
+        # Runs that are still to come are said above the table.
+        is_partial = row['failures'] or len(values) < len(row['seconds'])
+        return _spread(values) + (f' ({len(values)} of {row["runs"]} seeds)' if is_partial else '')
     if column.startswith('params'):
         return f'{row["params"] / 1e6:.1f}'
     if column.startswith('FLOPs'):
@@ -148,6 +154,8 @@ def _sections(
     done = sum(run.cost is not None for run in comparison.runs)
     if done < len(comparison.runs):
         yield f'<p><b>{done} of {len(comparison.runs)} runs are done.</b></p>'
+    for run in comparison.failed:
+        yield f'<p><b>Failed: {html.escape(run.name)}.</b> {html.escape(run.failure)}</p>'
     yield html_table(columns, cells)
     yield EXPLANATION
     yield plot

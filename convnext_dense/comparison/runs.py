@@ -1,5 +1,6 @@
 """What a comparison is: a recipe, trained with several backbones and seeds."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ class Run:
         cfg: The config.
         folder: The work dir.
         cost: What the run cost and scored, as `TrainingCostHook` writes it; None until it is done.
+        failure: Why it failed; '' if it did not.
     """
 
     backbone: str
@@ -25,15 +27,23 @@ class Run:
     cfg: Config
     folder: Path
     cost: dict | None = None
+    failure: str = ''
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other runs."""
+        return f'{self.backbone}, seed {self.seed}'
 
     @property
     def config_file(self) -> Path:
         """The file of its config, next to the folder, into which training writes one that says ``resume``."""
         return self.folder.with_suffix('.py')
 
-    def load_cost(self) -> None:
+    def load(self) -> None:
         """Read what the run cost, if it is done."""
         self.cost = read_training_cost(self.folder)
+        if self.cost and not any(map(math.isfinite, self.cost['metrics'].values())):
+            self.failure = 'its last validation has no score.'
 
 
 @dataclass
@@ -53,3 +63,8 @@ class Comparison:
     runs: list[Run]
     complexity: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     command: str = ''
+
+    @property
+    def failed(self) -> list[Run]:
+        """The runs that have failed."""
+        return [run for run in self.runs if run.failure]

@@ -42,6 +42,8 @@ def load_config(
         'MaskRCNN'
     """
     file = find_config(path)
+    if backbone is not None and not backbone.strip():
+        raise UsageError('backbone: its name is empty; give one, or leave it out.')
     try:
         cfg = Config.fromfile(file)
     except Exception as error:

@@ -3,16 +3,22 @@
 from convnext_dense.hooks.channels_last_hook import ChannelsLastHook
 from convnext_dense.hooks.compile_hook import CompileHook
 from convnext_dense.hooks.cudnn_autotune_hook import CudnnAutotuneHook
+from convnext_dense.hooks.divergence_hook import DivergenceHook
 from convnext_dense.hooks.fused_optimizer_hook import FusedOptimizerHook
 from convnext_dense.hooks.prefetch_hook import PrefetchHook
+from convnext_dense.hooks.run_summary_hook import RunSummaryHook
+from convnext_dense.hooks.targets_hook import TargetsHook
 from convnext_dense.hooks.training_cost_hook import TrainingCostHook, read_training_cost
 
 __all__ = [
     'ChannelsLastHook',
     'CompileHook',
     'CudnnAutotuneHook',
+    'DivergenceHook',
     'FusedOptimizerHook',
     'PrefetchHook',
+    'RunSummaryHook',
+    'TargetsHook',
     'TrainingCostHook',
     'read_training_cost',
 ]

@@ -55,7 +55,7 @@ class TestTraining:
         options = [*segmenter_options(1), 'auto_scale_lr.base_batch_size=2']
         result = command('train', SEGMENTER, '--work-dir', tmp_path, '--auto-scale-lr', '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
-        assert 'Scaling the original LR by 2.0' in result.out
+        assert '= 4 images an update; the lr is for 2, and is multiplied by 2.' in result.out
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without a GPU')
     def test_amp_without_a_gpu_is_float32_and_says_so(self, command, tmp_path):

@@ -15,14 +15,14 @@ import convnext_dense.apis.processes as launch
 import convnext_dense.comparison.compare as comparison
 from convnext_dense.comparison.compare import compare_backbones
 from convnext_dense.comparison.report import comparison_table
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 from convnext_dense.hooks.training_cost_hook import TRAINING_COST_FILE
 
 CONFIG = 'mask-rcnn_convnext-demo_fpn_demo-coco'
 BACKBONES = ['convnext_atto', 'timm/resnet10t', 'timm/vit_tiny_patch16_224(depth=1)']
 
 
-def pretend_to_train(runs: list, run, gpus: int) -> None:
+def pretend_to_train(runs: list, run, gpus: int, skip_check=()) -> None:
     """Write what a training would have cost; each run scores a point more than the one before."""
     runs.append(run)
     score = 0.3 + len(runs) / 100
@@ -102,21 +102,63 @@ class TestResuming:
         compare(tmp_path, BACKBONES[:2])
         assert [run.backbone for run in trained] == BACKBONES[:2]
 
-    def test_a_failure_loses_nothing(self, trained, tmp_path, monkeypatch):
+    def test_a_failure_stops_no_other_run(self, trained, tmp_path, monkeypatch):
         train = comparison._train
 
-        def fail(run, gpus):
-            if run.backbone == BACKBONES[1]:
-                raise UsageError('training stopped')
+        def fail(run, gpus, skip_check):
+            if run.seed == 1 and run.backbone == BACKBONES[0]:
+                raise RunError('train stopped with status 1\nthe log\nerror: training diverged: loss is nan.\n')
             train(run, gpus)
 
         monkeypatch.setattr(comparison, '_train', fail)
-        with pytest.raises(UsageError, match='training stopped'):
-            compare(tmp_path, BACKBONES[:2])
-        assert '1 of 2 runs are done' in (tmp_path / 'comparison.html').read_text()
+        with pytest.raises(RunError) as raised:
+            compare(tmp_path, BACKBONES[:2], seeds=(0, 1, 2))
+        assert str(raised.value) == (
+            '1 of 6 runs failed. convnext_atto, seed 1: training diverged: loss is nan. '
+            'The same command tries them again.'
+        )
+        failed, other = (re.split(r'  +', line.strip()) for line in comparison_table(tmp_path).splitlines()[1:])
+        assert failed[1] == '31.5 ± 0.7 (2 of 3 seeds)'
+        assert other[1] == '34.0 ± 1.0'
+        page = (tmp_path / 'comparison.html').read_text()
+        assert 'Failed: convnext_atto, seed 1.</b> training diverged: loss is nan.' in page
+        rows = json.loads((tmp_path / 'comparison.json').read_text())['rows']
+        assert rows[0]['failures'] == {'1': 'training diverged: loss is nan.'}
         monkeypatch.setattr(comparison, '_train', train)
-        compare(tmp_path, BACKBONES[:2])
-        assert [run.backbone for run in trained] == BACKBONES[:2]
+        compare(tmp_path, BACKBONES[:2], seeds=(0, 1, 2))
+        assert len(trained) == 6
+
+    def test_all_that_fail_are_named(self, trained, tmp_path, monkeypatch):
+        def fail(run, gpus, skip_check):
+            raise RunError('no luck.')
+
+        monkeypatch.setattr(comparison, '_train', fail)
+        with pytest.raises(
+            RunError, match=r'2 of 2 runs failed\. convnext_atto, seed 0: no luck\. convnext_atto, seed 1'
+        ):
+            compare(tmp_path, BACKBONES[:1], seeds=(0, 1))
+        assert '0 of 2 runs are done' in (tmp_path / 'comparison.html').read_text()
+
+    @pytest.mark.parametrize('metrics', [{}, {'coco/bbox_mAP': float('nan')}], ids=['none', 'nan'])
+    def test_a_run_without_a_score_has_failed(self, trained, tmp_path, monkeypatch, metrics):
+        def train(run, gpus, skip_check):
+            pretend_to_train(trained, run, gpus)
+            if run.seed == 0:
+                file = run.folder / TRAINING_COST_FILE
+                file.write_text(json.dumps(json.loads(file.read_text()) | dict(metrics=metrics)))
+
+        monkeypatch.setattr(comparison, '_train', train)
+        with pytest.raises(RunError, match='convnext_atto, seed 0: its last validation has no score'):
+            compare(tmp_path, BACKBONES[:1], seeds=(0, 1))
+        assert '32.0 (1 of 2 seeds)' in comparison_table(tmp_path)
+
+    def test_a_schedule_that_cannot_be_right_starts_nothing(self, trained, tmp_path):
+        options = {'train_cfg.max_epochs': 0}
+        with pytest.raises(UsageError, match=r'train_cfg\.max_epochs: it is 0'):
+            compare(tmp_path, BACKBONES[:1], cfg_options=options)
+        assert not trained
+        compare(tmp_path, BACKBONES[:1], cfg_options=options, skip_check=['schedule'])
+        assert trained
 
     @pytest.mark.parametrize('options', [dict(cfg_options={'optim_wrapper.optimizer.lr': 0.1}), dict(gpus=2)])
     def test_runs_of_another_recipe_are_an_error(self, trained, tmp_path, options):

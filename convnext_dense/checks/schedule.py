@@ -1,0 +1,250 @@
+"""A schedule by which nothing is trained, saved or validated, or that a loop, a loader or an optimizer refuses."""
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+
+from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config.data_places import evaluators
+from convnext_dense.config.tree import bare_type
+from convnext_dense.meta_device import build_on_meta, without_allocating
+
+MISSING = object()
+# By evaluator: its prefix, and the metrics that it reports for each entry of its `metric` or `iou_metrics`.
+COCO_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+PROPOSAL_ITEMS = ('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
+IOU_ITEMS = {
+    'mIoU': ('aAcc', 'mIoU', 'mAcc'),
+    'mDice': ('aAcc', 'mDice', 'mAcc'),
+    'mFscore': ('aAcc', 'mFscore', 'mPrecision', 'mRecall'),
+}
+# By key: what its value must be at least, and whether it must be a whole number.
+MINIMA = {
+    'train_cfg.max_epochs': (1, True),
+    'train_cfg.max_iters': (1, True),
+    'train_cfg.val_interval': (1, True),
+    'train_dataloader.batch_size': (1, True),
+    'val_dataloader.batch_size': (1, True),
+    'train_dataloader.num_workers': (0, True),
+    'val_dataloader.num_workers': (0, True),
+    'optim_wrapper.accumulative_counts': (1, True),
+    'optim_wrapper.optimizer.lr': (0, False),
+    'auto_scale_lr.base_batch_size': (1, False),
+}
+BATCH_NORM = 'Expected more than 1 value per channel'
+
+
+def find_schedule_faults(plan: RunPlan) -> Iterator[Finding]:
+    """Yield what is wrong with the schedule of a training.
+
+    Args:
+        plan: What the run is about to read.
+
+    Example:
+        >>> cfg = Config(dict(model={}, train_cfg=dict(by_epoch=False, max_iters=0)))
+        >>> [finding.sentence for finding in find_schedule_faults(RunPlan(cfg, ('train',)))]
+        ['train_cfg.max_iters: it is 0; it must be a whole number of at least 1.']
+    """
+    if 'train' not in plan.splits:
+        return
+    cfg = plan.cfg
+    errors = [*_numbers(cfg), *_length(cfg), *_loaders(cfg), *_gradients(cfg)]
+    yield from map(Finding, errors)
+    if errors:
+        return
+    yield from map(Finding, [*_watched_metrics(cfg), *_batch_norm(cfg)])
+    for sentence in (*_nothing_saved(cfg), *_never_validated(cfg), *_schedulers(cfg), *_no_learning(cfg)):
+        yield Finding(sentence, is_error=False)
+
+
+SCHEDULE = Check('schedule', 'the lengths, intervals, loaders and optimizer of the config', find_schedule_faults)
+
+
+def _get(cfg: Config, key: str) -> object:
+    value = cfg
+    for name in key.split('.'):
+        value = value.get(name, MISSING) if isinstance(value, dict | Config) else MISSING
+    return value
+
+
+def _numbers(cfg: Config) -> Iterator[str]:
+    for key, (minimum, is_whole) in MINIMA.items():
+        value = _get(cfg, key)
+        if value is MISSING or value is None:
+            continue
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or value < minimum or (is_whole and value != int(value)):
+            kind = 'whole number' if is_whole else 'number'
+            yield f'{key}: it is {value!r}; it must be a {kind} of at least {minimum}.'
+
+
+def _length(cfg: Config) -> Iterator[str]:
+    train_cfg = cfg.get('train_cfg')
+    if not train_cfg:
+        yield 'train_cfg: the config has none; it must say how long to train, as by_epoch and max_epochs or max_iters.'
+    elif _train_length(cfg) is None and _counts_epochs(cfg) is not None:
+        yield f'train_cfg.{"max_epochs" if _counts_epochs(cfg) else "max_iters"}: it is missing.'
+
+
+def _counts_epochs(cfg: Config) -> bool | None:
+    """Return whether the run counts epochs; None if its loop is not one of mmengine's."""
+    kind = bare_type(cfg.train_cfg.get('type'))
+    loops = {'': cfg.train_cfg.get('by_epoch', True), 'EpochBasedTrainLoop': True, 'IterBasedTrainLoop': False}
+    return loops.get(kind)
+
+
+def _train_length(cfg: Config) -> int | None:
+    by_epoch = _counts_epochs(cfg)
+    return None if by_epoch is None else cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')
+
+
+def _loaders(cfg: Config) -> Iterator[str]:
+    for split in ('train', 'val'):
+        loader = cfg.get(f'{split}_dataloader') or {}
+        if loader.get('num_workers', 0):
+            continue
+        for name in ('persistent_workers', 'prefetch_factor'):
+            if loader.get(name):
+                yield (
+                    f'{split}_dataloader.{name}: it is {loader[name]}, and num_workers is 0; leave it out, or take '
+                    'workers.'
+                )
+
+
+def _gradients(cfg: Config) -> Iterator[str]:
+    norm = _get(cfg, 'optim_wrapper.clip_grad.max_norm')
+    if isinstance(norm, int | float) and not norm > 0:
+        yield f'optim_wrapper.clip_grad.max_norm: it is {norm}, which leaves no gradient; it must be above 0.'
+
+
+def _watched_metrics(cfg: Config) -> Iterator[str]:
+    """Look at the metrics by which the best checkpoint is chosen, and by which training stops early."""
+    names = _metric_names(cfg)
+    for key, wanted in _watched(cfg):
+        if not cfg.get('val_evaluator') or not cfg.get('val_dataloader'):
+            yield f'{key}: it is {wanted}, and the run has no validation that could score it.'
+            continue
+        for name in _list(wanted):
+            if names and name != 'auto' and name not in names:
+                nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
+                yield f'{key}: the val_evaluator reports no {name}; its nearest metrics are {", ".join(nearest)}.'
+
+
+def _watched(cfg: Config) -> Iterator[tuple[str, str | list[str]]]:
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if hook.get('save_best'):
+        yield 'default_hooks.checkpoint.save_best', hook['save_best']
+    for i, hook in enumerate(cfg.get('custom_hooks') or []):
+        if bare_type(hook.get('type')) == 'EarlyStoppingHook' and hook.get('monitor'):
+            yield f'custom_hooks.{i}.monitor', hook['monitor']
+
+
+def _metric_names(cfg: Config) -> list[str]:
+    """Return the names of the metrics that a validation reports; nothing if an evaluator is not known here."""
+    names = []
+    for evaluator in evaluators(cfg, 'val'):
+        kind = bare_type(evaluator.get('type'))
+        if kind in ('CocoMetric', 'FasterCocoMetric') and not evaluator.get('classwise'):
+            prefix, found = evaluator.get('prefix') or 'coco', list(_coco_names(evaluator))
+        elif kind == 'IoUMetric':
+            prefix, metrics = evaluator.get('prefix'), _list(evaluator.get('iou_metrics', 'mIoU'))
+            found = [name for metric in metrics for name in IOU_ITEMS.get(metric, ())]
+        else:
+            return []
+        names += [f'{prefix}/{name}' if prefix else name for name in found]
+    return list(dict.fromkeys(names))
+
+
+def _coco_names(evaluator: dict) -> Iterator[str]:
+    items = evaluator.get('metric_items')
+    for metric in _list(evaluator.get('metric', 'bbox')):
+        if metric == 'proposal_fast':
+            yield from (f'AR@{number}' for number in evaluator.get('proposal_nums', (100, 300, 1000)))
+        elif metric == 'proposal':
+            yield from items or PROPOSAL_ITEMS
+        else:
+            yield from (f'{metric}_{item}' for item in items or COCO_ITEMS)
+
+
+def _list(value: str | Iterable[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _batch_norm(cfg: Config) -> Iterator[str]:
+    """Run a segmenter with batches of one image on the meta device, where it takes no memory, if it may fail there."""
+    loader = cfg.get('train_dataloader') or {}
+    if loader.get('batch_size') != 1 or cfg.get('launcher', 'none') != 'none' or 'decode_head' not in cfg.model:
+        return
+    if 'BN' not in str(cfg.model):
+        return
+    size = _get(cfg, 'model.data_preprocessor.size')
+    shape = size if isinstance(size, list | tuple) else (512, 512)
+    problem = ''
+    with suppress(Exception), without_allocating():
+        model = revert_sync_batchnorm(build_on_meta(cfg.model, cfg.default_scope))
+        model.train()
+        try:
+            maps = model.extract_feat(torch.empty(1, 3, *shape, device='meta'))
+            heads = [model.decode_head, getattr(model, 'auxiliary_head', None)]
+            for head in heads:
+                for part in head if isinstance(head, torch.nn.ModuleList) else [head]:
+                    part(maps)
+        except ValueError as error:
+            problem = str(error)
+    if BATCH_NORM in problem:
+        yield (
+            'train_dataloader.batch_size: it is 1, and a head pools the image to one pixel before BatchNorm, which '
+            'needs more than one value; take at least 2, or a norm_cfg of another type.'
+        )
+
+
+def _nothing_saved(cfg: Config) -> Iterator[str]:
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if not hook:
+        yield 'default_hooks.checkpoint: there is none, so the trained weights are not saved.'
+        return
+    length, by_epoch = _train_length(cfg), _counts_epochs(cfg)
+    if hook.get('save_best') or length is None:
+        return
+    interval = hook.get('interval', -1)
+    hook_by_epoch = hook.get('by_epoch', True)
+    if hook_by_epoch and by_epoch is False and interval > 0:
+        yield (
+            f'default_hooks.checkpoint.by_epoch: it is True, and the run counts steps; nothing is saved before the '
+            f'last step. Set by_epoch=False to save every {interval} steps.'
+        )
+    elif hook.get('save_last', True) is False and hook_by_epoch == by_epoch and not 0 < interval <= length:
+        yield (
+            f'default_hooks.checkpoint.interval: it is {interval}, the run is {length} long, and save_last is False; '
+            'nothing is saved.'
+        )
+
+
+def _never_validated(cfg: Config) -> Iterator[str]:
+    length = _train_length(cfg)
+    begin = cfg.train_cfg.get('val_begin', 1)
+    if cfg.get('val_dataloader') and length and begin > length:
+        yield f'train_cfg.val_begin: it is {begin}, and the run ends at {length}; nothing is validated.'
+
+
+def _schedulers(cfg: Config) -> Iterator[str]:
+    schedulers = cfg.get('param_scheduler') or []
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    for i, scheduler in enumerate(schedulers):
+        # A dict of lists, for several optimizers, has none of its own.
+        if 'type' in scheduler and scheduler.get('by_epoch', True) and _counts_epochs(cfg) is False:
+            yield (
+                f'param_scheduler.{i}: {bare_type(scheduler.type)} counts epochs, and the run counts steps, as one '
+                'epoch; it never changes the rate. Set by_epoch=False, and its lengths in steps.'
+            )
+
+
+def _no_learning(cfg: Config) -> Iterator[str]:
+    if _get(cfg, 'optim_wrapper.optimizer.lr') == 0:
+        yield 'optim_wrapper.optimizer.lr: it is 0, so nothing is learned.'

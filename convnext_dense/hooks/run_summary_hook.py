@@ -1,0 +1,168 @@
+"""Says in a few lines what a run is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from convnext_dense.registry import HOOKS
+from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
+from convnext_dense.training.unwrap import unwrap
+
+SHOWN_CLASSES = 6
+# What tells one backbone of a type from another.
+SIZES = ('arch', 'depth', 'model_name', 'depths')
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Logs a summary before the first step: device, model, data, schedule, and where the results go.
+
+    It is what the terminal shows of the start; `QuietStart` keeps the rest for the log file.
+
+    Example:
+        >>> custom_hooks = [dict(type='convnext_dense.RunSummaryHook')]
+    """
+
+    # After the other hooks' own beginnings.
+    priority = 'LOWEST'
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the summary of a training."""
+        loader = runner.train_dataloader
+        val_loop = runner.val_loop
+        self._show(
+            runner,
+            {
+                'train data': _data(loader.dataset),
+                'val data': _data(val_loop.dataloader.dataset) if val_loop else 'none',
+                'classes': _classes(loader.dataset),
+                'schedule': _schedule(runner),
+                'optimizer': _optimizer(runner),
+                'batch': _batch(loader, runner.optim_wrapper),
+                'seed': str(runner.seed),
+            },
+        )
+
+    def before_test(self, runner: Runner) -> None:
+        """Log the summary of a test."""
+        dataset = runner.test_dataloader.dataset
+        self._show(runner, {'test data': _data(dataset), 'classes': _classes(dataset)})
+
+    def before_val(self, runner: Runner) -> None:
+        """Show what is logged from now on; validation alone has no summary."""
+        show_everything(runner.logger)
+
+    def _show(self, runner: Runner, facts: dict[str, str]) -> None:
+        model = unwrap(runner.model)
+        facts = {
+            'device': _device(runner),
+            'config': runner.cfg.filename or '-',
+            'model': f'{type(model).__name__}, {_parameters(model)}',
+            'backbone': f'{_backbone(model)}; {_weights(runner, model)}',
+            **facts,
+            'work dir': runner.work_dir,
+            'log file': str(runner.logger.log_file),
+        }
+        width = max(map(len, facts))
+        lines = [f'  {name:{width}}  {value}' for name, value in facts.items()]
+        runner.logger.info('\n'.join(['the run:', *lines]), extra=SHOWN_AT_START)
+        show_everything(runner.logger)
+
+
+def _device(runner: Runner) -> str:
+    device = next(runner.model.parameters()).device
+    name = (
+        torch.cuda.get_device_name(device) if device.type == 'cuda' else f'{device}, {torch.get_num_threads()} threads'
+    )
+    processes = f'{get_world_size()} processes on ' if get_world_size() > 1 else ''
+    wrapper = type(runner.optim_wrapper).__name__
+    precision = {'AmpOptimWrapper': ', mixed precision', 'BFloat16OptimWrapper': ', bfloat16'}.get(wrapper, '')
+    return f'{processes}{name}{precision}'
+
+
+def _parameters(model: nn.Module) -> str:
+    total = sum(parameter.numel() for parameter in model.parameters())
+    frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
+    return f'{total / 1e6:.1f} M parameters' + (f', {frozen / 1e6:.1f} M of them frozen' if frozen else '')
+
+
+def _backbone(model: nn.Module) -> str:
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        return 'none'
+    sizes = [getattr(backbone, name, None) for name in SIZES]
+    size = next((value for value in sizes if isinstance(value, str | int | list | tuple)), None)
+    return type(backbone).__name__ + ('' if size is None else f' {size}')
+
+
+def _weights(runner: Runner, model: nn.Module) -> str:
+    if runner._resume and runner.iter:
+        return f'resumed at step {runner.iter}'
+    if runner._load_from:
+        return f'the model is from {runner._load_from}'
+    init_cfg = getattr(getattr(model, 'backbone', None), 'init_cfg', None)
+    for init in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
+        if isinstance(init, Mapping) and init.get('checkpoint'):
+            return f'weights from {init["checkpoint"]}'
+    return 'from scratch'
+
+
+def _data(dataset: Dataset) -> str:
+    samples: Any = dataset
+    innermost: Any = dataset
+    while hasattr(innermost, 'dataset') or getattr(innermost, 'datasets', None):
+        innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
+    parts = len(getattr(dataset, 'datasets', []))
+    and_more = f', the first of {parts} datasets' if parts > 1 else ''
+    place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '')
+    return f'{len(samples)} samples, {type(innermost).__name__} {place}{and_more}'
+
+
+def _classes(dataset: Dataset) -> str:
+    names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    names = [names] if isinstance(names, str) else list(map(str, names))
+    more = len(names) - SHOWN_CLASSES
+    return f'{len(names)}: {", ".join(names[:SHOWN_CLASSES])}' + (f' and {more} more' if more > 0 else '')
+
+
+def _schedule(runner: Runner) -> str:
+    loop = runner.train_loop
+    by_epoch = loop.max_epochs > 1 or not hasattr(loop, 'dataloader_iterator')
+    steps = f'{loop.max_iters} steps'
+    length = f'{loop.max_epochs} epochs, {steps}' if by_epoch else steps
+    unit = 'epochs' if by_epoch else 'steps'
+    validation = f', validated every {loop.val_interval} {unit}' if runner.val_loop else ''
+    saving = [
+        f', saved every {hook.interval} {"epochs" if hook.by_epoch else "steps"}'
+        for hook in runner.hooks
+        if isinstance(hook, CheckpointHook) and hook.interval > 0
+    ]
+    return length + validation + ''.join(saving)
+
+
+def _optimizer(runner: Runner) -> str:
+    wrapper = runner.optim_wrapper
+    if not isinstance(wrapper, OptimWrapper):
+        return type(wrapper).__name__
+    optimizer = wrapper.optimizer
+    values = {name: optimizer.defaults.get(name) for name in ('lr', 'weight_decay')}
+    schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
+    words = [type(optimizer).__name__, *(f'{name} {value:g}' for name, value in values.items() if value is not None)]
+    return ', '.join([*words, *dict.fromkeys(type(scheduler).__name__ for scheduler in schedulers)])
+
+
+def _batch(loader: DataLoader, wrapper: object) -> str:
+    sampler = loader.batch_sampler
+    size = getattr(sampler, 'batch_size', loader.batch_size)
+    count = getattr(wrapper, '_accumulative_counts', 1)
+    factors = [f'{size} images']
+    factors += [f'{n} {name}' for name, n in (('processes', get_world_size()), ('accumulated steps', count)) if n > 1]
+    total = f' = {size * get_world_size() * count} an update' if len(factors) > 1 else ''
+    return ' x '.join(factors) + total

@@ -1,0 +1,131 @@
+"""Keeps the terminal for what a run does. What a run prints while it is built goes to its log file alone."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import BaseLoop, Runner
+from torch.utils.data import DataLoader
+
+# Attributes of a log record: it is shown before the first step, or never on the terminal.
+SHOWN_AT_START = {'shown_at_start': True}
+FILE_ONLY = {'file_only': True}
+# mmengine's own words that a user wants to see, and warnings of its that nobody can act on.
+SHOWN = ('resumed epoch',)
+NOISE = (
+    'Failed to search registry with scope',
+    'The prefix is not set in metric class',
+    'init_weights of ',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
+
+
+class TerminalFilter(logging.Filter):
+    """Keeps off the terminal what is logged before the first step, except warnings, and records `SHOWN_AT_START`.
+
+    Example:
+        >>> record = logging.makeLogRecord(dict(levelno=logging.INFO))
+        >>> terminal = TerminalFilter()
+        >>> terminal.filter(record)
+        False
+        >>> terminal.has_started = True
+        >>> terminal.filter(record)
+        True
+    """
+
+    has_started = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is shown."""
+        if getattr(record, 'file_only', False):
+            return False
+        if self.has_started or getattr(record, 'shown_at_start', False):
+            return True
+        message = str(record.msg)
+        return message.startswith(SHOWN) or (record.levelno >= logging.WARNING and not message.startswith(NOISE))
+
+
+def show_everything(logger: logging.Logger) -> None:
+    """Show on the terminal what is logged from now on.
+
+    Args:
+        logger: A runner's.
+
+    Example:
+        >>> show_everything(logging.getLogger())
+    """
+    for handler in logger.handlers:
+        for terminal in handler.filters:
+            if isinstance(terminal, TerminalFilter):
+                terminal.has_started = True
+
+
+class QuietStart(Runner):
+    """A runner that builds its parts quietly, and that counts accumulated steps where it scales the learning rate.
+
+    Mix it into a runner's class. `RunSummaryHook` shows what was built, and ends the quiet.
+
+    Example:
+        >>> class QuietRunner(QuietStart, Runner):
+        ...     pass
+    """
+
+    def build_logger(self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: object) -> MMLogger:
+        """Build the logger, with a filter for the terminal."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.addFilter(TerminalFilter())
+        return logger
+
+    # A loop builds its dataset and its evaluator, and pycocotools prints as it reads their annotations.
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, and log what is printed."""
+        with _log_prints(self.logger):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, and log what is printed."""
+        with _log_prints(self.logger):
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the loop, and log what is printed."""
+        with _log_prints(self.logger):
+            return super().build_test_loop(loop)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rate with the batch size, and with the steps whose gradients are accumulated."""
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+        if not (auto_scale_lr or {}).get('enable'):
+            return
+        loader = self._train_dataloader
+        images = loader.batch_size if isinstance(loader, DataLoader) else loader['batch_size']
+        base = auto_scale_lr['base_batch_size']
+        wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
+        for wrapper in wrappers:
+            count = wrapper._accumulative_counts
+            for group in wrapper.optimizer.param_groups:
+                group['lr'] *= count
+            total = images * self.world_size * count
+            factors = f'{images} images x {self.world_size} (processes) x {count} (accumulated steps)'
+            self.logger.info(
+                f'auto_scale_lr: {factors} = {total} images an update; the lr is for {base}, and is multiplied by '
+                f'{total / base:g}.',
+                extra=SHOWN_AT_START,
+            )
+
+
+@contextmanager
+def _log_prints(logger: logging.Logger) -> Generator[None]:
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        for line in printed.getvalue().splitlines():
+            logger.info(line)

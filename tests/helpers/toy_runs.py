@@ -1,0 +1,78 @@
+"""Trainings of a model of one layer, in milliseconds, whose losses a test chooses."""
+
+import contextlib
+import io
+from pathlib import Path
+from unittest import mock
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from convnext_dense.training.quiet_start import QuietStart
+
+
+class ToyModel(BaseModel):
+    """Its loss is its weights' sum times a factor: in each step the next of `factors`, and then 1."""
+
+    def __init__(self, factors=()):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.factors = list(factors)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        """Return the losses."""
+        factor = self.factors.pop(0) if self.factors else 1.0
+        return dict(loss_cls=self.layer.weight.sum() * factor, loss_bbox=self.layer.weight.sum() * 0)
+
+
+class SkippingOptimWrapper(OptimWrapper):
+    """Leaves out steps with infinite gradients, as a loss scaler does."""
+
+    def step(self, **kwargs):
+        """Update the weights, if all gradients are finite."""
+        if all(
+            param.grad.isfinite().all()
+            for group in self.param_groups
+            for param in group['params']
+            if param.grad is not None
+        ):
+            super().step(**kwargs)
+
+
+def toy_runner(
+    work_dir: Path, hooks: list, factors=(), by_epoch=False, wrapper=OptimWrapper, samples=None, loader=None, **options
+):
+    """Return a runner of four steps, or of two epochs of two steps, that saves after each."""
+    model = ToyModel(factors)
+    samples = samples or [None] * 4
+    dataset = [dict(inputs=torch.zeros(2), data_samples=sample) for sample in samples]
+    optim_wrapper = wrapper(torch.optim.SGD(model.parameters(), lr=0.1), **options)
+    checkpoint = dict(type='CheckpointHook', interval=1, by_epoch=by_epoch)
+    with mock.patch('mmengine.runner.runner.collect_env', dict):
+        return type('ToyRunner', (QuietStart, Runner), {})(
+            model=model,
+            work_dir=str(work_dir),
+            train_dataloader=dict(
+                dataset=dataset,
+                batch_size=2,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=dict(type='pseudo_collate'),
+                **(loader or {}),
+            ),
+            train_cfg=dict(by_epoch=by_epoch, **({'max_epochs': 2} if by_epoch else {'max_iters': 4})),
+            optim_wrapper=optim_wrapper,
+            default_hooks=dict(checkpoint=checkpoint),
+            custom_hooks=hooks,
+            experiment_name=f'{work_dir.name}-{id(model)}',
+        )
+
+
+def train_toy(work_dir: Path, hooks: list, **options) -> str:
+    """Train, and return what the terminal showed."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        toy_runner(work_dir, hooks, **options).train()
+    return shown.getvalue()
