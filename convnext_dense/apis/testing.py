@@ -6,6 +6,7 @@ from pathlib import Path
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
+from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
@@ -61,11 +62,12 @@ def test(
     if out and not is_detector:
         cfg.test_evaluator.output_dir = out
         cfg.test_evaluator.keep_results = True
-    runner = build_runner(cfg, StrictLoadRunner)
-    if out and is_detector:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
-    return runner.test()
+    with errors_as_sentences(cfg):
+        runner = build_runner(cfg, StrictLoadRunner)
+        if out and is_detector:
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
+            runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=out))
+        return runner.test()
 
 
 # pytest must not take it for a test where it is imported by name.

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from mmengine.config import Config
 
+from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
@@ -28,4 +29,5 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
     check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)
-    build_runner(cfg).train()
+    with errors_as_sentences(cfg):
+        build_runner(cfg).train()

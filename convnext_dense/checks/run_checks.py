@@ -5,13 +5,19 @@ import os
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.keys import KEYS
+from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    KEYS,
+    OUTPUTS,
+)
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3
 
@@ -66,5 +72,7 @@ def _rank() -> int:
 
 def _write(plan: RunPlan, record: dict) -> None:
     folder = Path(plan.cfg.work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'checks.json').write_text(json.dumps(record, indent=2) + '\n')
+    # Where it cannot be written, a check has said so.
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'checks.json').write_text(json.dumps(record, indent=2) + '\n')

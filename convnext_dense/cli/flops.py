@@ -16,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Count, and print the table."""
     find_config(args.config)
+    from convnext_dense.checks.keys import check_keys
     from convnext_dense.config import load_config
     from convnext_dense.reports import complexity_table
 
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options), backbone=args.backbone)
+    check_keys(cfg)
     print(complexity_table(cfg, args.shape))

@@ -11,6 +11,7 @@ from convnext_dense.cli.arguments import (
     parse_cfg_options,
 )
 from convnext_dense.config.find import find_config
+from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed_switches import TEST_SWITCHES
 
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     find_config(args.config)
     check_work_dir(args.work_dir)
+    check_launcher(args.launcher)
     from convnext_dense import config
     from convnext_dense.apis import test
 

@@ -11,6 +11,7 @@ from convnext_dense.cli.arguments import (
     parse_cfg_options,
 )
 from convnext_dense.config.find import check_file, find_config
+from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed_switches import SWITCHES
 
 
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
     check_work_dir(args.work_dir)
+    check_launcher(args.launcher)
     if args.resume and args.resume != 'auto':
         check_file(args.resume, 'resume')
     from convnext_dense import config

@@ -2,6 +2,8 @@
 
 import argparse
 
+from convnext_dense.config.machine import check_output_file
+
 LAYOUTS = ('ours', 'mmpretrain', 'timm')
 
 
@@ -62,6 +64,7 @@ def _inspect(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
+    check_output_file(args.output, 'output')
     from convnext_dense.weights.export import convert_checkpoint
 
     print(convert_checkpoint(args.source, args.output, args.to, args.backbone_only))

@@ -1,0 +1,110 @@
+"""What the classes and functions that a config names take, as far as their signatures say."""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import Parameter
+
+from mmengine.utils import ManagerMixin
+
+# What mmengine, mmcv and their kin take out of a config before they build the component.
+TAKEN_BEFORE = frozenset({'type', '_scope_', '_delete_', 'requires_grad', 'convert_to_iter_based'})
+NUMBERS = (int, float, bool, types.NoneType)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a component takes.
+
+    Args:
+        parameters: Its parameters by name, with those of the base classes that its ``**kwargs`` go to.
+        is_open: Whether it takes ``**kwargs``.
+        is_closed_above: Whether the base class that gets the ``**kwargs`` takes none; true without ``**kwargs``.
+        literals: Texts in the constructors' code, such as the names of ``kwargs.pop('size')``.
+    """
+
+    parameters: dict[str, Parameter]
+    is_open: bool
+    is_closed_above: bool
+    literals: frozenset[str]
+
+
+@functools.cache
+def signature(component: Callable) -> Signature | None:
+    """Return what a class or a function takes; None if Python cannot tell.
+
+    Example:
+        >>> from torch import nn
+        >>> list(signature(nn.GELU).parameters)
+        ['approximate']
+    """
+    if not inspect.isclass(component):
+        return _read([component])
+    constructors = [base.__dict__['__init__'] for base in component.__mro__[:-1] if '__init__' in base.__dict__]
+    found = _read(constructors)
+    if found and issubclass(component, ManagerMixin):
+        found.parameters.setdefault('name', Parameter('name', Parameter.KEYWORD_ONLY))
+    return found
+
+
+def _read(functions: list[Callable]) -> Signature | None:
+    parameters: dict[str, Parameter] = {}
+    literals: set[str] = set()
+    is_open = False
+    for function in functions:
+        try:
+            own = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return None
+        code = getattr(inspect.unwrap(function), '__code__', None)
+        literals.update(text for text in getattr(code, 'co_consts', ()) if isinstance(text, str))
+        for parameter in own:
+            if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+                parameters.setdefault(parameter.name, parameter)
+        if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in own):
+            break
+        is_open = True
+    else:
+        return Signature(parameters, True, False, frozenset(literals)) if functions else _NOTHING
+    return Signature(parameters, is_open, True, frozenset(literals))
+
+
+_NOTHING = Signature({}, False, True, frozenset())
+
+
+def wrong_kind(parameter: Parameter, value: object) -> str | None:
+    """Return what a parameter takes, if that is a number or a switch and the value is neither; otherwise None.
+
+    An annotation counts, or else the default. Many are narrower than what the code takes: lists pass for numbers, and
+    nothing is concluded from other annotations.
+
+    Args:
+        parameter: The parameter.
+        value: What the config gives.
+
+    Example:
+        >>> wrong_kind(Parameter('depth', Parameter.KEYWORD_ONLY, annotation=int), 'fifty')
+        'a whole number'
+        >>> wrong_kind(Parameter('depth', Parameter.KEYWORD_ONLY, default=50), 101)
+    """
+    kinds = _annotated(parameter)
+    # Without an annotation, a name may be a choice beyond True and False.
+    may_be_name = kinds is None and isinstance(parameter.default, bool) and value != ''
+    if not isinstance(value, dict) and (not isinstance(value, str) or may_be_name):
+        return None
+    kinds = kinds or (type(parameter.default),)
+    return ' or '.join(dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)) or None
+
+
+_NAMES = {bool: 'True or False', int: 'a whole number', float: 'a number'}
+
+
+def _annotated(parameter: Parameter) -> tuple[type, ...] | None:
+    """Return the kinds of an annotation that names only numbers and switches; None for any other."""
+    annotation = parameter.annotation
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(annotation) if is_union else (annotation,)
+    return kinds if set(kinds) <= set(NUMBERS) and set(kinds) != {types.NoneType} else None
