@@ -12,12 +12,13 @@ from mmengine.registry import Registry
 from convnext_dense.errors import describe
 
 
-def build_sentence(error: Exception, cfg: Config) -> str | None:
+def build_sentence(error: Exception, cfg: Config, key: str = '') -> str | None:
     """Return what went wrong, and at which key, if mmengine raised an error while it built a component.
 
     Args:
         error: What was raised.
         cfg: The config that it was built from.
+        key: What is named if the component is nowhere in the config.
 
     Example:
         >>> from mmengine.registry import MODELS
@@ -29,7 +30,7 @@ def build_sentence(error: Exception, cfg: Config) -> str | None:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     builds = [frame for frame in frames if is_build(frame)]
-    return _of_component(error, _key(cfg, builds), builds[-1]) if builds else None
+    return _of_component(error, _key(cfg, builds) or key, builds[-1]) if builds else None
 
 
 def is_build(frame: FrameType) -> bool:
@@ -89,17 +90,25 @@ def _key(cfg: Config, builds: list[FrameType]) -> str:
 
     Components change what they pass on, so its config is the one of its type that has most in common with it.
     """
-    key, tree = '', cfg.to_dict()
+    key, whole = '', cfg.to_dict()
+    tree = whole
     for frame in builds:
         wanted = frame.f_locals['cfg']
-        places = [
-            (sum(_same(value.get(name), item) for name, item in wanted.items()), -len(place), place, value)
-            for place, value in _dicts(tree, key)
-            if value.get('type') == wanted.get('type')
-        ]
+        # A loop builds its dataloader, which is elsewhere.
+        places = _alike(wanted, tree, key) or _alike(wanted, whole, '')
+        split = key.partition('_')[0]
         if places:
-            _, _, key, tree = max(places, key=lambda place: place[:2])
-    return key or str(builds[-1].f_locals['cfg'].get('type'))
+            _, key, tree = max(places, key=lambda place: (place[0], place[1].startswith(split), -len(place[1])))
+    return key
+
+
+def _alike(wanted: dict, tree: object, key: str) -> list[tuple[int, str, dict]]:
+    """Return the dicts of a component's type: how much they have in common with it, and where they are."""
+    return [
+        (sum(_same(value.get(name), item) for name, item in wanted.items()), place, value)
+        for place, value in _dicts(tree, key)
+        if value.get('type') == wanted.get('type')
+    ]
 
 
 def _same(value: object, other: object) -> bool:

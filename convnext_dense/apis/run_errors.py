@@ -71,14 +71,14 @@ def _sentence(error: Exception, cfg: Config) -> str | None:
     stage = _first_batch(frames[loops[-1]]) if loops else None
     if loops and not stage:
         return None
-    if not loops and (sentence := build_sentence(error, cfg)):
-        return sentence if is_ours(error) else f'{sentence}{_log(error, cfg)}'
-    where = _log(error, cfg)
-    if stage:
-        return f'at the first batch of {stage}{_module(frames)}: {message_of(error)}{where}'
     names = [frame.f_code.co_name for frame in frames]
     key = next((BUILDERS[name] for name in reversed(names) if name in BUILDERS), 'the config')
-    return f'{key}: {message_of(error)}{where}'
+    sentence = None if loops else build_sentence(error, cfg, key)
+    if stage:
+        key = f'at the first batch of {stage}{_module(frames)}'
+    # What we raise ourselves says all.
+    where = '' if is_ours(error) else _log(error, cfg)
+    return f'{sentence or f"{key}: {message_of(error)}"}{where}'
 
 
 def _is_loop(frame: FrameType) -> bool:

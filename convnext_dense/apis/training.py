@@ -25,7 +25,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         >>> from convnext_dense.config import load_config
         >>> train(load_config('mask-rcnn_convnext-demo_fpn_demo-coco'))  # doctest: +SKIP
     """
-    if 'train_dataloader' not in cfg:
+    if not cfg.get('train_dataloader'):
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
     check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)

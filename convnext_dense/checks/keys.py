@@ -28,7 +28,7 @@ PARAMWISE_KEYS = frozenset(
 )
 ENV_KEYS = frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
 # How like a known name an unknown one must be to pass for its misspelling.
-ALIKE = 0.8
+ALIKE, MORE_ALIKE = 0.8, 0.87
 
 
 class Place(NamedTuple):
@@ -79,6 +79,7 @@ def key_findings(cfg: Config) -> Iterator[Finding]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for key, place, value in _places(cfg):
             yield from _component(key, value, place)
+        yield from _lengths(cfg)
         yield from _plain(cfg, 'env_cfg', ENV_KEYS)
         yield from _plain(cfg, 'auto_scale_lr', {'base_batch_size', 'enable'})
         yield from _plain(cfg.get('optim_wrapper'), 'paramwise_cfg', PARAMWISE_KEYS, 'optim_wrapper.')
@@ -89,7 +90,8 @@ def _places(cfg: Config) -> Iterator[tuple[str, Place, object]]:
     model = Place((registry.MODELS,))
     found = [
         ('model', model),
-        ('data_preprocessor', model),
+        # A model may have a default for it.
+        ('data_preprocessor', model._replace(is_certain=False)),
         ('tta_model', model._replace(more=frozenset({'module'}))),
         ('optim_wrapper', Place((registry.OPTIM_WRAPPERS,), more=WRAPPER_KEYS, default='OptimWrapper')),
         ('visualizer', Place((registry.VISUALIZERS,))),
@@ -145,7 +147,7 @@ def _typed(key: str, value: dict, place: Place) -> Iterator[Finding]:
     components = _resolve(kind, value.get('_scope_'), place.registries)
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
     if not components and place.is_certain and isinstance(kind, str):
-        yield Finding(f'{key}.type: there is no {kind}{nearest(kind, _names(place.registries))}.')
+        yield Finding(f'{key}.type: there is no {kind}{nearest(kind, _names(place.registries), 0.6)}.')
     known = [found for component in components if (found := signature(component))]
     problems = [list(_arguments(key, value, name, found, place.more)) for found in known]
     # A name that several registries have is taken for the one that fits.
@@ -198,12 +200,20 @@ def _arguments(key: str, value: dict, name: str, known: Signature, more: Collect
             if expected := wrong_kind(parameter, given):
                 yield Finding(f'{key}.{argument}: it must be {expected}; got {given!r}.')
         elif argument not in known.literals:
-            hint = nearest(argument, known.parameters)
             # What **kwargs take is known only to the code that reads them.
-            if not known.is_open or (hint and known.is_closed_above):
+            hint = nearest(argument, known.parameters, MORE_ALIKE if known.is_open else ALIKE)
+            if not known.is_open:
                 yield Finding(f'{key}: {name} has no argument {argument!r}{hint}.')
             elif hint:
-                yield Finding(f'{key}.{argument}: nothing is known to read it{hint}.', is_error=False)
+                yield Finding(f'{key}: {name} is not known to take {argument!r}{hint}.', is_error=False)
+
+
+def _lengths(cfg: Config) -> Iterator[Finding]:
+    """Find runs that would train nothing, and end as if they had."""
+    for name in ('max_epochs', 'max_iters', 'val_interval'):
+        length = (cfg.get('train_cfg') or {}).get(name, 1)
+        if isinstance(length, int | float) and length < 1:
+            yield Finding(f'train_cfg.{name}: it must be at least 1; got {length}.')
 
 
 def _plain(holder: dict | None, key: str, known: Collection[str], prefix: str = '') -> Iterator[Finding]:
@@ -236,14 +246,14 @@ def _names(registries: Iterable[Registry]) -> set[str]:
     return names
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str], alike: float = ALIKE) -> str:
     """Return the name that is spelled most like `name` as the end of a message; '' if none is like it.
 
     Example:
         >>> nearest('batchsize', ['batch_size', 'num_workers'])
         "; the nearest is 'batch_size'"
     """
-    found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=ALIKE)
+    found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=alike)
     return f'; the nearest is {found[0]!r}' if found else ''
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from convnext_dense.checks.addresses import ADDRESSES
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.keys import KEYS
 from convnext_dense.checks.outputs import OUTPUTS
@@ -17,6 +18,7 @@ from convnext_dense.errors import UsageError
 CHECKS: tuple[Check, ...] = (
     KEYS,
     OUTPUTS,
+    ADDRESSES,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

@@ -4,7 +4,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import Parameter
 
@@ -22,13 +22,11 @@ class Signature:
     Args:
         parameters: Its parameters by name, with those of the base classes that its ``**kwargs`` go to.
         is_open: Whether it takes ``**kwargs``.
-        is_closed_above: Whether the base class that gets the ``**kwargs`` takes none; true without ``**kwargs``.
-        literals: Texts in the constructors' code, such as the names of ``kwargs.pop('size')``.
+        literals: Texts in the constructors' code, such as the names of ``kwargs.pop('size')``, and old names.
     """
 
     parameters: dict[str, Parameter]
     is_open: bool
-    is_closed_above: bool
     literals: frozenset[str]
 
 
@@ -59,20 +57,25 @@ def _read(functions: list[Callable]) -> Signature | None:
             own = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
             return None
-        code = getattr(inspect.unwrap(function), '__code__', None)
-        literals.update(text for text in getattr(code, 'co_consts', ()) if isinstance(text, str))
+        literals.update(_literals(function))
         for parameter in own:
             if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
                 parameters.setdefault(parameter.name, parameter)
         if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in own):
             break
         is_open = True
-    else:
-        return Signature(parameters, True, False, frozenset(literals)) if functions else _NOTHING
-    return Signature(parameters, is_open, True, frozenset(literals))
+    return Signature(parameters, is_open, frozenset(literals))
 
 
-_NOTHING = Signature({}, False, True, frozenset())
+def _literals(function: Callable) -> Iterator[str]:
+    """Yield the texts in a function's code, and the keys of what its decorators were given."""
+    code = getattr(inspect.unwrap(function), '__code__', None)
+    yield from (text for text in getattr(code, 'co_consts', ()) if isinstance(text, str))
+    while hasattr(function, '__wrapped__'):
+        for cell in function.__closure__ or ():
+            if isinstance(cell.cell_contents, dict):
+                yield from cell.cell_contents
+        function = function.__wrapped__
 
 
 def wrong_kind(parameter: Parameter, value: object) -> str | None:

@@ -83,6 +83,18 @@ def _key_and_value(option: str) -> tuple[str, object]:
     return key, parsed
 
 
+def not_empty(text: str) -> str:
+    """Return an argument's text; an empty one, such as that of an unset variable, is an error.
+
+    Example:
+        >>> not_empty('work_dirs/new')
+        'work_dirs/new'
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError('it is empty')
+    return text
+
+
 def at_least(minimum: int) -> Callable[[str], int]:
     """Return the type of an argument that is a whole number of at least `minimum`.
 

@@ -8,6 +8,7 @@ from convnext_dense.cli.arguments import (
     add_skip_check,
     add_speed_argument,
     check_work_dir,
+    not_empty,
     parse_cfg_options,
 )
 from convnext_dense.config.find import check_file, find_config
@@ -20,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         '--backbone',
+        type=not_empty,
         metavar='NAME',
         help='put another backbone into the config: convnext_base, convnextv2_tiny, timm/resnet50, '
         "mmdet/SwinTransformer, 'mmdet/ResNet(depth=101)', ...",
     )
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument('--work-dir', type=not_empty, help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
+        type=not_empty,
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',

@@ -31,14 +31,22 @@ def check_bases(file: Path, readers: tuple[Path, ...] = ()) -> None:
     try:
         bases = [] if Config._is_lazy_import(str(file)) else Config._get_base_files(str(file))
     except Exception as error:
+        if isinstance(error, OSError):
+            raise UsageError(f'config {file}: it cannot be read: {error.strerror}.') from error
         if PLACEHOLDER in file.read_text(errors='replace'):
             return
-        raise UsageError(f'config {file}{_line(error)}: {describe(error.__context__ or error)}') from error
+        raise UsageError(f'config {file}{_line(error)}: {_reason(error)}') from error
     for base in bases:
         if not isinstance(base, str):
             raise UsageError(f'config {file}: _base_ must be a name or a list of names; got {base!r}.')
         if PLACEHOLDER not in base:
             check_bases(_find_base(base, file), (*readers, file.resolve()))
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__context__ or error
+    # Its text has the name of mmengine's copy of the file.
+    return f'SyntaxError: {cause.msg}' if isinstance(cause, SyntaxError) else describe(cause)
 
 
 def _line(error: BaseException) -> str:

@@ -77,6 +77,7 @@ def _read(file: Path) -> Config:
     for key in ('model', 'default_scope'):
         if key not in cfg:
             raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
+    _check_parts(cfg, file)
     return cfg
 
 
