@@ -50,6 +50,9 @@ def message_of(error: Exception) -> str:
     text = str(error)
     if 'Original Traceback' in text:
         text = text.rstrip().splitlines()[-1]
+    elif not text and isinstance(error, AssertionError) and error.__traceback__:
+        # What was asserted says more than nothing.
+        text = f'AssertionError: {traceback.extract_tb(error.__traceback__)[-1].line}'
     elif not is_ours(error):
         text = describe(error)
     text = ' '.join(text.split())
@@ -113,7 +116,7 @@ def _alike(wanted: dict, tree: object, key: str) -> list[tuple[int, str, dict]]:
 
 def _same(value: object, other: object) -> bool:
     # Arrays and tensors compare by element.
-    return type(value) is type(other) and bool(repr(value) == repr(other))
+    return type(value) is type(other) and repr(value) == repr(other)
 
 
 def _dicts(tree: object, key: str) -> Iterator[tuple[str, dict]]:

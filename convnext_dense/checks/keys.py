@@ -82,7 +82,7 @@ def key_findings(cfg: Config) -> Iterator[Finding]:
         yield from _lengths(cfg)
         yield from _plain(cfg, 'env_cfg', ENV_KEYS)
         yield from _plain(cfg, 'auto_scale_lr', {'base_batch_size', 'enable'})
-        yield from _plain(cfg.get('optim_wrapper'), 'paramwise_cfg', PARAMWISE_KEYS, 'optim_wrapper.')
+        yield from _plain(cfg.get('optim_wrapper') or {}, 'paramwise_cfg', PARAMWISE_KEYS, 'optim_wrapper.')
 
 
 def _places(cfg: Config) -> Iterator[tuple[str, Place, object]]:
@@ -144,11 +144,14 @@ def _typed(key: str, value: dict, place: Place) -> Iterator[Finding]:
         if place.is_certain:
             yield Finding(f'{key}: it has no type, which says what it is.')
         return
+    if not isinstance(kind, str) and not callable(kind):
+        yield Finding(f'{key}.type: it must be a name; got {kind!r}.')
+        return
     components = _resolve(kind, value.get('_scope_'), place.registries)
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
     if not components and place.is_certain and isinstance(kind, str):
         yield Finding(f'{key}.type: there is no {kind}{nearest(kind, _names(place.registries), 0.6)}.')
-    known = [found for component in components if (found := signature(component))]
+    known = [signature(component) for component in components]
     problems = [list(_arguments(key, value, name, found, place.more)) for found in known]
     # A name that several registries have is taken for the one that fits.
     yield from min(problems, key=len, default=[])
@@ -216,9 +219,9 @@ def _lengths(cfg: Config) -> Iterator[Finding]:
             yield Finding(f'train_cfg.{name}: it must be at least 1; got {length}.')
 
 
-def _plain(holder: dict | None, key: str, known: Collection[str], prefix: str = '') -> Iterator[Finding]:
+def _plain(holder: dict | Config, key: str, known: Collection[str], prefix: str = '') -> Iterator[Finding]:
     """Warn of keys that are almost those of a plain dict."""
-    for name in (holder or {}).get(key) or {}:
+    for name in holder.get(key) or {}:
         if name not in known and (hint := nearest(name, known)):
             yield Finding(f'{prefix}{key}.{name}: nothing reads it{hint}.', is_error=False)
 

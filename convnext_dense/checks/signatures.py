@@ -31,8 +31,8 @@ class Signature:
 
 
 @functools.cache
-def signature(component: Callable) -> Signature | None:
-    """Return what a class or a function takes; None if Python cannot tell.
+def signature(component: Callable) -> Signature:
+    """Return what a class or a function takes. It is open if Python cannot tell.
 
     Example:
         >>> from torch import nn
@@ -43,12 +43,12 @@ def signature(component: Callable) -> Signature | None:
         return _read([component])
     constructors = [base.__dict__['__init__'] for base in component.__mro__[:-1] if '__init__' in base.__dict__]
     found = _read(constructors)
-    if found and issubclass(component, ManagerMixin):
+    if issubclass(component, ManagerMixin):
         found.parameters.setdefault('name', Parameter('name', Parameter.KEYWORD_ONLY))
     return found
 
 
-def _read(functions: list[Callable]) -> Signature | None:
+def _read(functions: list[Callable]) -> Signature:
     parameters: dict[str, Parameter] = {}
     literals: set[str] = set()
     is_open = False
@@ -56,7 +56,7 @@ def _read(functions: list[Callable]) -> Signature | None:
         try:
             own = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):
-            return None
+            return Signature(parameters, True, frozenset(literals))
         literals.update(_literals(function))
         for parameter in own:
             if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
@@ -81,8 +81,7 @@ def _literals(function: Callable) -> Iterator[str]:
 def wrong_kind(parameter: Parameter, value: object) -> str | None:
     """Return what a parameter takes, if that is a number or a switch and the value is neither; otherwise None.
 
-    An annotation counts, or else the default. Many are narrower than what the code takes: lists pass for numbers, and
-    nothing is concluded from other annotations.
+    An annotation counts, or else the default. Nothing is concluded from other annotations.
 
     Args:
         parameter: The parameter.
@@ -94,12 +93,17 @@ def wrong_kind(parameter: Parameter, value: object) -> str | None:
         >>> wrong_kind(Parameter('depth', Parameter.KEYWORD_ONLY, default=50), 101)
     """
     kinds = _annotated(parameter)
-    # Without an annotation, a name may be a choice beyond True and False.
-    may_be_name = kinds is None and isinstance(parameter.default, bool) and value != ''
-    if not isinstance(value, dict) and (not isinstance(value, str) or may_be_name):
-        return None
-    kinds = kinds or (type(parameter.default),)
-    return ' or '.join(dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)) or None
+    if kinds is None:
+        kinds = (type(parameter.default),)
+        # Without an annotation, a list may stand for a number a stage, and a name for a choice beyond True and False.
+        is_wrong = isinstance(value, dict) or (isinstance(value, str) and (kinds != (bool,) or not value))
+    elif value is None:
+        is_wrong = types.NoneType not in kinds and parameter.default not in (None, Parameter.empty)
+    else:
+        # Of several kinds, the annotation is often an alias that forgets lists.
+        is_wrong = isinstance(value, str | dict) or (isinstance(value, list | tuple) and len(kinds) == 1)
+    names = dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)
+    return ' or '.join(names) or None if is_wrong else None
 
 
 _NAMES = {bool: 'True or False', int: 'a whole number', float: 'a number'}
