@@ -76,9 +76,10 @@ def _sentence(error: Exception, cfg: Config) -> str | None:
     sentence = None if loops else build_sentence(error, cfg, key)
     if stage:
         key = f'at the first batch of {stage}{_module(frames)}'
-    # What we raise ourselves says all.
-    where = '' if is_ours(error) else _log(error, cfg)
-    return f'{sentence or f"{key}: {message_of(error)}"}{where}'
+    sentence = sentence or f'{key}: {message_of(error)}'
+    # A sentence of our own says all; another's may need its place in the code.
+    is_clear = is_ours(error) or type(error).__name__ not in sentence
+    return sentence if is_clear else f'{sentence}{_log(error, cfg)}'
 
 
 def _is_loop(frame: FrameType) -> bool:
@@ -105,7 +106,7 @@ def _module(frames: list[FrameType]) -> str:
 
 def _log(error: Exception, cfg: Config) -> str:
     """Write the traceback into the work dir; return where it is, as the end of a message."""
-    file = Path(cfg.work_dir) / TRACEBACK
+    file = Path(cfg.get('work_dir') or '.') / TRACEBACK
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(''.join(traceback.format_exception(error)))

@@ -29,10 +29,11 @@ class TestTrain:
             ('model.backbone.arch=nope', 'model.backbone: arch must be one of atto'),
             ('model.backbone.out_indices=[7]', 'model.backbone: out_indices must name stages'),
             ('optim_wrapper.paramwise_cfg.num_layers=99', 'optim_wrapper: paramwise_cfg.num_layers is 99, but'),
+            ('train_dataloader.sampler.type=Nope', "train_dataloader.sampler: there is no 'Nope' in the data sampler"),
             ('optim_wrapper.paramwise_cfg.decay_type=x', 'optim_wrapper: paramwise_cfg.decay_type must be one of'),
         ],
     )
-    def test_our_own_errors_are_a_sentence_with_the_key(self, error, option, message, tmp_path):
+    def test_what_is_plain_is_a_sentence_with_the_key(self, error, option, message, tmp_path):
         assert f'error: {message}' in error(option)
         assert not (tmp_path / TRACEBACK).exists()
 
@@ -44,7 +45,6 @@ class TestTrain:
                 'model.data_preprocessor (DetDataPreprocessor): Asser',
             ),
             ('model.neck.num_outs=1', 'model.neck (FPN): AssertionError: assert num_outs'),
-            ('train_dataloader.sampler.type=Nope', "train_dataloader.sampler: there is no 'Nope' in the data sampler"),
             ('train_dataloader.batch_size=0', 'train_dataloader.batch_sampler (AspectRatioBatchSampler): ValueError'),
             ('val_evaluator.metric=x', 'val_evaluator ('),
             ('randomness.seed=-1', 'randomness: ValueError: Seed must be between 0'),
