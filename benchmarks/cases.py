@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import WARM_UP, default_device, describe_machine
 from benchmarks.peers import build_ours
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.config.machine import check_output_file
 from convnext_dense.errors import UsageError, exit_on_usage_error
 from convnext_dense.kernels.support import OLDEST_CAPABILITY, OLDEST_TRITON, is_supported
 from convnext_dense.meta_device import without_allocating
@@ -188,6 +189,8 @@ def run_benchmark(
     args = parser.parse_args(arguments)
     cases: list[dict] = []
     with exit_on_usage_error(vars(args).keys() - {'config'}):
+        for name in ('out', 'trace'):
+            check_output_file(vars(args).get(name), name)
         for case in run(args):
             print(f'{table(case)}\n', flush=True)
             cases.append(case)

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
+# How much of another library's message a sentence has.
+SHOWN_CHARACTERS = 300
+
 
 class UsageError(ValueError):
     """A mistake in what a function or a command was given.
@@ -45,6 +48,19 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     except (UsageError, RunError) as error:
         print(f'error: {_with_dashes(str(error), options)}', file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as the end of a sentence: its kind and its message on one line.
+
+    Example:
+        >>> describe(ZeroDivisionError('division by zero')), describe(KeyError('model'))
+        ('ZeroDivisionError: division by zero', "KeyError: 'model'")
+    """
+    message = ' '.join(str(error).split())
+    if len(message) > SHOWN_CHARACTERS:
+        message = f'{message[:SHOWN_CHARACTERS].rstrip()}...'
+    return f'{type(error).__name__}: {message}' if message else type(error).__name__
 
 
 def _with_dashes(message: str, options: Collection[str]) -> str:

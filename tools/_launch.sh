@@ -9,7 +9,17 @@ if ! python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spe
     python=$tools/../.venv/bin/python
 fi
 
-# launch_distributed PROCESSES SCRIPT [ARGUMENT ...]
+# A wrong name of a config is one line, not one of each process and the launcher's own.
+check_config() {
+    "$python" -c '
+import sys
+from convnext_dense.config.find import find_config
+from convnext_dense.errors import exit_on_usage_error
+with exit_on_usage_error():
+    find_config(sys.argv[1])' "$1"
+}
+
+# launch_distributed PROCESSES SCRIPT CONFIG [ARGUMENT ...]
 launch_distributed() {
     local processes=$1
     shift
@@ -17,6 +27,7 @@ launch_distributed() {
         echo "error: the number of processes must be a positive integer; got '$processes'" >&2
         exit 2
     fi
+    check_config "$2"
     exec "$python" -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \

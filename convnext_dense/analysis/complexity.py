@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from convnext_dense.analysis.counters import find_counter
 from convnext_dense.analysis.image_shape import default_shape
+from convnext_dense.build_errors import build_sentence, message_of
 from convnext_dense.errors import UsageError
 from convnext_dense.meta_device import build_on_meta, without_allocating
 
@@ -66,15 +67,15 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
     try:
         model = build_on_meta(cfg.model, cfg.default_scope)
     except Exception as error:  # building a user's model may raise anything
-        raise UsageError(f'model: {type(error).__name__}: {error}') from error
+        raise UsageError(build_sentence(error, cfg) or f'model: {message_of(error)}') from error
     kind = type(model).__name__
     count = find_counter(model)
     channels = cfg.model.backbone.get('in_channels', 3)
     try:
         with without_allocating():
             flops = count(model, torch.empty(1, channels, height, width))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise UsageError(f'model: {kind} cannot take an image of {height} x {width}: {error}') from error
+    except Exception as error:  # and so may running it
+        raise UsageError(f'model: {kind} cannot take an image of {height} x {width}: {message_of(error)}') from error
     params = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
     uncounted = [name for name, number in params.items() if number and name not in flops and name != 'auxiliary_head']
     if uncounted:

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
+from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
@@ -70,11 +71,12 @@ def test(
         enable_tta(cfg)
     if show_dir:
         ensure_visualizer(cfg)
-    runner = build_runner(cfg, StrictLoadRunner, skip_check)
-    _check_evaluator(runner, is_saved)
-    runner.register_hook(FinitePredictionsHook())
-    _save_predictions(runner, out, show_dir)
-    return runner.test()
+    with errors_as_sentences(cfg):
+        runner = build_runner(cfg, StrictLoadRunner, skip_check)
+        _check_evaluator(runner, is_saved)
+        runner.register_hook(FinitePredictionsHook())
+        _save_predictions(runner, out, show_dir)
+        return runner.test()
 
 
 def _check_places(cfg: Config, out: str | None, show_dir: str | None) -> None:

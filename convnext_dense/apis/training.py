@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from mmengine.config import Config
 
 from convnext_dense.apis.processes import interrupted_by_sigterm
+from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
@@ -33,7 +34,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         >>> from convnext_dense.config import load_config
         >>> train(load_config('mask-rcnn_convnext-demo_fpn_demo-coco'))  # doctest: +SKIP
     """
-    if 'train_dataloader' not in cfg:
+    if not cfg.get('train_dataloader'):
         raise UsageError('the config has no train_dataloader to train with.')
     check_data(cfg, 'train', 'val')
     if cfg.get('resume') and not cfg.get('load_from'):
@@ -42,11 +43,11 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     if cfg.get('resume') and (finished := describe_finished(cfg)):
         print(f'resume: {finished}')
         return
-    runner = build_runner(cfg, TrainRunner, skip_check)
-    if not any(parameter.requires_grad for parameter in runner.model.parameters()):
-        raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
     # Without this, a request to terminate would leave the loaders' workers. Launchers end their processes themselves.
-    with interrupted_by_sigterm() if cfg.launcher == 'none' else nullcontext():
+    with errors_as_sentences(cfg), interrupted_by_sigterm() if cfg.launcher == 'none' else nullcontext():
+        runner = build_runner(cfg, TrainRunner, skip_check)
+        if not any(parameter.requires_grad for parameter in runner.model.parameters()):
+            raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
         try:
             runner.train()
         except ValueError as error:

@@ -5,8 +5,10 @@ import os
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
+from convnext_dense.checks.addresses import ADDRESSES
 from convnext_dense.checks.annotations.find import ANNOTATIONS
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.checkpoint import CHECKPOINT
@@ -15,13 +17,18 @@ from convnext_dense.checks.evaluators import EVALUATORS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.heads import HEADS
 from convnext_dense.checks.images import IMAGES, LABELS
+from convnext_dense.checks.keys import KEYS
 from convnext_dense.checks.optimizer import OPTIMIZER
+from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.checks.schedule import SCHEDULE
 from convnext_dense.errors import UsageError
 
 CHECKS: tuple[Check, ...] = (
+    KEYS,
+    OUTPUTS,
+    ADDRESSES,
     # Causes come before what follows from them.
     FILES,
     CLASSES,
@@ -89,5 +96,7 @@ def _rank() -> int:
 
 def _write(plan: RunPlan, record: dict) -> None:
     folder = Path(plan.cfg.work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'checks.json').write_text(json.dumps(record, indent=2) + '\n')
+    # Where it cannot be written, a check has said so.
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'checks.json').write_text(json.dumps(record, indent=2) + '\n')

@@ -1,11 +1,16 @@
 """The command-line arguments that several commands have. Imports nothing heavy."""
 
 import argparse
+import ast
+import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 
+from convnext_dense.config.machine import check_folder
 from convnext_dense.config.speed_switches import check_switches
 from convnext_dense.errors import UsageError
+
+QUOTES_AND_BRACKETS = tuple('\'"[({')
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +33,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='*',
+        action='extend',
         default=[],
         type=_option,
         metavar='KEY=VALUE',
@@ -37,7 +43,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def _option(text: str) -> str:
     if not text.partition('=')[0] or '=' not in text:
-        raise argparse.ArgumentTypeError(f'an option is written as KEY=VALUE; got {text!r}')
+        raise argparse.ArgumentTypeError(f'an option is written as KEY=VALUE, without spaces; got {text!r}')
     return text
 
 
@@ -51,20 +57,42 @@ def parse_cfg_options(options: Sequence[str]) -> dict:
         >>> parse_cfg_options(['train_cfg.max_epochs=3', 'model.backbone.out_indices=[0,1]'])
         {'train_cfg.max_epochs': 3, 'model.backbone.out_indices': [0, 1]}
     """
+    return dict(_key_and_value(option) for option in options)
+
+
+def _key_and_value(option: str) -> tuple[str, object]:
+    key, _, value = (part.strip() for part in option.partition('='))
+    if not all(key.split('.')):
+        raise UsageError(f'cfg_options: the key of {option} has an empty part; it is written as model.backbone.depth.')
+    if value[:1] in QUOTES_AND_BRACKETS:
+        # Python's own reading keeps spaces in texts, and what is quoted a text.
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return key, ast.literal_eval(value)
+    if value.startswith('{') or re.match(r'dict\s*\(', value):
+        raise UsageError(f"cfg_options: the value of {option} cannot be read; a dict is written as {{'key': value}}.")
     # Imported here so that --help and typing errors need no mmengine.
     from mmengine.config import DictAction
 
-    parsed = {}
-    for option in options:
-        key, _, value = option.partition('=')
-        try:
-            parsed[key] = DictAction._parse_iterable(value)
-        except (AssertionError, ValueError, SyntaxError, IndexError):
-            parsed[key] = value
-        # What mmengine cannot read stays text.
-        if parsed[key] == value and value[:1] in ('[', '('):
-            raise UsageError(f'cfg_options: the value of {option} cannot be read; check its brackets.')
-    return parsed
+    try:
+        parsed = DictAction._parse_iterable(value)
+    except (AssertionError, ValueError, SyntaxError, IndexError, RecursionError):
+        parsed = value
+    # What mmengine cannot read stays text.
+    if isinstance(parsed, str) and value[:1] in ('[', '('):
+        raise UsageError(f'cfg_options: the value of {option} cannot be read; check its brackets.')
+    return key, parsed
+
+
+def not_empty(text: str) -> str:
+    """Return an argument's text; an empty one, such as that of an unset variable, is an error.
+
+    Example:
+        >>> not_empty('work_dirs/new')
+        'work_dirs/new'
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError('it is empty')
+    return text
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -84,13 +112,12 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def check_work_dir(work_dir: str | None) -> None:
-    """Raise UsageError if the work dir is something else than a folder.
+    """Raise UsageError if the work dir is no folder, or cannot be written to.
 
     Example:
         >>> check_work_dir('work_dirs/new')
     """
-    if work_dir and Path(work_dir).exists() and not Path(work_dir).is_dir():
-        raise UsageError(f'work_dir: {work_dir} is a file; give a folder.')
+    check_folder(work_dir, 'work_dir')
 
 
 class _NamesOrAll(argparse.Action):

@@ -12,6 +12,7 @@ from convnext_dense.cli.arguments import (
     add_skip_check,
     at_least,
     check_work_dir,
+    not_empty,
     parse_cfg_options,
 )
 from convnext_dense.config.find import find_config
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seeds', nargs='+', type=at_least(0), default=[0], metavar='SEED', help='by default 0 alone')
     add_recipe(parser)
     parser.add_argument('--gpus', type=at_least(0), default=0, metavar='N', help='train each on N GPUs of this machine')
-    parser.add_argument('--work-dir', help='folder of the runs and the report')
+    parser.add_argument('--work-dir', type=not_empty, help='folder of the runs and the report')
     add_skip_check(parser)
     add_shape_argument(parser)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from convnext_dense.cli.arguments import at_least, check_work_dir
+from convnext_dense.cli.arguments import at_least, check_work_dir, not_empty
 from convnext_dense.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        '--work-dir', help='folder of logs, checkpoints and drawn predictions (default: work_dirs/demo)'
+        '--work-dir', type=not_empty, help='folder of logs, checkpoints and drawn predictions (default: work_dirs/demo)'
     )
     parser.add_argument('--steps', type=at_least(1), metavar='N', help='train N steps only, to try the installation')
     parser.add_argument('--only-data', action='store_true', help='make the data, and train nothing')
     data = parser.add_argument_group('with --only-data')
-    data.add_argument('--out', help='folder to write to (default: data/demo)')
+    data.add_argument('--out', type=not_empty, help='folder to write to (default: data/demo)')
     data.add_argument('--num-train', type=at_least(1), metavar='N', help='training images')
     data.add_argument('--num-val', type=at_least(1), metavar='N', help='validation images')
     data.add_argument('--size', type=at_least(1), metavar='PIXELS', help='image side')

@@ -2,7 +2,7 @@
 
 import argparse
 
-from convnext_dense.cli.arguments import add_config, add_shape_argument, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, add_shape_argument, not_empty, parse_cfg_options
 from convnext_dense.config.find import find_config
 
 
@@ -10,14 +10,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_shape_argument(parser)
-    parser.add_argument('--backbone', metavar='NAME', help='put another backbone into the config, as train does')
+    summary = 'put another backbone into the config, as train does'
+    parser.add_argument('--backbone', type=not_empty, metavar='NAME', help=summary)
 
 
 def run(args: argparse.Namespace) -> None:
     """Count, and print the table."""
     find_config(args.config)
+    from convnext_dense.checks.keys import check_keys
     from convnext_dense.config import load_config
     from convnext_dense.reports import complexity_table
 
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options), backbone=args.backbone)
+    check_keys(cfg)
     print(complexity_table(cfg, args.shape))

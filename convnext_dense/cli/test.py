@@ -8,9 +8,11 @@ from convnext_dense.cli.arguments import (
     add_skip_check,
     add_speed_argument,
     check_work_dir,
+    not_empty,
     parse_cfg_options,
 )
 from convnext_dense.config.find import find_config
+from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed_switches import TEST_SWITCHES
 
 
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
-    parser.add_argument('--work-dir', help='folder for logs and metrics')
+    parser.add_argument('--work-dir', type=not_empty, help='folder for logs and metrics')
     parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
     parser.add_argument('--show-dir', help='folder for drawn predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
@@ -31,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     find_config(args.config)
     check_work_dir(args.work_dir)
+    check_launcher(args.launcher)
     from convnext_dense import config
     from convnext_dense.apis import test
 

@@ -9,11 +9,12 @@ from convnext_dense.cli.arguments import (
     add_skip_check,
     add_speed_argument,
     check_work_dir,
+    not_empty,
     parse_cfg_options,
 )
 from convnext_dense.config.find import check_file, find_config
+from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed_switches import SWITCHES
-from convnext_dense.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         '--backbone',
+        type=not_empty,
         metavar='NAME',
         help='put another backbone into the config: convnext_base, convnextv2_tiny, timm/resnet50, '
         "mmdet/SwinTransformer, 'mmdet/ResNet(depth=101)', ...",
     )
     add_recipe(parser)
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument('--work-dir', type=not_empty, help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
+        type=not_empty,
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
@@ -45,10 +48,7 @@ def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
     check_work_dir(args.work_dir)
-    for name in ('resume', 'work_dir'):
-        # As from a variable of the shell that is not set.
-        if getattr(args, name) == '':
-            raise UsageError(f'{name}: its value is empty; give one, or leave it out.')
+    check_launcher(args.launcher)
     if args.resume and args.resume != 'auto':
         check_file(args.resume, 'resume')
     from convnext_dense import config

@@ -2,6 +2,8 @@
 
 import argparse
 
+from convnext_dense.config.machine import check_output_file
+
 LAYOUTS = ('ours', 'mmpretrain', 'timm')
 
 
@@ -50,6 +52,7 @@ def _inspect(args: argparse.Namespace) -> None:
     from convnext_dense.errors import CheckpointError
     from convnext_dense.weights.inspection import inspect_checkpoint
 
+    _check_address(args.checkpoint)
     model = None
     if args.config:
         cfg = load_config(args.config)
@@ -62,6 +65,16 @@ def _inspect(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
+    check_output_file(args.output, 'output')
+    _check_address(args.source)
     from convnext_dense.weights.export import convert_checkpoint
 
     print(convert_checkpoint(args.source, args.output, args.to, args.backbone_only))
+
+
+def _check_address(address: str) -> None:
+    from convnext_dense.checks.addresses import address_problem
+    from convnext_dense.errors import CheckpointError
+
+    if problem := address_problem(address):
+        raise CheckpointError(problem)

@@ -10,7 +10,9 @@ from mmengine.config import Config, ConfigDict
 
 from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.processes import Command, launch
+from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.checks import RunPlan, check_run
+from convnext_dense.checks.keys import check_keys
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data
@@ -73,6 +75,8 @@ def compare_backbones(
     complexity = {}
     for backbone in backbones:
         cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe)
+        if not runs:
+            check_keys(cfg)
         check_data(cfg, 'train', 'val')
         _fetch_weights(cfg, backbone)
         shape = tuple(shape or default_shape(cfg))
@@ -115,8 +119,9 @@ def _complexity(cfg: Config, shape: tuple[int, int]) -> tuple[int, int | None]:
     try:
         total = measure_complexity(cfg, shape)
     except UsageError as error:
+        with errors_as_sentences(cfg):
+            model = build_on_meta(cfg.model, cfg.default_scope)
         print(f'FLOPs are left out: {error}', flush=True)
-        model = build_on_meta(cfg.model, cfg.default_scope)
         return sum(parameter.numel() for parameter in model.parameters()), None
     return total.params, total.flops
 

@@ -41,9 +41,9 @@ def find_config(name: str) -> Path:
     if stem in configs and not is_path:
         return configs[stem]
     if is_path:
-        hint = f"; this package's config of that name is {stem}" if stem in configs else _nearest(stem, configs)
+        hint = f"; this package's config of that name is {stem}" if stem in configs else nearest_names(stem, configs)
         raise UsageError(f'config: there is no file {name}{hint}.')
-    raise UsageError(f'config: there is no config {name}{_nearest(stem, configs)}.')
+    raise UsageError(f'config: there is no config {name}{nearest_names(stem, configs)}.')
 
 
 def check_file(path: str, argument: str) -> None:
@@ -79,12 +79,17 @@ def _find_in_package(name: str, package: str, path: str) -> Path:
     file = package_config(name)
     if file is None:
         names = {str(config.relative_to(folder)): config for config in folder.glob('*/*.py')}
-        raise UsageError(f'config: {package} has no config {path}{_nearest(path, names)}.')
+        raise UsageError(f'config: {package} has no config {path}{nearest_names(path, names)}.')
     return file
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """Return the names that begin with `name`, or else those spelled most like it, as the end of a message."""
+def nearest_names(name: str, names: Iterable[str]) -> str:
+    """Return the names that begin with `name`, or else those spelled most like it, as the end of a message.
+
+    Example:
+        >>> nearest_names('resnet5o', ['resnet50', 'swin'])
+        '; the nearest names are resnet50'
+    """
     names = list(names)
     nearest = [other for other in names if name and other.startswith(name)] or difflib.get_close_matches(name, names)
     return f'; the nearest names are {", ".join(nearest[:5])}' if nearest else ''

@@ -1,13 +1,23 @@
 """Loads a config."""
 
 import re
+import traceback
 from pathlib import Path
+from types import NoneType
 
 from mmengine.config import Config
 
+from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
-from convnext_dense.errors import UsageError
+from convnext_dense.config.machine import check_launcher
+from convnext_dense.errors import UsageError, describe
+
+# What is a dict in every config that has it.
+SECTIONS = (
+    *(f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('dataloader', 'cfg')),
+    *('optim_wrapper', 'default_hooks', 'env_cfg', 'visualizer', 'randomness', 'auto_scale_lr', 'tta_model'),
+)
 
 
 def load_config(
@@ -41,16 +51,11 @@ def load_config(
         >>> cfg.model.type
         'MaskRCNN'
     """
+    check_launcher(launcher)
     file = find_config(path)
     if backbone is not None and not backbone.strip():
         raise UsageError('backbone: its name is empty; give one, or leave it out.')
-    try:
-        cfg = Config.fromfile(file)
-    except Exception as error:
-        raise UsageError(f'config {file}: {type(error).__name__}: {error}') from error
-    for key in ('model', 'default_scope'):
-        if key not in cfg:
-            raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
+    cfg = _read(file)
     if backbone:
         # Imported here so that a config without another backbone needs no PyTorch yet.
         from convnext_dense.config.backbone import set_backbone
@@ -66,16 +71,59 @@ def load_config(
         if recipe:
             set_recipe(cfg, recipe)
         report_optimizer(cfg, recipe)
-    try:
-        cfg.merge_from_dict(cfg_options or {})
-    except Exception as error:
-        raise UsageError(f'cfg_options: {type(error).__name__}: {error}') from error
+    for key, value in (cfg_options or {}).items():
+        _set_option(cfg, key, value)
+    # Not a key: the config that a run writes says what it ran, not how it was asked for.
+    object.__setattr__(cfg, 'given_options', tuple(cfg_options or ()))
+    _check_parts(cfg, file)
     fit_data_preprocessor(cfg)
     cfg.launcher = launcher
     parts = [file.stem, *([file_name(backbone)] if backbone else []), *([f'recipe-{recipe}'] if recipe else [])]
     default = '_'.join(parts if pretrained else [*parts, 'from-scratch'])
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / default)
     return cfg
+
+
+def _read(file: Path) -> Config:
+    check_bases(file)
+    try:
+        cfg = Config.fromfile(file)
+    except (Exception, SystemExit) as error:
+        # A failed import of `custom_imports` is followed by a list of all folders that were searched.
+        cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+        raise UsageError(f'config {_place(error, file)}: {describe(cause)}') from error
+    for key in ('model', 'default_scope'):
+        if key not in cfg:
+            raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
+    _check_parts(cfg, file)
+    return cfg
+
+
+def _place(error: BaseException, file: Path) -> str:
+    """Return which line of a config raised an error: that of a base, if it was there."""
+    # What mmengine runs as a config is no module, and has no name.
+    lines = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if '__name__' not in frame.f_globals
+    ]
+    return '{}, line {}'.format(*lines[-1]) if lines else str(file)
+
+
+def _set_option(cfg: Config, key: str, value: object) -> None:
+    try:
+        cfg.merge_from_dict({key: value})
+    except Exception as error:
+        raise UsageError(f'cfg_options {key}: {describe(error)}') from error
+
+
+def _check_parts(cfg: Config, file: Path) -> None:
+    """Raise UsageError if what every command reads is of another kind."""
+    if not isinstance(cfg.model, dict) or 'type' not in cfg.model:
+        raise UsageError(f'config {file}: model must be a dict with a type; got {cfg.model!r}.')
+    for key in SECTIONS:
+        if not isinstance(cfg.get(key), dict | NoneType):
+            raise UsageError(f'config {file}: {key} must be a dict; got {cfg[key]!r}.')
 
 
 def file_name(backbone: str) -> str:

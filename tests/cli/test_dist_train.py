@@ -84,6 +84,12 @@ def test_a_wrong_number_of_processes_is_named(processes):
     assert f"must be a positive integer; got '{processes}'" in result.stderr
 
 
+def test_a_wrong_config_is_one_line():
+    result = subprocess.run(['bash', ROOT / 'tools/dist_train.sh', 'nope.py', '2'], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr == 'error: config: there is no file nope.py.\n'
+
+
 def test_usage_is_printed_without_arguments():
     for script in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'):
         result = subprocess.run(['bash', ROOT / 'tools' / script], capture_output=True, text=True)

@@ -1,0 +1,115 @@
+"""Makes one sentence of what a wrong config raises while it is built, and in its first step: which key, and why."""
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from mmengine.config import Config
+from torch import nn
+
+from convnext_dense.build_errors import build_sentence, is_ours, message_of
+from convnext_dense.errors import RunError, UsageError
+
+# mmengine's functions that build from a config, and what they read.
+BUILDERS = {
+    'setup_env': 'env_cfg',
+    'set_randomness': 'randomness',
+    'build_logger': 'log_level',
+    'build_visualizer': 'visualizer',
+    'build_log_processor': 'log_processor',
+    'build_train_loop': 'train_cfg',
+    'build_val_loop': 'val_cfg',
+    'build_test_loop': 'test_cfg',
+    'build_optim_wrapper': 'optim_wrapper',
+    'build_param_scheduler': 'param_scheduler',
+    'build_evaluator': 'evaluator',
+    'build_dataloader': 'dataloader',
+    'build_model': 'model',
+    'wrap_model': 'model_wrapper_cfg',
+    'scale_lr': 'auto_scale_lr',
+    'register_default_hooks': 'default_hooks',
+    'register_custom_hooks': 'custom_hooks',
+    '_init_model_weights': 'model',
+    'load_or_resume': 'load_from',
+}
+TRACEBACK = 'traceback.txt'
+
+
+@contextmanager
+def errors_as_sentences(cfg: Config) -> Generator[None]:
+    """Raise UsageError in place of what a wrong config makes mmengine, mmdet or mmseg raise.
+
+    That is anything raised while components are built, or before the first batch is done. What is raised later is a
+    fault of the program and passes. The traceback goes to ``traceback.txt`` in the work dir.
+
+    Args:
+        cfg: The config that is built and run in the block.
+
+    Example:
+        >>> from mmengine.registry import MODELS
+        >>> with errors_as_sentences(Config(dict(model=dict(type='Nothing')))):
+        ...     MODELS.build(dict(type='Nothing'))
+        Traceback (most recent call last):
+        convnext_dense.errors.UsageError: model: there is no 'Nothing' in the model registry.
+    """
+    try:
+        yield
+    except (UsageError, RunError):
+        raise
+    except Exception as error:
+        sentence = _sentence(error, cfg)
+        if sentence is None:
+            raise
+        raise UsageError(sentence) from error
+
+
+def _sentence(error: Exception, cfg: Config) -> str | None:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    loops = [i for i, frame in enumerate(frames) if _is_loop(frame)]
+    stage = _first_batch(frames[loops[-1]]) if loops else None
+    if loops and not stage:
+        return None
+    names = [frame.f_code.co_name for frame in frames]
+    key = next((BUILDERS[name] for name in reversed(names) if name in BUILDERS), 'the config')
+    sentence = None if loops else build_sentence(error, cfg, key)
+    if stage:
+        key = f'at the first batch of {stage}{_module(frames)}'
+    sentence = sentence or f'{key}: {message_of(error)}'
+    # A sentence of our own says all; another's may need its place in the code.
+    is_clear = is_ours(error) or type(error).__name__ not in sentence
+    return sentence if is_clear else f'{sentence}{_log(error, cfg)}'
+
+
+def _is_loop(frame: FrameType) -> bool:
+    return frame.f_code.co_name == 'run' and frame.f_globals.get('__name__') == 'mmengine.runner.loops'
+
+
+def _first_batch(frame: FrameType) -> str | None:
+    """Return what a loop runs if it is at its first batch: 'training', 'validation' or 'testing'."""
+    loop = frame.f_locals['self']
+    if hasattr(loop, '_iter'):
+        return 'training' if loop._iter == 0 else None
+    stage = 'testing' if 'Test' in type(loop).__name__ else 'validation'
+    return stage if frame.f_locals.get('idx', 0) == 0 else None
+
+
+def _module(frames: list[FrameType]) -> str:
+    """Return which module of the model was running, as the middle of a sentence; '' if none was."""
+    running = [frame.f_locals['self'] for frame in frames if isinstance(frame.f_locals.get('self'), nn.Module)]
+    if not running:
+        return ''
+    name = next((name for name, module in running[0].named_modules() if module is running[-1]), '')
+    return f', in {f"model.{name}" if name else "the model"} ({type(running[-1]).__name__})'
+
+
+def _log(error: Exception, cfg: Config) -> str:
+    """Write the traceback into the work dir; return where it is, as the end of a message."""
+    file = Path(cfg.get('work_dir') or '.') / TRACEBACK
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(''.join(traceback.format_exception(error)))
+    except OSError:
+        return ''
+    return f' The traceback is in {file}.'

@@ -1,0 +1,149 @@
+"""Keys that nothing reads, types that nothing registers, and values of the wrong kind."""
+
+import pytest
+from helpers.demo_runs import DETECTOR, SEGMENTER
+from helpers.zoo import names, tiers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.config import Config
+
+from convnext_dense.checks.keys import check_keys, key_findings
+from convnext_dense.checks.signatures import signature
+from convnext_dense.compat.package_configs import configs_folder
+from convnext_dense.config import load_config
+from convnext_dense.errors import UsageError
+
+FAST = {
+    'demo/mask-rcnn_convnext-demo_fpn_demo-coco.py',
+    'demo/upernet_convnext-demo_demo-ade20k.py',
+    'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-1x_coco.py',
+}
+# These name what mmdet 3.3.0 and mmseg 1.2.2 do not have; whoever runs them gets mmengine's error.
+BROKEN = {
+    'bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot20train_test-mot20test.py',
+    'fcos_swinb_fpn_8x4_sample1e-3_mstrain_v3det_2x.py',
+}
+
+
+def found(cfg: Config) -> list[str]:
+    return [f'{"error" if finding.is_error else "warning"}: {finding.sentence}' for finding in key_findings(cfg)]
+
+
+class TestFindings:
+    @pytest.fixture
+    def findings(self):
+        return lambda config=DETECTOR, **options: found(load_config(str(config), cfg_options=options))
+
+    @pytest.mark.parametrize(
+        ('key', 'value', 'finding'),
+        [
+            ('optim_wraper.optimizer.lr', 1.0, "warning: cfg_options .*: nothing reads it; .* 'optim_wrapper'"),
+            ('data.samples_per_gpu', 7, "warning: .* nothing reads it; .* 'train_dataloader.batch_size'"),
+            ('data_root', 'elsewhere', 'warning: .* change the keys that its value went into'),
+            ('model.test_cfg.rcnn.score_th', 0.1, "warning: .* the config has 'score_thr' there already"),
+            ('train_dataloader.batchsize', 7, "error: train_dataloader: .* no argument 'batchsize'; .* 'batch_size'"),
+            ('train_dataloader.dataset.metainof', {}, "warning: .*CocoDataset is not known .*; .* 'metainfo'"),
+            ('model.backbone.froze_stages', 1, "error: model.backbone: .* 'froze_stages'; .* 'frozen_stages'"),
+            ('model.neck.type', 'FPM', "error: model.neck.type: there is no FPM; the nearest is 'FPN'"),
+            ('model.rpn_head.loss_cls.los_weight', 1, "error: model.rpn_head.loss_cls: .* 'loss_weight'"),
+            ('model.backbone.frozen_stages', 'one', "error: .*frozen_stages: it must be a whole number; got 'one'"),
+            ('model.backbone.with_cp', '', "error: .*with_cp: it must be True or False; got ''"),
+            ('model.rpn_head.type', 3, 'error: model.rpn_head.type: it must be a name; got 3'),
+            ('optim_wrapper.optimizer.lrr', 1, "error: optim_wrapper.optimizer: AdamW has no argument 'lrr'"),
+            ('optim_wrapper.clip_gard', 1, "error: optim_wrapper: OptimWrapper .*; the nearest is 'clip_grad'"),
+            ('optim_wrapper.paramwise_cfg.decayrate', 1, "warning: .*paramwise_cfg.decayrate: .* 'decay_rate'"),
+            ('param_scheduler.0.type', 'LinearLRR', "error: param_scheduler.0.type: .* 'LinearLR'"),
+            ('default_hooks.loger', {'interval': 5}, 'error: default_hooks.loger: it has no type'),
+            ('default_hooks.logger.intervall', 5, "error: default_hooks.logger: LoggerHook .*'interval'"),
+            ('default_hooks.checkpoint.interval', None, 'error: .*checkpoint.interval: it must be a whole number'),
+            ('visualizer.vis_backends.0.type', 'LocalVis', 'error: visualizer.vis_backends.0.type: there is no'),
+            ('train_cfg.max_epoch', 3, "error: train_cfg: EpochBasedTrainLoop .* 'max_epochs'"),
+            ('train_cfg.max_epochs', 0, 'error: train_cfg.max_epochs: it must be at least 1; got 0'),
+            ('val_evaluator.metrics', 'bbox', "error: val_evaluator: .* 'metrics'; the nearest is 'metric'"),
+            ('env_cfg.cudnn_benchmrak', True, "warning: env_cfg.cudnn_benchmrak: .* 'cudnn_benchmark'"),
+        ],
+    )
+    def test_name_the_key_and_the_nearest_right_one(self, findings, key, value, finding):
+        import re
+
+        (sentence,) = findings(**{key: value})
+        assert re.search(finding, sentence), sentence
+
+    def test_a_variable_that_other_keys_have_taken_is_none(self, tmp_path):
+        config = tmp_path / 'own.py'
+        config.write_text(
+            f"_base_ = ['{DETECTOR}']\nmy_width = 64\ntrain_dataloder = dict(batch_size=3)\n"
+            'train_dataloader = train_dataloder\nval_cgf = dict(type="ValLoop")\n'
+        )
+        (sentence,) = found(load_config(str(config)))
+        assert sentence == "warning: val_cgf: nothing reads it; the nearest is 'val_cfg'."
+
+    def test_all_errors_of_a_config_are_found(self, findings):
+        options = {'model.backbone.depht': 1, 'model.neck.outs': 1, 'optim_wrapper.optimizer.lrr': 1}
+        assert sum(finding.startswith('error') for finding in findings(**options)) == 3
+
+    def test_commands_without_other_checks_raise_errors_and_print_warnings(self, capsys):
+        check_keys(load_config(str(DETECTOR), cfg_options={'optim_wraper.lr': 1}))
+        assert 'warning: cfg_options optim_wraper.lr' in capsys.readouterr().err
+        with pytest.raises(UsageError, match='depht'):
+            check_keys(load_config(str(DETECTOR), cfg_options={'model.backbone.depht': 1}))
+
+
+class TestConfigsThatAreRight:
+    @pytest.mark.parametrize('name', tiers(names(), FAST))
+    def test_of_this_package_have_no_findings(self, pytestconfig, name):
+        assert found(load_config(str(pytestconfig.rootpath / 'configs' / name))) == []
+
+    @pytest.mark.full
+    @pytest.mark.parametrize('package', ['mmdet', 'mmseg'])
+    def test_of_the_model_zoos_have_no_findings(self, package):
+        reported, read = {}, 0
+        for file in sorted(configs_folder(package).rglob('*.py')):
+            if '_base_' in file.parts or file.name in BROKEN:
+                continue
+            try:
+                cfg = load_config(str(file))
+            except UsageError:
+                # A part of a config, or one of a package that is not installed.
+                continue
+            read += 1
+            if sentences := found(cfg):
+                reported[file.name] = sentences
+        assert reported == {}
+        assert read > 500
+
+
+class TestMisspelling:
+    """Any key of a component without ``**kwargs``, spelled wrong, is an error that has the right one."""
+
+    @staticmethod
+    def places(cfg: Config) -> list[tuple[str, str]]:
+        keys = [('model.backbone', 'out_indices'), ('optim_wrapper.optimizer', 'weight_decay')]
+        keys += [('train_dataloader', 'num_workers'), ('default_hooks.checkpoint', 'interval')]
+        return [(place, key) for place, key in keys if cfg.get(place.partition('.')[0])]
+
+    @settings(max_examples=20, deadline=None)
+    @given(data=st.data())
+    def test_is_found(self, data):
+        cfg = load_config(str(data.draw(st.sampled_from([DETECTOR, SEGMENTER]))))
+        place, key = data.draw(st.sampled_from(self.places(cfg)))
+        i = data.draw(st.integers(1, len(key) - 2))
+        wrong = data.draw(st.sampled_from([key[:i] + key[i + 1 :], key[:i] + key[i] + key[i:]]))
+        cfg.merge_from_dict({f'{place}.{wrong}': 1})
+        (sentence,) = [sentence for sentence in found(cfg) if repr(wrong) in sentence]
+        assert sentence.startswith(f'error: {place}')
+        assert f'the nearest is {key!r}' in sentence
+
+
+class TestSignature:
+    def test_has_the_arguments_that_kwargs_go_to(self):
+        from mmdet.datasets import CocoDataset
+
+        known = signature(CocoDataset)
+        assert known.is_open
+        assert {'ann_file', 'pipeline', 'proposal_file'} <= known.parameters.keys()
+
+    def test_knows_names_that_a_decorator_translates(self):
+        from mmcv.ops import ModulatedDeformConv2dPack
+
+        assert 'deformable_groups' in signature(ModulatedDeformConv2dPack).literals
