@@ -39,7 +39,7 @@ class DemoSpec:
         100
     """
 
-    num_train: int = 2400
+    num_train: int = 3000
     num_val: int = 100
     size: int = 128
     seed: int = 0
