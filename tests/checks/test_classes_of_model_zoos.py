@@ -1,5 +1,6 @@
 """No fault of classes or heads is found in a config of mmdet's or mmseg's model zoo, with its own dataset."""
 
+import importlib
 import re
 import sys
 import types
@@ -40,6 +41,13 @@ CONFIGS = [
     for path in sorted(root.glob('*/**/*.py'))
     if not path.relative_to(root).parts[0].startswith('_') and '_base_' not in path.parts
 ]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _modules_are_imported():
+    """Import what a config names now. An import that fails with the patches below could not be tried again."""
+    for package in (mmdet, mmseg):
+        importlib.import_module(f'{package.__name__}.utils').register_all_modules(init_default_scope=False)
 
 
 @pytest.fixture(autouse=True)
