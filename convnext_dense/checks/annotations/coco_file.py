@@ -2,6 +2,7 @@
 
 import gc
 import json
+import weakref
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,8 @@ class CocoFile:
         self.columns: dict[str, list] = {field: [] for field in COLUMNS}
         with _no_garbage_collection():
             self.faults = list(self._read())
+        # At the exit of a process what is frozen is not freed, which some libraries report as leaks.
+        weakref.finalize(self, gc.unfreeze)
 
     @property
     def exists(self) -> bool:
@@ -220,7 +223,7 @@ def _parse_slowly(raw: bytes) -> object:
 
 @contextmanager
 def _no_garbage_collection() -> Generator[None]:
-    """Keep the collector from walking through millions of new objects, now and later: they hold no cycles."""
+    """Keep the collector from walking through millions of new objects, which hold no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
