@@ -24,7 +24,8 @@ def find_in_classes(plan: RunPlan) -> Iterator[Finding]:
         file = plan.coco_file(dataset)
         if file and file.exists and not file.faults and file.kind != 'lvis':
             yield from _other_names(dataset, file)
-    yield from _other_datasets(good)
+    if not plan.is_open_vocabulary:
+        yield from _other_datasets(good)
 
 
 def _short_palette(dataset: PlannedDataset) -> Iterator[Finding]:
@@ -75,8 +76,6 @@ def _rank(category_id: float | str) -> tuple[bool, float | str]:
 
 
 def _other_datasets(datasets: list[PlannedDataset]) -> Iterator[Finding]:
-    # Where a model reads the names as text, each dataset may have its own.
-    datasets = [dataset for dataset in datasets if not getattr(dataset.built, 'return_classes', False)]
     for dataset in datasets[1:]:
         first = datasets[0]
         if dataset.classes != first.classes:

@@ -129,6 +129,11 @@ class RunPlan:
             for dataset in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
         ]
 
+    @property
+    def is_open_vocabulary(self) -> bool:
+        """Whether the model reads class names as text, so that each dataset may have its own."""
+        return 'language_model' in self.cfg.model or 'text_encoder' in self.cfg.model
+
     def coco_file(self, dataset: PlannedDataset) -> CocoFile | None:
         """Return a dataset's annotation file, read once in a run, or None if it is no COCO file or is remote."""
         if not dataset.coco_kind or not dataset.is_local or not dataset.built.ann_file:

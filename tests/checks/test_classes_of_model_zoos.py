@@ -1,5 +1,6 @@
 """No fault of classes or heads is found in a config of mmdet's or mmseg's model zoo, with its own dataset."""
 
+import importlib
 import re
 import sys
 import types
@@ -22,7 +23,8 @@ FAST = {
     'panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
     'lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py',
     'mask2former/mask2former-r50_8xb2-160k_ade20k-512x512.py',
-    'san/san-vit-b16_coco-stuff164k-640x640.py',
+    'san/san-vit-b16_pascal_context-640x640.py',
+    'stdc/stdc1_4xb12-80k_cityscapes-512x1024.py',
     'knet/knet-s3_r50-d8_upernet_8xb2-adamw-80k_ade20k-512x512.py',
     'unet/unet-s5-d16_fcn_4xb4-40k_drive-64x64.py',
     'mask2former_vis/mask2former_r50_8xb2-8e_youtubevis2019.py',
@@ -42,6 +44,13 @@ CONFIGS = [
 ]
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _modules_are_imported():
+    """Import what a config names now. An import that fails with the patches below could not be tried again."""
+    for package in (mmdet, mmseg):
+        importlib.import_module(f'{package.__name__}.utils').register_all_modules(init_default_scope=False)
+
+
 @pytest.fixture(autouse=True)
 def _data_is_there(monkeypatch):
     """Let datasets be built without their data, and without the package that reads panoptic maps."""
@@ -53,7 +62,12 @@ def _data_is_there(monkeypatch):
 
 @pytest.mark.parametrize(('scope', 'path'), CONFIGS)
 def test_nothing_is_found(scope, path):
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError:
+        # Four of mmdet's inherit from a file that is not there.
+        assert path.parent.name in ('bytetrack', 'sort')
+        return
     if 'model' not in cfg:
         return
     cfg.setdefault('default_scope', scope)

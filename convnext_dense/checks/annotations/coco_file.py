@@ -2,6 +2,7 @@
 
 import gc
 import json
+import weakref
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class CocoFile:
     Attributes:
         faults: A sentence for each thing that keeps mmdet from reading it. If there is one, nothing else here is valid.
         images, annotations, categories: Its entries.
-        columns: Each field of the annotations, as a sequence.
+        columns: Each field of the annotations.
 
     Example:
         >>> CocoFile('no-such.json').faults
@@ -58,10 +59,11 @@ class CocoFile:
         self.path = path
         self.kind = kind
         self.images, self.annotations, self.categories = [], [], []
-        self.columns: dict[str, tuple] = dict.fromkeys(COLUMNS, ())
-        # Otherwise the collector walks through millions of new objects again and again.
+        self.columns: dict[str, list] = {field: [] for field in COLUMNS}
         with _no_garbage_collection():
             self.faults = list(self._read())
+        # At the exit of a process what is frozen is not freed, which some libraries report as leaks.
+        weakref.finalize(self, gc.unfreeze)
 
     @property
     def exists(self) -> bool:
@@ -101,10 +103,7 @@ class CocoFile:
         yield from self._wrong_fields()
 
     def _wrong_fields(self) -> Iterator[str]:
-        if self.annotations:
-            # All fields at once: the entries lie all over the memory, and to visit them is what takes the time.
-            rows = [tuple(map(annotation.get, COLUMNS)) for annotation in self.annotations]
-            self.columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+        self.columns = {field: [entry.get(field) for entry in self.annotations] for field in COLUMNS}
         for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():
             for field in FIELDS[self.kind][noun]:
                 values = self.columns[field] if noun == 'annotation' else [entry.get(field) for entry in entries]
@@ -181,7 +180,7 @@ class CocoFile:
         return [self.columns['id'][i] for i in np.flatnonzero(mask)]
 
 
-def repeated(values: list | tuple) -> list:
+def repeated(values: list) -> list:
     """Return the values that a list has more than once.
 
     Example:
@@ -224,10 +223,12 @@ def _parse_slowly(raw: bytes) -> object:
 
 @contextmanager
 def _no_garbage_collection() -> Generator[None]:
+    """Keep the collector from walking through millions of new objects, which hold no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
