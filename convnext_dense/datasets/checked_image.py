@@ -40,10 +40,10 @@ class CheckedImage(BaseTransform):
             loaded = self.loader(results)
         except Exception as error:
             raise unreadable(results.get('img_path'), error) from error
-        size = results.get('height'), results.get('width')
-        if loaded is None or not self.check_size or None in size or loaded['ori_shape'] == size:
+        height, width = results.get('height'), results.get('width')
+        if loaded is None or not self.check_size or height is None or width is None:
             return loaded
-        return self._load_as_stored(loaded, size)
+        return loaded if loaded['ori_shape'] == (height, width) else self._load_as_stored(loaded, (height, width))
 
     def _load_as_stored(self, results: dict, size: tuple[int, int]) -> dict:
         turned = results['ori_shape']

@@ -1,6 +1,7 @@
 """Loads a label map as mmseg does, and says which file is wrong if it is not a label map of its image and classes."""
 
 from functools import lru_cache
+from typing import cast
 
 import cv2
 import mmcv
@@ -31,7 +32,7 @@ class CheckedLabelMap(LoadAnnotations):
     """
 
     def __init__(self, num_classes: int | None = None, ignore_index: int = LARGEST, **arguments: object) -> None:
-        super().__init__(**arguments)
+        super().__init__(**cast(dict, arguments))
         self.num_classes, self.ignore_index = num_classes, ignore_index
 
     def _load_seg_map(self, results: dict) -> None:

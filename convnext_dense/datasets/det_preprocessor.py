@@ -1,6 +1,7 @@
 """A detector's data preprocessor for images of any number of channels."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from mmdet.models import DetDataPreprocessor as MMDetDataPreprocessor
@@ -35,7 +36,7 @@ class DetDataPreprocessor(AnyChannels, MMDetDataPreprocessor):
         rgb_to_bgr: bool = False,
         **arguments: object,
     ) -> None:
-        super().__init__(**arguments)
+        super().__init__(**cast(dict, arguments))
         self.exchange = bgr_to_rgb or rgb_to_bgr
         if mean is not None and std is not None:
             self._enable_normalize = True

@@ -69,9 +69,9 @@ class LabelRules:
     def meaning(self) -> str:
         """Which values are classes, and which are ignored, as part of a sentence."""
         classes = np.flatnonzero(~self.is_beyond & ~self.is_ignored)
-        allowed = f'{classes[0]} to {classes[-1]} are classes' if len(classes) > 1 else f'{classes.tolist()} is one'
-        if self.label_map:
-            allowed = f'{shown(classes.tolist())} are classes'
+        is_range = len(classes) > 2 and len(classes) == classes[-1] - classes[0] + 1
+        allowed = f'{classes[0]} to {classes[-1]}' if is_range else shown(classes.tolist())
+        allowed += ' are classes' if len(classes) > 1 else ' is a class'
         ignored = np.flatnonzero(self.is_ignored).tolist()
         ignored = f'{shown(ignored)} {"are" if len(ignored) > 1 else "is"} ignored' if ignored else 'none is ignored'
         return (

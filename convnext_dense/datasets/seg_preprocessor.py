@@ -1,5 +1,7 @@
 """A segmenter's data preprocessor for images of any number of channels."""
 
+from typing import cast
+
 from mmseg.models import SegDataPreProcessor as MMSegDataPreProcessor
 
 from convnext_dense.datasets.channels import AnyChannels
@@ -17,5 +19,5 @@ class SegDataPreProcessor(AnyChannels, MMSegDataPreProcessor):
     """
 
     def __init__(self, bgr_to_rgb: bool = False, rgb_to_bgr: bool = False, **arguments: object) -> None:
-        super().__init__(**arguments)
+        super().__init__(**cast(dict, arguments))
         self.exchange = bgr_to_rgb or rgb_to_bgr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.planted_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
+from helpers.planted_map_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
 from helpers.small_datasets import SegmenterData, save, turn_by_exif
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.planted_faults import OF_IMAGES, OF_MAPS
+from helpers.planted_image_faults import OF_IMAGES
+from helpers.planted_map_faults import OF_MAPS
 from helpers.small_datasets import DetectorData, SegmenterData, save, turn_by_exif
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,6 +1,6 @@
 """Finds images that cannot be read, or are not what the loader takes them for."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from os import environ
 
@@ -136,7 +136,7 @@ class _Images:
             ]
 
     def _compare_levels(self, file: str, image: np.ndarray) -> None:
-        values = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+        values = np.asarray(cv2.imread(file, cv2.IMREAD_UNCHANGED))
         levels, kept = len(np.unique(values)), len(np.unique(image))
         if kept < FEW_LEVELS and kept * 4 <= levels:
             sentence = (
@@ -152,7 +152,8 @@ class _Images:
         if image is None or image.ndim != 3 or image.shape[2] != 4:
             return
         fourth = image[..., 3]
-        if np.isin(fourth, (0, np.iinfo(fourth.dtype).max)).mean() < 0.5:
+        opaque = 2 ** (8 * fourth.dtype.itemsize) - 1
+        if np.isin(fourth, (0, opaque)).mean() < 0.5:
             sentence = f"{file} has a fourth channel, which the loader drops; set color_type='unchanged' to keep it"
             self._add(self.warnings, 'fourth', sentence)
 
@@ -179,7 +180,7 @@ def _header(file: str) -> tuple[tuple[int, int] | None, str, int]:
 
 
 @contextmanager
-def _any_size() -> Iterator[None]:
+def _any_size() -> Generator[None]:
     """Make Pillow open images of any size, none of which is decoded here."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:

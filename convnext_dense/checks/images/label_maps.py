@@ -69,15 +69,14 @@ def _head(plan: RunPlan) -> dict:
 
 def _maps_without_image(dataset: PlannedDataset, samples: list[Sample]) -> Iterator[Finding]:
     """Yield a warning if a folder has label maps of images that are missing: they are left out in silence."""
-    folder = dataset.built.data_prefix.get('seg_map_path')
+    folder = dataset.built.data_prefix.get('seg_map_path') or ''
     # A list of names, or of indices, leaves out images on purpose.
     if not samples or dataset.built.ann_file or dataset.cfg.get('indices') is not None or not Path(folder).is_dir():
         return
-    used = {os.path.normpath(sample.label_map) for sample in samples}
-    found = (
-        os.path.join(folder, name) for name in list_dir_or_file(folder, False, True, dataset.built.seg_map_suffix, True)
-    )
-    unused = sorted(file for file in found if os.path.normpath(file) not in used)
+    used = {os.path.normpath(sample.label_map) for sample in samples if sample.label_map}
+    names = list_dir_or_file(folder, list_dir=False, suffix=dataset.built.seg_map_suffix, recursive=True)
+    files = {os.path.normpath(os.path.join(folder, name)) for name in names}
+    unused = sorted(files - used)
     if unused:
         yield Finding(
             f'{dataset.key}: {len(unused)} label map{"s have" if len(unused) > 1 else " has"} no image, such as '

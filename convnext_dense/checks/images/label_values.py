@@ -10,6 +10,8 @@ from convnext_dense.datasets.label_rules import LARGEST, LabelRules, shown
 
 # A share of 0 below which it is taken for noise.
 NOTED_SHARE = 0.01
+# Fewer maps may well have one class.
+ENOUGH_MAPS = 4
 BOTH_PLACES = "in the dataset and in its pipeline's LoadAnnotations"
 
 
@@ -69,10 +71,11 @@ def value_findings(dataset: PlannedDataset, histogram: Histogram, rules: LabelRu
             # A little 0 is what ADE20K's maps have.
             is_error=LARGEST in values or histogram.share(0) >= NOTED_SHARE,
         )
-    elif len(seen) == 1:
+    elif len(seen) == 1 and histogram.maps >= ENOUGH_MAPS:
         what = f'every pixel is {classes[seen[0]]!r}' + (' or ignored' if ignored else '')
         yield Finding(f'{dataset.key}: {what}: {held}; {rules.meaning}.', is_error=False)
-    elif rules.reduce_zero_label and 0 in values and 0 in ignored and not rules.label_map:
+    elif len(seen) > 1 and rules.reduce_zero_label and not type(dataset.built).METAINFO.get('classes'):
+        # How the maps of a public dataset count is known.
         yield from _shift_findings(dataset, histogram, classes)
 
 
@@ -91,9 +94,8 @@ def _shift_findings(dataset: PlannedDataset, histogram: Histogram, classes: list
     """Yield a warning if 0 seems to be the first class, and not what is ignored. The values alone cannot tell."""
     last = len(classes)
     labelled = set(histogram.values) - {LARGEST}
-    is_known = bool(type(dataset.built).METAINFO.get('classes'))
     never = f', and no map has {last}, which would be {classes[-1]!r}' if last not in labelled else ''
-    if labelled == set(range(last)) or (not is_known and histogram.share(0) >= NOTED_SHARE):
+    if labelled == set(range(last)) or histogram.share(0) >= NOTED_SHARE:
         yield Finding(
             f'{dataset.key}: reduce_zero_label=True ignores the value 0, which {histogram.share(0):.0%} of the pixels '
             f'have, and makes 1 {classes[0]!r}{never}; if 0 is {classes[0]!r}, set reduce_zero_label=False '

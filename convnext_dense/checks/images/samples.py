@@ -30,12 +30,12 @@ class Sample:
     Args:
         image: Its file.
         size: Its height and width by the annotations, if they have it.
-        label_map: Its label map's file, if it has one.
+        label_map: Its label map's file; '' if it has none.
     """
 
     image: str
     size: tuple[int, int] | None = None
-    label_map: str | None = None
+    label_map: str = ''
 
 
 def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
@@ -53,7 +53,7 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
         return []
     if is_segmented(dataset):
         infos = _infos(built)
-        found = [Sample(info['img_path'], None, info.get('seg_map_path')) for info in infos]
+        found = [Sample(info['img_path'], None, info.get('seg_map_path') or '') for info in infos]
     elif is_a(type(built), 'mmdet.CocoDataset'):
         found = [
             Sample(
@@ -153,7 +153,7 @@ def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:
         images, annotations = file.images, file.annotations
     else:
         try:
-            with open(dataset.built.ann_file, encoding='utf-8') as stream:
+            with open(dataset.built.ann_file or '', encoding='utf-8') as stream:
                 data = json.load(stream)
             images, annotations = data['images'], data['annotations']
         except (OSError, ValueError, KeyError, TypeError):
