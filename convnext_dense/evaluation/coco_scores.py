@@ -111,11 +111,13 @@ class NumberedTruth:
     Args:
         images: The number of each image's id.
         categories: The number of each category's id.
-        coco: The annotations under these numbers, as pycocotools holds them.
+        annotations: The annotations under these numbers.
+        coco: The same as pycocotools holds them.
     """
 
     images: dict[Hashable, int]
     categories: dict[Hashable, int]
+    annotations: list[dict]
     coco: COCO
 
 
@@ -158,7 +160,7 @@ def number_truth(
         if masks:
             record['segmentation'] = _encode(annotation, *shapes[annotation['image_id']])
         annotations.append(record)
-    return NumberedTruth(images, categories, _coco(images.values(), categories.values(), annotations))
+    return NumberedTruth(images, categories, annotations, _coco(images.values(), categories.values(), annotations))
 
 
 def _encode(annotation: dict, height: int, width: int) -> dict:

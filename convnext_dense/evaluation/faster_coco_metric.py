@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from mmdet.evaluation.functional import eval_recalls
@@ -89,7 +90,11 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
     """
 
-    def __init__(self, ann_file: str | None = None, *args: object, **kwargs: object) -> None:
+    cat_ids: Any
+    img_ids: Any
+    outfile_prefix: Any
+
+    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(ann_file, *args, **kwargs)
         self.ann_file = ann_file
         self._check_numbers()
@@ -213,6 +218,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         """Return the predictions as pycocotools takes them, under the truth's numbers."""
         categories = [truth.categories[key] for key in self.cat_ids]
         records = []
+        shapes: list[Any]
         for prediction in predictions:
             image = truth.images[prediction['img_id']]
             labels = prediction['labels'].tolist()
@@ -234,7 +240,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
 
     def _fast_recalls(self, truth: NumberedTruth, predictions: list[dict], logger: MMLogger) -> dict[str, float]:
         objects: dict[int, list] = {image: [] for image in truth.images.values()}
-        for annotation in truth.coco.dataset['annotations']:
+        for annotation in truth.annotations:
             if not annotation['iscrowd'] and not annotation['is_ignored']:
                 x, y, width, height = annotation['bbox']
                 objects[annotation['image_id']].append([x, y, x + width, y + height])
