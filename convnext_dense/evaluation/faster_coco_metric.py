@@ -94,7 +94,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
     img_ids: Any
     outfile_prefix: Any
 
-    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - mmdet's
         super().__init__(ann_file, *args, **kwargs)
         self.ann_file = ann_file
         self._check_numbers()

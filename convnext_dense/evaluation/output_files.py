@@ -9,7 +9,7 @@ from typing import Any
 from convnext_dense.errors import UsageError
 
 
-def image_paths(dataset: Any) -> list[str]:
+def image_paths(dataset: Any) -> list[str]:  # noqa: ANN401 - PyTorch's type has no length
     """Return the path of each image of a dataset, a wrapped one included; [] if it does not tell them.
 
     Args:
