@@ -117,7 +117,7 @@ def evaluate(file, dataset, predictions, **arguments):
     return metric.evaluate(len(predictions))
 
 
-def pycocotools_scores(dataset, predictions, iou_type):
+def pycocotools_scores(dataset, predictions, iou_type, categories=(0, 1, 2, 3)):
     """Return pycocotools' precision and recall of a dataset of plain ids."""
     from pycocotools.mask import encode
 
@@ -130,7 +130,7 @@ def pycocotools_scores(dataset, predictions, iou_type):
             shapes = [encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks(boxes)]
             for box, label, score, mask in zip(boxes.tolist(), labels, scores, shapes, strict=True):
                 shape = dict(bbox=box) if iou_type == 'bbox' else dict(segmentation=mask)
-                records.append(dict(shape, image_id=image, category_id=int(label) + 1, score=float(score)))
+                records.append(dict(shape, image_id=image, category_id=categories[int(label) + 1], score=float(score)))
         evaluator = COCOeval(truth, truth.loadRes(records), iou_type)
         evaluator.params.maxDets = [100, 300, 1000]
         evaluator.evaluate()
@@ -151,6 +151,14 @@ def kept(monkeypatch):
     return scores
 
 
+def place(numbers, make_id):
+    """Return the place of each number from 1 on if they are sorted by their ids. Ids of two types are not sorted."""
+    order = list(numbers)
+    with contextlib.suppress(TypeError):
+        order = sorted(order, key=lambda number: make_id(number - 1))
+    return {number: i for i, number in enumerate(order, start=1)}
+
+
 def check(tmp_path, kept, seed, image_kind, annotation_kind, category_kind):
     rng = np.random.default_rng(seed)
     dataset = make_dataset(rng)
@@ -159,15 +167,11 @@ def check(tmp_path, kept, seed, image_kind, annotation_kind, category_kind):
         return
     other = rename(dataset, IDS[image_kind], IDS[annotation_kind], IDS[category_kind])
     # pycocotools goes through images in the order of their ids, which decides between equal scores.
-    order = [image['id'] for image in dataset['images']]
-    with contextlib.suppress(TypeError):
-        order = [image['id'] for _, image in sorted((IDS[image_kind](i - 1), dict(id=i)) for i in order)]
-    place = {image: i for i, image in enumerate(order, start=1)}
-    plain = rename(dataset, lambda i: place[i + 1], lambda i: i + 1, lambda i: i + 1)
-    expected = [
-        pycocotools_scores(plain, {place[image]: found for image, found in predictions.items()}, iou_type)
-        for iou_type in ('bbox', 'segm')
-    ]
+    image_place = place(range(1, len(dataset['images']) + 1), IDS[image_kind])
+    category_place = place(range(1, len(CLASSES) + 1), IDS[category_kind])
+    plain = rename(dataset, lambda i: image_place[i + 1], lambda i: i + 1, lambda i: category_place[i + 1])
+    moved = {image_place[image]: found for image, found in predictions.items()}
+    expected = [pycocotools_scores(plain, moved, iou_type, category_place) for iou_type in ('bbox', 'segm')]
     drop_fields(rng, other)
     file = tmp_path / 'annotations.json'
     file.write_text(json.dumps(other))
