@@ -1,6 +1,7 @@
 """Fills in what annotation files leave out: COCO's `iscrowd` and `area`, which mmdet's datasets and metrics read."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.datasets.api_wrappers.coco_api import COCO
@@ -52,7 +53,7 @@ def fill(annotation: dict) -> None:
 
 
 def _area(annotation: dict) -> float:
-    segmentation = annotation.get('segmentation')
+    segmentation: Any = annotation.get('segmentation')
     if isinstance(segmentation, dict):
         counts = segmentation['counts']
         # Run lengths alternate between background and object, and begin with the background.

@@ -13,11 +13,10 @@ from mmdet.evaluation.functional import eval_recalls
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
-from pycocotools import mask as rle
 
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.errors import UsageError
-from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, score
+from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, rle, score
 from convnext_dense.evaluation.coco_tables import class_table, coco_table
 from convnext_dense.registry import METRICS, SCOPE
 
@@ -90,6 +89,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
     """
 
+    _coco_api: Any
     cat_ids: Any
     img_ids: Any
     outfile_prefix: Any
