@@ -4,7 +4,7 @@ import io
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
@@ -198,7 +198,7 @@ def score(
     truth: NumberedTruth,
     predictions: list[dict],
     iou_type: str,
-    numbers: Sequence[int],
+    numbers: Iterable[SupportsInt],
     iou_thresholds: Sequence[float] | float | None,
     category_ids: Sequence[Hashable],
     use_categories: bool = True,
