@@ -21,7 +21,7 @@ NUMPY_1_MODULES = (
 
 
 def prepare_imports() -> None:
-    """Arrange for mmcv, mmengine and mmpretrain to be patched when they are imported.
+    """Arrange for mmcv, mmengine, mmdet and mmpretrain to be patched when they are imported.
 
     Example:
         >>> from convnext_dense.compat import prepare_imports

@@ -12,7 +12,7 @@ rle: Any = mask
 
 
 def fill_missing_fields() -> None:
-    """Let mmdet's `COCO` fill in missing `iscrowd` and `area` of the annotations that it reads.
+    """Make mmdet's `COCO` fill in `iscrowd` and `area` where an annotation that it reads has none.
 
     Example:
         >>> from convnext_dense.compat.coco_fields import fill_missing_fields
