@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pycocotools.mask import encode
 
 import convnext_dense.evaluation.coco_scores as coco_scores
 import convnext_dense.evaluation.faster_coco_metric as module
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.faster_coco_metric import FasterCocoMetric
+from convnext_dense.registry import METRICS
 
 SIZE = 200
 CLASSES = ('a', 'b', 'c')
@@ -119,8 +121,6 @@ def evaluate(file, dataset, predictions, **arguments):
 
 def pycocotools_scores(dataset, predictions, iou_type, categories=(0, 1, 2, 3)):
     """Return pycocotools' precision and recall of a dataset of plain ids."""
-    from pycocotools.mask import encode
-
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = json.loads(json.dumps(dataset))
@@ -233,8 +233,6 @@ class TestIds:
 class TestMissingFields:
     @pytest.mark.parametrize('metric_type', ['mmdet.CocoMetric', 'convnext_dense.FasterCocoMetric'])
     def test_both_metrics_fill_them_in(self, tmp_path, metric_type):
-        from convnext_dense.registry import METRICS
-
         dataset = make_dataset(np.random.default_rng(3))
         image = next(image for image in dataset['images'] if image['id'] == dataset['annotations'][0]['image_id'])
         values = []
