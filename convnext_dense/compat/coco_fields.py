@@ -1,14 +1,18 @@
 """Fills in what annotation files leave out: COCO's `iscrowd` and `area`, which mmdet's datasets and metrics read."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.datasets.api_wrappers.coco_api import COCO
-from pycocotools import mask as rle
+from pycocotools import mask
+
+# Untyped: the stubs' dicts have more keys than are needed.
+rle: Any = mask
 
 
 def fill_missing_fields() -> None:
-    """Let mmdet's `COCO` fill in missing `iscrowd` and `area` of the annotations that it reads.
+    """Make mmdet's `COCO` fill in `iscrowd` and `area` where an annotation that it reads has none.
 
     Example:
         >>> from convnext_dense.compat.coco_fields import fill_missing_fields
@@ -52,7 +56,7 @@ def fill(annotation: dict) -> None:
 
 
 def _area(annotation: dict) -> float:
-    segmentation = annotation.get('segmentation')
+    segmentation: Any = annotation.get('segmentation')
     if isinstance(segmentation, dict):
         counts = segmentation['counts']
         # Run lengths alternate between background and object, and begin with the background.

@@ -4,10 +4,11 @@ import io
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
+from typing import Any, SupportsInt
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO, COCOeval
-from pycocotools import mask as rle
+from pycocotools import mask
 
 from convnext_dense.errors import UsageError
 
@@ -16,6 +17,8 @@ try:
 except ImportError:
     COCOeval_faster = None
 
+# Untyped: the stubs' dicts have more keys than are needed.
+rle: Any = mask
 AREAS = ('all', 'small', 'medium', 'large')
 # pycocotools reports AP at this number of detections an image, if it is one of those that it evaluates.
 AP_DETECTIONS = 100
@@ -43,7 +46,7 @@ def number(ids: Iterable[Hashable]) -> dict[Hashable, int]:
     unique = list(dict.fromkeys(ids))
     # Numbers and strings together stay in the order of the file.
     with suppress(TypeError):
-        unique = sorted(unique)
+        unique = sorted(unique)  # pyrefly: ignore[bad-specialization]
     return {key: i for i, key in enumerate(unique, start=1)}
 
 
@@ -83,7 +86,7 @@ class Scores:
         """Return the average recall of all categories and thresholds; -1 if there is no object."""
         return _mean(self.recall[:, :, AREAS.index(area), self._index(number)])
 
-    def class_aps(self, category: int) -> list[float]:
+    def class_aps(self, category: int) -> list[Any]:
         """Return a category's AP: of all, at 0.5 and 0.75, and small, medium and large; nan if there is no object."""
         precision = self.precision[:, :, category, :, -1]
         parts = [precision[..., 0], *(precision[self._at(iou), :, 0] for iou in (0.5, 0.75))]
@@ -111,12 +114,14 @@ class NumberedTruth:
     Args:
         images: The number of each image's id.
         categories: The number of each category's id.
-        coco: The annotations under these numbers, as pycocotools holds them.
+        annotations: The annotations under these numbers.
+        coco: The same as pycocotools holds them.
     """
 
     images: dict[Hashable, int]
     categories: dict[Hashable, int]
-    coco: COCO
+    annotations: list[dict]
+    coco: Any
 
 
 def number_truth(
@@ -158,7 +163,7 @@ def number_truth(
         if masks:
             record['segmentation'] = _encode(annotation, *shapes[annotation['image_id']])
         annotations.append(record)
-    return NumberedTruth(images, categories, _coco(images.values(), categories.values(), annotations))
+    return NumberedTruth(images, categories, annotations, _coco(images.values(), categories.values(), annotations))
 
 
 def _encode(annotation: dict, height: int, width: int) -> dict:
@@ -178,13 +183,14 @@ def _encode(annotation: dict, height: int, width: int) -> dict:
 
 
 def _coco(images: Iterable[int], categories: Iterable[int], annotations: list[dict]) -> COCO:
-    coco = COCO()
+    coco: Any = COCO()
     coco.dataset = dict(
         images=[dict(id=image, height=0, width=0) for image in images],
         categories=[dict(id=category) for category in categories],
         annotations=annotations,
     )
-    coco.createIndex()
+    with redirect_stdout(io.StringIO()):
+        coco.createIndex()
     return coco
 
 
@@ -192,8 +198,8 @@ def score(
     truth: NumberedTruth,
     predictions: list[dict],
     iou_type: str,
-    numbers: Sequence[int],
-    iou_thresholds: Sequence[float],
+    numbers: Iterable[SupportsInt],
+    iou_thresholds: Sequence[float] | float | None,
     category_ids: Sequence[Hashable],
     use_categories: bool = True,
 ) -> Scores:
@@ -211,7 +217,8 @@ def score(
     for i, record in enumerate(predictions, start=1):
         record.update(id=i, iscrowd=0)
     found = _coco(truth.images.values(), truth.categories.values(), predictions)
-    evaluator = (COCOeval_faster or COCOeval)(truth.coco, found, iou_type)
+    evaluator_type: Any = COCOeval_faster or COCOeval
+    evaluator = evaluator_type(truth.coco, found, iou_type)
     params = evaluator.params
     params.imgIds = list(truth.images.values())
     params.catIds = [truth.categories[key] for key in dict.fromkeys(category_ids)]

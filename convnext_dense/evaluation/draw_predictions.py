@@ -72,7 +72,7 @@ class DrawPredictionsHook(Hook):
 
 @contextmanager
 def _drawing_in_every_process() -> Generator[None]:
-    """Let a visualizer draw in every process of a test. mmengine's draws in the first alone, a part of the images."""
+    """Make a visualizer draw in every process of a test. mmengine's draws in the first alone, a part of the images."""
     original = utils.is_main_process
     utils.is_main_process = lambda group=None: True
     try:

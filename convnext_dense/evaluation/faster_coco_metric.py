@@ -6,17 +6,17 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from mmdet.evaluation.functional import eval_recalls
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
-from pycocotools import mask as rle
 
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.errors import UsageError
-from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, score
+from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, rle, score
 from convnext_dense.evaluation.coco_tables import class_table, coco_table
 from convnext_dense.registry import METRICS, SCOPE
 
@@ -89,7 +89,12 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         >>> val_evaluator = dict(type='convnext_dense.FasterCocoMetric', ann_file='...', metric=['bbox', 'segm'])
     """
 
-    def __init__(self, ann_file: str | None = None, *args: object, **kwargs: object) -> None:
+    _coco_api: Any
+    cat_ids: Any
+    img_ids: Any
+    outfile_prefix: Any
+
+    def __init__(self, ann_file: str | None = None, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - mmdet's
         super().__init__(ann_file, *args, **kwargs)
         self.ann_file = ann_file
         self._check_numbers()
@@ -213,6 +218,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         """Return the predictions as pycocotools takes them, under the truth's numbers."""
         categories = [truth.categories[key] for key in self.cat_ids]
         records = []
+        shapes: list[Any]
         for prediction in predictions:
             image = truth.images[prediction['img_id']]
             labels = prediction['labels'].tolist()
@@ -234,7 +240,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
 
     def _fast_recalls(self, truth: NumberedTruth, predictions: list[dict], logger: MMLogger) -> dict[str, float]:
         objects: dict[int, list] = {image: [] for image in truth.images.values()}
-        for annotation in truth.coco.dataset['annotations']:
+        for annotation in truth.annotations:
             if not annotation['iscrowd'] and not annotation['is_ignored']:
                 x, y, width, height = annotation['bbox']
                 objects[annotation['image_id']].append([x, y, x + width, y + height])

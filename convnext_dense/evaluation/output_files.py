@@ -4,13 +4,12 @@ import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from torch.utils.data import Dataset
+from typing import Any
 
 from convnext_dense.errors import UsageError
 
 
-def image_paths(dataset: Dataset) -> list[str]:
+def image_paths(dataset: Any) -> list[str]:  # noqa: ANN401 - PyTorch's type has no length
     """Return the path of each image of a dataset, a wrapped one included; [] if it does not tell them.
 
     Args:

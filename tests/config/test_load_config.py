@@ -1,5 +1,7 @@
 """What the flags do to a config, without running it."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,7 +9,7 @@ from mmengine.config import Config
 from convnext_dense.config import enable_amp, enable_auto_scale_lr, load_config
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.config.testing import enable_tta, save_visualizations
+from convnext_dense.config.testing import enable_tta
 from convnext_dense.errors import UsageError
 
 DETECTOR = 'configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py'
@@ -82,12 +84,11 @@ def test_augmented_testing_wraps_the_model(cfg):
     assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
 
 
-def test_visualizations_need_the_hook_that_draws(cfg):
-    save_visualizations(cfg, 'drawn')
-    assert cfg.default_hooks.visualization.draw
-    del cfg.default_hooks.visualization
-    with pytest.raises(UsageError, match='visualization'):
-        save_visualizations(cfg, 'drawn')
+def test_augmented_testing_wraps_each_of_several_datasets(cfg):
+    parts = [copy.deepcopy(cfg.test_dataloader.dataset) for _ in range(2)]
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=parts)
+    enable_tta(cfg)
+    assert [part.pipeline[-1].type for part in cfg.test_dataloader.dataset.datasets] == ['TestTimeAug'] * 2
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from pycocotools.mask import encode
 
 import convnext_dense.evaluation.coco_scores as coco_scores
 import convnext_dense.evaluation.faster_coco_metric as module
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.faster_coco_metric import FasterCocoMetric
+from convnext_dense.registry import METRICS
 
 SIZE = 200
 CLASSES = ('a', 'b', 'c')
@@ -99,6 +101,13 @@ def drop_fields(rng, dataset):
             annotation.pop('iscrowd')
 
 
+def write(folder, dataset):
+    """Write an annotation file; return its path."""
+    file = folder / 'annotations.json'
+    file.write_text(json.dumps(dataset))
+    return str(file)
+
+
 def masks(boxes):
     x, y = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
     left, top, width, height = np.reshape(boxes, (-1, 4)).T[..., None, None]
@@ -107,7 +116,7 @@ def masks(boxes):
 
 def evaluate(file, dataset, predictions, **arguments):
     """Return FasterCocoMetric's numbers. `predictions` are in the order of the images."""
-    metric = FasterCocoMetric(ann_file=str(file) if file else None, **arguments)
+    metric = FasterCocoMetric(ann_file=file, **arguments)
     metric.dataset_meta = dict(classes=CLASSES)
     for image, (boxes, labels, scores) in zip(dataset['images'], predictions, strict=True):
         corners = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
@@ -117,10 +126,8 @@ def evaluate(file, dataset, predictions, **arguments):
     return metric.evaluate(len(predictions))
 
 
-def pycocotools_scores(dataset, predictions, iou_type):
+def pycocotools_scores(dataset, predictions, iou_type, categories=(0, 1, 2, 3)):
     """Return pycocotools' precision and recall of a dataset of plain ids."""
-    from pycocotools.mask import encode
-
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = json.loads(json.dumps(dataset))
@@ -130,7 +137,7 @@ def pycocotools_scores(dataset, predictions, iou_type):
             shapes = [encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks(boxes)]
             for box, label, score, mask in zip(boxes.tolist(), labels, scores, shapes, strict=True):
                 shape = dict(bbox=box) if iou_type == 'bbox' else dict(segmentation=mask)
-                records.append(dict(shape, image_id=image, category_id=int(label) + 1, score=float(score)))
+                records.append(dict(shape, image_id=image, category_id=categories[int(label) + 1], score=float(score)))
         evaluator = COCOeval(truth, truth.loadRes(records), iou_type)
         evaluator.params.maxDets = [100, 300, 1000]
         evaluator.evaluate()
@@ -151,6 +158,14 @@ def kept(monkeypatch):
     return scores
 
 
+def place(numbers, make_id):
+    """Return the place of each number from 1 on if they are sorted by their ids. Ids of two types are not sorted."""
+    order = list(numbers)
+    with contextlib.suppress(TypeError):
+        order = sorted(order, key=lambda number: make_id(number - 1))
+    return {number: i for i, number in enumerate(order, start=1)}
+
+
 def check(tmp_path, kept, seed, image_kind, annotation_kind, category_kind):
     rng = np.random.default_rng(seed)
     dataset = make_dataset(rng)
@@ -159,18 +174,13 @@ def check(tmp_path, kept, seed, image_kind, annotation_kind, category_kind):
         return
     other = rename(dataset, IDS[image_kind], IDS[annotation_kind], IDS[category_kind])
     # pycocotools goes through images in the order of their ids, which decides between equal scores.
-    order = [image['id'] for image in dataset['images']]
-    with contextlib.suppress(TypeError):
-        order = [image['id'] for _, image in sorted((IDS[image_kind](i - 1), dict(id=i)) for i in order)]
-    place = {image: i for i, image in enumerate(order, start=1)}
-    plain = rename(dataset, lambda i: place[i + 1], lambda i: i + 1, lambda i: i + 1)
-    expected = [
-        pycocotools_scores(plain, {place[image]: found for image, found in predictions.items()}, iou_type)
-        for iou_type in ('bbox', 'segm')
-    ]
+    image_place = place(range(1, len(dataset['images']) + 1), IDS[image_kind])
+    category_place = place(range(1, len(CLASSES) + 1), IDS[category_kind])
+    plain = rename(dataset, lambda i: image_place[i + 1], lambda i: i + 1, lambda i: category_place[i + 1])
+    moved = {image_place[image]: found for image, found in predictions.items()}
+    expected = [pycocotools_scores(plain, moved, iou_type, category_place) for iou_type in ('bbox', 'segm')]
     drop_fields(rng, other)
-    file = tmp_path / 'annotations.json'
-    file.write_text(json.dumps(other))
+    file = write(tmp_path, other)
     kept.clear()
     evaluate(file, other, list(predictions.values()), metric=['bbox', 'segm'])
     for ours, (precision, recall) in zip(kept, expected, strict=True):
@@ -200,10 +210,9 @@ class TestIds:
     def test_two_images_of_one_id_are_an_error(self, tmp_path):
         dataset = make_dataset(np.random.default_rng(0))
         dataset['images'][1]['id'] = 1
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         with pytest.raises(UsageError, match=r'annotations\.json: the images 1\.png and 2\.png have one id, 1; '):
-            FasterCocoMetric(ann_file=str(file))
+            FasterCocoMetric(ann_file=file)
 
     def test_images_without_a_file_may_share_ids(self):
         rng = np.random.default_rng(1)
@@ -219,8 +228,7 @@ class TestIds:
     @pytest.mark.parametrize(('ids', 'message'), [([1, 9], 'has no image of id 9'), ([1, 1], '1 was predicted twice')])
     def test_predictions_of_unknown_or_repeated_images_are_an_error(self, tmp_path, ids, message):
         dataset = make_dataset(np.random.default_rng(0))
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         found = (np.array([[10.0, 10, 20, 20]]), np.array([0]), np.array([0.5]))
         with pytest.raises(UsageError, match=message):
             evaluate(file, dict(images=[dict(id=i) for i in ids]), [found, found])
@@ -229,8 +237,6 @@ class TestIds:
 class TestMissingFields:
     @pytest.mark.parametrize('metric_type', ['mmdet.CocoMetric', 'convnext_dense.FasterCocoMetric'])
     def test_both_metrics_fill_them_in(self, tmp_path, metric_type):
-        from convnext_dense.registry import METRICS
-
         dataset = make_dataset(np.random.default_rng(3))
         image = next(image for image in dataset['images'] if image['id'] == dataset['annotations'][0]['image_id'])
         values = []
@@ -239,9 +245,8 @@ class TestMissingFields:
                 annotation['iscrowd'] = 0
                 for field in fields:
                     annotation.pop(field)
-            file = tmp_path / 'annotations.json'
-            file.write_text(json.dumps(dataset))
-            metric = METRICS.build(dict(type=metric_type, ann_file=str(file)))
+            file = write(tmp_path, dataset)
+            metric = METRICS.build(dict(type=metric_type, ann_file=file))
             metric.dataset_meta = dict(classes=CLASSES)
             boxes = torch.tensor(
                 [annotation['bbox'] for annotation in dataset['annotations'] if annotation['image_id'] == image['id']]
@@ -261,8 +266,7 @@ class TestMissingFields:
         expected = pycocotools_scores(dataset, predictions, 'segm')
         for image in dataset['images']:
             del image['height'], image['width']
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         evaluate(file, dataset, list(predictions.values()), metric='segm')
         np.testing.assert_allclose(kept[0].precision, expected[0], rtol=0, atol=1e-9)
 
@@ -270,8 +274,7 @@ class TestMissingFields:
         rng = np.random.default_rng(4)
         dataset = make_dataset(rng)
         del dataset['annotations'][2]['segmentation']
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         with pytest.raises(UsageError, match=r'annotations\.json: annotation 3 has no segmentation'):
             evaluate(file, dataset, list(make_predictions(rng, dataset).values()), metric='segm')
 
@@ -282,8 +285,7 @@ class TestNothingFound:
         if engine == 'pycocotools':
             monkeypatch.setattr(coco_scores, 'COCOeval_faster', None)
         dataset = make_dataset(np.random.default_rng(5))
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         nothing = (np.zeros((0, 4)), np.zeros(0, dtype=int), np.zeros(0))
         metrics = evaluate(file, dataset, [nothing] * len(dataset['images']), metric=['bbox', 'segm', 'proposal'])
         assert metrics['coco/bbox_mAP'] == metrics['coco/segm_mAP'] == metrics['coco/AR@100'] == 0
@@ -292,8 +294,7 @@ class TestNothingFound:
 class TestNaN:
     def test_predictions_that_are_no_number_are_an_error(self, tmp_path):
         dataset = make_dataset(np.random.default_rng(5))
-        file = tmp_path / 'annotations.json'
-        file.write_text(json.dumps(dataset))
+        file = write(tmp_path, dataset)
         nan = (np.full((1, 4), np.nan), np.zeros(1, dtype=int), np.ones(1))
         with pytest.raises(UsageError, match='image id 1: the predicted bboxes hold NaN or inf'):
             evaluate(file, dict(images=dataset['images'][:1]), [nan])
