@@ -96,7 +96,7 @@ def is_annealing_function(value: object) -> bool:
         >>> is_annealing_function(print)
         False
     """
-    return isinstance(value, FunctionType) and value in vars(_one_cycle()).values()
+    return isinstance(value, FunctionType) and any(value is getattr(_one_cycle(), name) for name in ANNEALING_METHODS)
 
 
 class _LoadedHistory(HistoryBuffer):
