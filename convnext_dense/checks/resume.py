@@ -95,7 +95,8 @@ def _as_data(node: ast.expr) -> object:
     match node:
         case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as mapping, keywords=keywords):
             values = {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
-            return dict(_as_data(mapping[0])) | values if mapping else values
+            first = _as_data(mapping[0]) if mapping else {}
+            return first | values if isinstance(first, dict) else values
         case ast.Dict(keys=keys, values=values):
             return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
