@@ -25,6 +25,12 @@ SCHEDULES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _describe_no_machine(monkeypatch):
+    # mmengine describes the machine in every run, which takes seconds.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+
+
 class Model(BaseModel):
     def __init__(self):
         super().__init__()
