@@ -143,7 +143,7 @@ def _history_state(self: HistoryBuffer) -> dict:
 
 
 def _registered_statistics() -> list[tuple[Callable, str]]:
-    """Let a checkpoint name the functions that this process has registered. It cannot call them."""
+    """Return the functions that this process has registered: a checkpoint may name them, and cannot call them."""
     return [
         (_refuse_call, f'{method.__module__}.{method.__qualname__}')
         for name, method in HistoryBuffer._statistics_methods.items()
