@@ -93,8 +93,10 @@ def config_as_data(text: object) -> dict:
 
 def _as_data(node: ast.expr) -> object:
     match node:
-        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=keywords):
-            return {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
+        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as mapping, keywords=keywords):
+            values = {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
+            first = _as_data(mapping[0]) if mapping else {}
+            return first | values if isinstance(first, dict) else values
         case ast.Dict(keys=keys, values=values):
             return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
@@ -124,7 +126,7 @@ def _why_not(content: dict) -> str:
 def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Finding]:
     if not saved:
         return
-    own = plan.cfg.to_dict()
+    own, saved = _with_ends(plan.cfg.to_dict()), _with_ends(saved)
     types = [str(_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
     if has_optimizer and all(types) and bare_type(types[0]) != bare_type(types[1]):
         yield Finding(
@@ -144,6 +146,16 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
                 f'{remedy}.',
                 is_error=False,
             )
+
+
+def _with_ends(config: dict) -> dict:
+    """Give schedules without an end that of the training, as mmengine does when it saves them."""
+    schedules = config.get('param_scheduler')
+    schedules = [schedules] if isinstance(schedules, dict) else schedules
+    if not isinstance(schedules, list | tuple) or not all(isinstance(schedule, dict) for schedule in schedules):
+        return config
+    ends = {by_epoch: _at(config, f'train_cfg.max_{"epochs" if by_epoch else "iters"}') for by_epoch in (True, False)}
+    return {**config, 'param_scheduler': [dict(end=ends[bool(s.get('by_epoch', True))]) | s for s in schedules]}
 
 
 def _differences(key: str, own: object, saved: object) -> Iterator[str]:

@@ -96,7 +96,7 @@ def is_annealing_function(value: object) -> bool:
         >>> is_annealing_function(print)
         False
     """
-    return isinstance(value, FunctionType) and value in vars(_one_cycle()).values()
+    return isinstance(value, FunctionType) and any(value is getattr(_one_cycle(), name) for name in ANNEALING_METHODS)
 
 
 class _LoadedHistory(HistoryBuffer):
@@ -143,7 +143,7 @@ def _history_state(self: HistoryBuffer) -> dict:
 
 
 def _registered_statistics() -> list[tuple[Callable, str]]:
-    """Let a checkpoint name the functions that this process has registered. It cannot call them."""
+    """Return the functions that this process has registered: a checkpoint may name them, and cannot call them."""
     return [
         (_refuse_call, f'{method.__module__}.{method.__qualname__}')
         for name, method in HistoryBuffer._statistics_methods.items()

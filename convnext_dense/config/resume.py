@@ -77,10 +77,10 @@ def _last_checkpoint(folder: Path) -> tuple[Path | None, str]:
         return None, f'{folder / LAST} is missing'
     if not named:
         return None, f'{folder / LAST} is empty'
-    file = Path(named)
-    # It holds an absolute path; the folder may have been moved since.
+    # It holds an absolute path; the folder may have been moved or copied since.
+    file = folder / Path(named).name
     if not file.is_file():
-        file = folder / file.name
+        file = Path(named)
     if not file.is_file():
         return None, f'{named}, which {folder / LAST} names, is missing'
     return file, _why_unreadable(file)

@@ -211,8 +211,8 @@ def printable(text: str) -> str:
     """Return a text of a stranger's file as a terminal may show it: with control characters escaped.
 
     Example:
-        >>> printable('norm\x1b[2J')
-        'norm\\x1b[2J'
+        >>> print(printable('norm' + chr(27) + '[2J'))
+        norm\\x1b[2J
     """
     return ''.join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 

@@ -121,6 +121,14 @@ class TestResume:
         assert not finding.is_error
         assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's holds" in finding.sentence
 
+    def test_a_schedule_without_an_end_keeps_that_of_the_first_training(self, save):
+        text = "param_scheduler = [dict(type='PolyLR')]\ntrain_cfg = dict(max_epochs=2)"
+        content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': text}}
+        schedule = dict(param_scheduler=dict(type='PolyLR'), train_cfg=dict(max_epochs=4))
+        (finding,) = self.find(content, save, **schedule)
+        assert "param_scheduler.0.end (4 instead of 2): the checkpoint's holds" in finding.sentence
+        assert not self.find(content, save, **schedule | dict(train_cfg=dict(max_epochs=2)))
+
     def test_another_optimizer_is_an_error(self, save):
         (finding,) = self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)))
         assert finding.is_error

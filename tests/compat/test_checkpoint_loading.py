@@ -94,7 +94,7 @@ def _mmengines_state(history):
 
 @pytest.mark.parametrize(
     'kind',
-    [float, np.float16, np.float32, np.int8, np.uint64, np.longdouble, np.complex64, np.bool_, np.str_, np.bytes_],
+    [float, np.float16, np.float32, np.int8, np.uint64, np.longdouble, np.complex64, np.bool_, np.str_],
 )
 def test_a_best_score_of_any_numpy_type_is_read(kind, tmp_path):
     content = dict(best_score=kind(1), scores=np.array([kind(1)]))
