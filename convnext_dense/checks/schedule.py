@@ -145,8 +145,9 @@ def _watched_metrics(cfg: Config) -> Iterator[str]:
 
 def _watched(cfg: Config) -> Iterator[tuple[str, str | list[str]]]:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if isinstance(hook.get('save_best'), str | list | tuple):
-        yield 'default_hooks.checkpoint.save_best', hook['save_best']
+    best = hook.get('save_best')
+    if best and isinstance(best, str | list):
+        yield 'default_hooks.checkpoint.save_best', best
     for i, hook in enumerate(cfg.get('custom_hooks') or []):
         if bare_type(hook.get('type')) == 'EarlyStoppingHook' and hook.get('monitor'):
             yield f'custom_hooks.{i}.monitor', hook['monitor']
