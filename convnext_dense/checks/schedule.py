@@ -29,10 +29,12 @@ MINIMA = {
     'train_cfg.max_epochs': (1, True),
     'train_cfg.max_iters': (1, True),
     'train_cfg.val_interval': (1, True),
+    'train_cfg.val_begin': (0, True),
     'train_dataloader.batch_size': (1, True),
     'val_dataloader.batch_size': (1, True),
     'train_dataloader.num_workers': (0, True),
     'val_dataloader.num_workers': (0, True),
+    'default_hooks.checkpoint.interval': (-1, True),
     'optim_wrapper.accumulative_counts': (1, True),
     'optim_wrapper.optimizer.lr': (0, False),
     'auto_scale_lr.base_batch_size': (1, False),
@@ -78,15 +80,20 @@ def _numbers(cfg: Config) -> Iterator[str]:
         value = _get(cfg, key)
         if value is MISSING or value is None:
             continue
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or value < minimum or (is_whole and value != int(value)):
+        if not _is_number(value, minimum, is_whole):
             kind = 'whole number' if is_whole else 'number'
             yield f'{key}: it is {value!r}; it must be a {kind} of at least {minimum}.'
 
 
+def _is_number(value: object, minimum: int, is_whole: bool) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value) and value >= minimum and (value.is_integer() or not is_whole)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
 def _length(cfg: Config) -> Iterator[str]:
     train_cfg = cfg.get('train_cfg')
-    if not train_cfg:
+    if not isinstance(train_cfg, dict) or not train_cfg:
         yield 'train_cfg: the config has none; it must say how long to train, as by_epoch and max_epochs or max_iters.'
     elif _train_length(cfg) is None and _counts_epochs(cfg) is not None:
         yield f'train_cfg.{"max_epochs" if _counts_epochs(cfg) else "max_iters"}: it is missing.'
@@ -106,8 +113,8 @@ def _train_length(cfg: Config) -> int | None:
 
 def _loaders(cfg: Config) -> Iterator[str]:
     for split in ('train', 'val'):
-        loader = cfg.get(f'{split}_dataloader') or {}
-        if loader.get('num_workers', 0):
+        loader = cfg.get(f'{split}_dataloader')
+        if not isinstance(loader, dict) or loader.get('num_workers', 0):
             continue
         for name in ('persistent_workers', 'prefetch_factor'):
             if loader.get(name):
@@ -138,8 +145,9 @@ def _watched_metrics(cfg: Config) -> Iterator[str]:
 
 def _watched(cfg: Config) -> Iterator[tuple[str, str | list[str]]]:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if hook.get('save_best'):
-        yield 'default_hooks.checkpoint.save_best', hook['save_best']
+    best = hook.get('save_best')
+    if best and isinstance(best, str | list):
+        yield 'default_hooks.checkpoint.save_best', best
     for i, hook in enumerate(cfg.get('custom_hooks') or []):
         if bare_type(hook.get('type')) == 'EarlyStoppingHook' and hook.get('monitor'):
             yield f'custom_hooks.{i}.monitor', hook['monitor']
@@ -212,7 +220,8 @@ def _nothing_saved(cfg: Config) -> Iterator[str]:
     length, by_epoch = _train_length(cfg), _counts_epochs(cfg)
     if hook.get('save_best') or length is None:
         return
-    interval = hook.get('interval', -1)
+    # mmengine's default.
+    interval = hook.get('interval') or -1
     hook_by_epoch = hook.get('by_epoch', True)
     if hook_by_epoch and by_epoch is False and interval > 0:
         yield (
@@ -238,9 +247,12 @@ def _schedulers(cfg: Config) -> Iterator[str]:
     schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
     for i, scheduler in enumerate(schedulers):
         # A dict of lists, for several optimizers, has none of its own.
-        if 'type' in scheduler and scheduler.get('by_epoch', True) and _counts_epochs(cfg) is False:
+        kind = bare_type(scheduler.get('type')) if isinstance(scheduler, dict) else ''
+        # These act after a validation.
+        counts_epochs = kind and scheduler.get('by_epoch', True) and not kind.startswith('ReduceOnPlateau')
+        if counts_epochs and not scheduler.get('convert_to_iter_based') and _counts_epochs(cfg) is False:
             yield (
-                f'param_scheduler.{i}: {bare_type(scheduler.type)} counts epochs, and the run counts steps, as one '
+                f'param_scheduler.{i}: {kind} counts epochs, and the run counts steps, as one '
                 'epoch; it never changes the rate. Set by_epoch=False, and its lengths in steps.'
             )
 

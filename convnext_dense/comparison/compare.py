@@ -101,9 +101,8 @@ def compare_backbones(
             write_report(comparison, work_dir)
     if comparison.failed:
         failures = ' '.join(f'{run.name}: {run.failure}' for run in comparison.failed)
-        raise RunError(
-            f'{len(comparison.failed)} of {len(runs)} runs failed. {failures} The same command tries them again.'
-        )
+        count = f'{len(comparison.failed)} of {len(runs)} runs failed.'
+        raise RunError(f'{count} {failures} The same command tries again what has no result.')
     return comparison
 
 

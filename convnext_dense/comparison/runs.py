@@ -42,7 +42,8 @@ class Run:
     def load(self) -> None:
         """Read what the run cost, if it is done."""
         self.cost = read_training_cost(self.folder)
-        if self.cost and not any(map(math.isfinite, self.cost['metrics'].values())):
+        is_scored = bool(self.cfg.get('val_evaluator'))
+        if self.cost and is_scored and not any(map(math.isfinite, self.cost['metrics'].values())):
             self.failure = 'its last validation has no score.'
 
 

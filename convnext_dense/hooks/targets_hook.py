@@ -41,6 +41,7 @@ class TargetsHook(Hook):
     def __init__(self) -> None:
         self._is_watching = True
         self._batches = 0
+        self._kind = ''
 
     def before_train(self, runner: Runner) -> None:
         """Look at the length of the dataloader."""

@@ -83,7 +83,7 @@ FAULTS = {
         DETECTOR, dict(train_cfg__val_begin=99), 'train_cfg.val_begin: it is 99', is_error=False
     ),
     'a rate by epochs that are not counted': Fault(
-        SEGMENTER, dict(param_scheduler=dict(type='MultiStepLR', milestones=[8])), 'it never changes the rate', False
+        SEGMENTER, dict(param_scheduler=[dict(type='MultiStepLR', milestones=[8])]), 'it never changes the rate', False
     ),
     'a rate of 0': Fault(SEGMENTER, dict(optim_wrapper__optimizer__lr=0), 'so nothing is learned', is_error=False),
 }

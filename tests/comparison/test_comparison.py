@@ -115,7 +115,7 @@ class TestResuming:
             compare(tmp_path, BACKBONES[:2], seeds=(0, 1, 2))
         assert str(raised.value) == (
             '1 of 6 runs failed. convnext_atto, seed 1: training diverged: loss is nan. '
-            'The same command tries them again.'
+            'The same command tries again what has no result.'
         )
         failed, other = (re.split(r'  +', line.strip()) for line in comparison_table(tmp_path).splitlines()[1:])
         assert failed[1] == '31.5 ± 0.7 (2 of 3 seeds)'

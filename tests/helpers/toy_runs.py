@@ -20,6 +20,7 @@ class ToyModel(BaseModel):
     def __init__(self, factors=()):
         super().__init__()
         self.layer = nn.Linear(2, 2)
+        nn.init.constant_(self.layer.weight, 0.01)
         self.factors = list(factors)
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
@@ -43,13 +44,22 @@ class SkippingOptimWrapper(OptimWrapper):
 
 
 def toy_runner(
-    work_dir: Path, hooks: list, factors=(), by_epoch=False, wrapper=OptimWrapper, samples=None, loader=None, **options
+    work_dir: Path,
+    hooks: list,
+    factors=(),
+    by_epoch=False,
+    wrapper=OptimWrapper,
+    samples=None,
+    loader=None,
+    lr=0.1,
+    **options,
 ):
     """Return a runner of four steps, or of two epochs of two steps, that saves after each."""
     model = ToyModel(factors)
-    samples = samples or [None] * 4
+    # Eight samples: mmengine sleeps for two seconds where a run by steps begins with the data again.
+    samples = samples or [None] * (4 if by_epoch else 8)
     dataset = [dict(inputs=torch.zeros(2), data_samples=sample) for sample in samples]
-    optim_wrapper = wrapper(torch.optim.SGD(model.parameters(), lr=0.1), **options)
+    optim_wrapper = wrapper(torch.optim.SGD(model.parameters(), lr=lr), **options)
     checkpoint = dict(type='CheckpointHook', interval=1, by_epoch=by_epoch)
     with mock.patch('mmengine.runner.runner.collect_env', dict):
         return type('ToyRunner', (QuietStart, Runner), {})(

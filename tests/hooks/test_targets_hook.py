@@ -27,13 +27,13 @@ FULL = [('objects', image_of_objects(2)), ('pixels', image_of_pixels(0)), ('imag
 class TestNothingToLearn:
     def test_ends_the_run(self, tmp_path, name, empty, what):
         with pytest.raises(RunError, match=f'nothing was learned: none of 4 batches has {what} that is not ignored'):
-            train_toy(tmp_path, [TargetsHook()], samples=[empty] * 4)
+            train_toy(tmp_path, [TargetsHook()], samples=[empty] * 8)
 
     def test_is_warned_of_early(self, tmp_path, name, empty, what, monkeypatch, capsys):
         monkeypatch.setattr(targets_hook, 'STEPS_BEFORE_WARNING', 2)
         monkeypatch.setattr(targets_hook, 'STEPS_BEFORE_ERROR', 3)
         with pytest.raises(RunError, match='none of 3 batches'):
-            train_toy(tmp_path, [TargetsHook()], samples=[empty] * 4)
+            train_toy(tmp_path, [TargetsHook()], samples=[empty] * 8)
         (log,) = tmp_path.rglob('*.log')
         assert f'None of the first 2 batches has {what}' in log.read_text()
 
@@ -41,14 +41,14 @@ class TestNothingToLearn:
 class TestSomethingToLearn:
     @pytest.mark.parametrize('full', [image for _, image in FULL], ids=[name for name, _ in FULL])
     def test_needs_one_image_of_a_run(self, tmp_path, full):
-        shown = train_toy(tmp_path, [TargetsHook()], samples=[image_of_objects(0)] * 3 + [full])
+        shown = train_toy(tmp_path, [TargetsHook()], samples=[image_of_objects(0)] * 7 + [full])
         assert 'batches' not in shown
 
     def test_is_looked_for_until_it_is_found(self, tmp_path, monkeypatch):
         looks = []
         look = targets_hook._find_target
         monkeypatch.setattr(targets_hook, '_find_target', lambda *args: looks.append(1) or look(*args))
-        train_toy(tmp_path, [TargetsHook()], samples=[image_of_objects(0)] * 2 + [image_of_objects(1)] * 2)
+        train_toy(tmp_path, [TargetsHook()], samples=[image_of_objects(0)] * 2 + [image_of_objects(1)] * 6)
         assert len(looks) == 2
 
 
