@@ -11,6 +11,8 @@ from mmengine.registry import Registry
 
 from convnext_dense.errors import describe
 
+LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
+
 
 def build_sentence(error: Exception, cfg: Config, key: str = '') -> str | None:
     """Return what went wrong, and at which key, if mmengine raised an error while it built a component.
@@ -102,6 +104,9 @@ def _key(cfg: Config, builds: list[FrameType]) -> str:
         split = key.partition('_')[0]
         if places:
             _, key, tree = max(places, key=lambda place: (place[0], place[1].startswith(split), -len(place[1])))
+        elif key in LOOPS:
+            # What a loop builds is not in its own config.
+            key, tree = '', whole
     return key
 
 

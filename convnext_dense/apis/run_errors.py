@@ -24,8 +24,8 @@ BUILDERS = {
     'build_test_loop': 'test_cfg',
     'build_optim_wrapper': 'optim_wrapper',
     'build_param_scheduler': 'param_scheduler',
-    'build_evaluator': 'evaluator',
-    'build_dataloader': 'dataloader',
+    'build_evaluator': '{split}_evaluator',
+    'build_dataloader': '{split}_dataloader',
     'build_model': 'model',
     'wrap_model': 'model_wrapper_cfg',
     'scale_lr': 'auto_scale_lr',
@@ -72,7 +72,8 @@ def _sentence(error: Exception, cfg: Config) -> str | None:
     if loops and not stage:
         return None
     names = [frame.f_code.co_name for frame in frames]
-    key = next((BUILDERS[name] for name in reversed(names) if name in BUILDERS), 'the config')
+    split = next((split for split in ('train', 'val', 'test') if f'build_{split}_loop' in names), 'test')
+    key = next((BUILDERS[name] for name in reversed(names) if name in BUILDERS), 'the config').format(split=split)
     sentence = None if loops else build_sentence(error, cfg, key)
     if stage:
         key = f'at the first batch of {stage}{_module(frames)}'

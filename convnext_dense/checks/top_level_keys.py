@@ -113,7 +113,10 @@ def _is_used(cfg: Config, key: str) -> bool:
 
 
 def _holds(tree: object, value: object) -> bool:
-    if tree == value:
+    """Return whether a value is somewhere in a tree; a dict may have got more keys from a base."""
+    if tree == value or (
+        value and isinstance(value, dict) and isinstance(tree, dict) and value.items() <= tree.items()
+    ):
         return True
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
     return any(_holds(item, value) for item in items)

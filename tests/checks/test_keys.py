@@ -1,5 +1,7 @@
 """Keys that nothing reads, types that nothing registers, and values of the wrong kind."""
 
+import re
+
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER
 from helpers.zoo import names, tiers
@@ -64,8 +66,6 @@ class TestFindings:
         ],
     )
     def test_name_the_key_and_the_nearest_right_one(self, findings, key, value, finding):
-        import re
-
         (sentence,) = findings(**{key: value})
         assert re.search(finding, sentence), sentence
 
@@ -73,7 +73,7 @@ class TestFindings:
         config = tmp_path / 'own.py'
         config.write_text(
             f"_base_ = ['{DETECTOR}']\nmy_width = 64\ntrain_dataloder = dict(batch_size=3)\n"
-            'train_dataloader = train_dataloder\nval_cgf = dict(type="ValLoop")\n'
+            'train_dataloader = train_dataloder\nval_cgf = dict(type="MyLoop")\n'
         )
         (sentence,) = found(load_config(str(config)))
         assert sentence == "warning: val_cgf: nothing reads it; the nearest is 'val_cfg'."
