@@ -112,19 +112,19 @@ def _placed_steps(names: list[str], units: list[tuple[int, ...]], order: dict[tu
     last_of_stage: dict[int, int] = {}
     for unit, layer_id in order.items():
         last_of_stage[unit[0]] = max(last_of_stage.get(unit[0], 0), layer_id)
-    befores = [0, *(last_of_stage[stage] for stage in sorted(last_of_stage))][:-1]
+    earlier = [0, *(last_of_stage[stage] for stage in sorted(last_of_stage))][:-1]
     placed: dict[str, int] = {}
     for kind, numbered in _steps(names).items():
         if len(numbered) < 2:
             continue
         # Of as many steps as stages, the first is the stem.
-        missing = len(befores) - len(numbered)
+        missing = len(earlier) - len(numbered)
         if missing in (0, 1):
-            for before, members in zip(befores[missing:], numbered.values(), strict=True):
+            for before, members in zip(earlier[missing:], numbered.values(), strict=True):
                 placed.update(dict.fromkeys(members, before))
         elif _are_together(names, units, numbered):
             raise ValueError(
-                f'its downsampling, {kind} with {len(numbered)} steps, cannot be placed between its {len(befores)} '
+                f'its downsampling, {kind} with {len(numbered)} steps, cannot be placed between its {len(earlier)} '
                 'stages by the names of its parameters'
             )
     return placed

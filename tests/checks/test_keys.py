@@ -55,7 +55,7 @@ class TestFindings:
             ('optim_wrapper.clip_gard', 1, "error: optim_wrapper: OptimWrapper .*; the nearest is 'clip_grad'"),
             ('optim_wrapper.paramwise_cfg.decayrate', 1, "warning: .*paramwise_cfg.decayrate: .* 'decay_rate'"),
             ('param_scheduler.0.type', 'LinearLRR', "error: param_scheduler.0.type: .* 'LinearLR'"),
-            ('default_hooks.loger', {'interval': 5}, 'error: default_hooks.loger: it has no type'),
+            ('default_hooks.lager', {'interval': 5}, 'error: default_hooks.lager: it has no type'),
             ('default_hooks.logger.intervall', 5, "error: default_hooks.logger: LoggerHook .*'interval'"),
             ('default_hooks.checkpoint.interval', None, 'error: .*checkpoint.interval: it must be a whole number'),
             ('visualizer.vis_backends.0.type', 'LocalVis', 'error: visualizer.vis_backends.0.type: there is no'),

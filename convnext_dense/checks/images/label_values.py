@@ -81,11 +81,11 @@ def value_findings(dataset: PlannedDataset, histogram: Histogram, rules: LabelRu
 
 def _remedy(values: list[int], rules: LabelRules) -> str:
     """Return what a binary map lacks, as the end of a sentence; '' if the values are not those of one."""
-    labelled = set(values) - {LARGEST}
+    labeled = set(values) - {LARGEST}
     if set(values) == {0, LARGEST} and rules.is_ignored[LARGEST]:
         zero = f', and set reduce_zero_label=False {BOTH_PLACES}' if rules.reduce_zero_label else ''
         return f'; write 1 for the class that is 255{zero}'
-    if rules.reduce_zero_label and 0 in labelled and labelled <= {0, 1}:
+    if rules.reduce_zero_label and 0 in labeled and labeled <= {0, 1}:
         return f'; if 0 is a class, set reduce_zero_label=False {BOTH_PLACES}'
     return ''
 
@@ -93,9 +93,9 @@ def _remedy(values: list[int], rules: LabelRules) -> str:
 def _shift_findings(dataset: PlannedDataset, histogram: Histogram, classes: list[str]) -> Iterator[Finding]:
     """Yield a warning if 0 seems to be the first class, and not what is ignored. The values alone cannot tell."""
     last = len(classes)
-    labelled = set(histogram.values) - {LARGEST}
-    never = f', and no map has {last}, which would be {classes[-1]!r}' if last not in labelled else ''
-    if labelled == set(range(last)) or histogram.share(0) >= NOTED_SHARE:
+    labeled = set(histogram.values) - {LARGEST}
+    never = f', and no map has {last}, which would be {classes[-1]!r}' if last not in labeled else ''
+    if labeled == set(range(last)) or histogram.share(0) >= NOTED_SHARE:
         yield Finding(
             f'{dataset.key}: reduce_zero_label=True ignores the value 0, which {histogram.share(0):.0%} of the pixels '
             f'have, and makes 1 {classes[0]!r}{never}; if 0 is {classes[0]!r}, set reduce_zero_label=False '
