@@ -35,7 +35,7 @@ class TestConfigsThatRaise:
             ("model = 'MaskRCNN'\ndefault_scope = 'mmdet'\n", r"model must be a dict with a type; got 'MaskRCNN'"),
             (
                 f"_base_ = '{DETECTOR}'\nval_dataloader = dict(dataset=3)\n",
-                r'val_dataloader.dataset must be a dict; got 3',
+                r'dataset must be a dict; got 3',
             ),
             (f"_base_ = '{DETECTOR}'\ntrain_cfg = 3\n", r'train_cfg must be a dict; got 3'),
         ],
