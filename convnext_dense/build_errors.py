@@ -36,8 +36,8 @@ def build_sentence(error: Exception, cfg: Config, key: str = '') -> str | None:
 
 
 def is_build(frame: FrameType) -> bool:
-    """Return whether a frame is that of mmengine's function that builds from a config."""
-    return frame.f_code.co_name == 'build_from_cfg' and 'registry' in frame.f_locals
+    """Return whether a frame is that of mmengine's function that builds from a config, which it was given."""
+    return frame.f_code.co_name == 'build_from_cfg' and isinstance(frame.f_locals.get('cfg'), dict)
 
 
 def message_of(error: Exception) -> str:

@@ -124,6 +124,12 @@ def _check_parts(cfg: Config, file: Path) -> None:
     for key in SECTIONS:
         if not isinstance(cfg.get(key), dict | NoneType):
             raise UsageError(f'config {file}: {key} must be a dict; got {cfg[key]!r}.')
+        dataset = (cfg.get(key) or {}).get('dataset')
+        if not isinstance(dataset, dict | NoneType):
+            raise UsageError(f'config {file}: {key}.dataset must be a dict; got {dataset!r}.')
+        root = (dataset or {}).get('data_root')
+        if not isinstance(root, str | NoneType):
+            raise UsageError(f'config {file}: {key}.dataset.data_root must be a path; got {root!r}.')
 
 
 def file_name(backbone: str) -> str:

@@ -33,6 +33,10 @@ class TestConfigsThatRaise:
             (f"_base_ = '{DETECTOR}'\ncustom_imports = dict(imports='not_there')\n", r'bad.py: .*not_there$'),
             ('', r"has no 'model'"),
             ("model = 'MaskRCNN'\ndefault_scope = 'mmdet'\n", r"model must be a dict with a type; got 'MaskRCNN'"),
+            (
+                f"_base_ = '{DETECTOR}'\nval_dataloader = dict(dataset=3)\n",
+                r'dataset must be a dict; got 3',
+            ),
             (f"_base_ = '{DETECTOR}'\ntrain_cfg = 3\n", r'train_cfg must be a dict; got 3'),
         ],
     )
