@@ -21,7 +21,6 @@ def prepare_imports() -> None:
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
     when_imported('mmcv.ops', _give_compiled_mmcv_contiguous_tensors)
-    when_imported('mmcv.ops.sync_bn', _let_sync_bn_be_built_alone)
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
 
 
@@ -41,12 +40,6 @@ def _give_compiled_mmcv_contiguous_tensors() -> None:
     from convnext_dense.compat.memory_formats import give_compiled_mmcv_contiguous_tensors
 
     give_compiled_mmcv_contiguous_tensors()
-
-
-def _let_sync_bn_be_built_alone() -> None:
-    from convnext_dense.compat.sync_bn_alone import let_sync_bn_be_built_alone
-
-    let_sync_bn_be_built_alone()
 
 
 def _let_heatmaps_be_channels_last() -> None:

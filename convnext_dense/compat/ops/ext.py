@@ -32,13 +32,6 @@ from convnext_dense.compat.ops.psa_mask import psamask_backward, psamask_forward
 from convnext_dense.compat.ops.roi.align import roi_align_backward, roi_align_forward
 from convnext_dense.compat.ops.roi.deform_pool import deform_roi_pool_backward, deform_roi_pool_forward
 from convnext_dense.compat.ops.roi.pool import roi_pool_backward, roi_pool_forward
-from convnext_dense.compat.ops.sync_bn import (
-    sync_bn_backward_data,
-    sync_bn_backward_param,
-    sync_bn_forward_mean,
-    sync_bn_forward_output,
-    sync_bn_forward_var,
-)
 
 __all__ = [
     'carafe_backward',
@@ -71,11 +64,6 @@ __all__ = [
     'softmax_focal_loss_backward',
     'softmax_focal_loss_forward',
     'softnms',
-    'sync_bn_backward_data',
-    'sync_bn_backward_param',
-    'sync_bn_forward_mean',
-    'sync_bn_forward_output',
-    'sync_bn_forward_var',
 ]
 
 
