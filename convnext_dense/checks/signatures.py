@@ -59,7 +59,7 @@ def _read(functions: list[Callable]) -> Signature:
             return Signature(parameters, True, frozenset(literals))
         literals.update(_literals(function))
         for parameter in own:
-            if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) and parameter.name != 'self':
                 parameters.setdefault(parameter.name, parameter)
         if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in own):
             break

@@ -115,7 +115,10 @@ def _is_used(cfg: Config, key: str) -> bool:
 def _holds(tree: object, value: object) -> bool:
     """Return whether a value is somewhere in a tree; a dict may have got more keys from a base."""
     if tree == value or (
-        value and isinstance(value, dict) and isinstance(tree, dict) and value.items() <= tree.items()
+        value
+        and isinstance(value, dict)
+        and isinstance(tree, dict)
+        and all(name in tree and tree[name] == item for name, item in value.items())
     ):
         return True
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()

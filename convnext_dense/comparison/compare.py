@@ -75,7 +75,7 @@ def compare_backbones(
     complexity = {}
     for backbone in backbones:
         cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe)
-        if not runs:
+        if not runs and 'keys' not in skip_check:
             check_keys(cfg)
         check_data(cfg, 'train', 'val')
         _fetch_weights(cfg, backbone)

