@@ -1,7 +1,7 @@
 """Runs that fail: what they print, how they exit, and what they leave."""
 
-import re
 import os
+import re
 import signal
 import subprocess
 import sys
