@@ -24,7 +24,7 @@ from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_c
 from convnext_dense.config import enable_speed_in_testing, load_config
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.options import check_checkpoint
-from convnext_dense.config.speed_switches import TEST_SWITCHES
+from convnext_dense.config.speed.switches import TEST_SWITCHES
 from convnext_dense.config.tree import innermost_dataset
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner

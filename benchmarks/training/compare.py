@@ -33,7 +33,7 @@ from benchmarks.training.synthetic_data import padded_shape, scale_images, take_
 from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.data_places import check_data
-from convnext_dense.config.speed_switches import SWITCHES
+from convnext_dense.config.speed.switches import SWITCHES
 from convnext_dense.errors import UsageError
 from convnext_dense.reports.table import format_table
 

@@ -13,8 +13,8 @@ from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.data_places import check_data
+from convnext_dense.config.machine import check_folder, check_output_file
 from convnext_dense.config.options import check_checkpoint
-from convnext_dense.config.outputs import check_folder, check_output_file
 from convnext_dense.config.testing import enable_tta, ensure_visualizer, leave_out_label_maps, missing_label_maps
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.draw_predictions import DrawPredictionsHook

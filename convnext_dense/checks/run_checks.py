@@ -12,12 +12,12 @@ from convnext_dense.checks.addresses import ADDRESSES
 from convnext_dense.checks.annotations.find import ANNOTATIONS
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.checkpoint import CHECKPOINT
-from convnext_dense.checks.classes import CLASSES
-from convnext_dense.checks.evaluators import EVALUATORS
+from convnext_dense.checks.classes_and_heads.classes import CLASSES
+from convnext_dense.checks.classes_and_heads.evaluators import EVALUATORS
+from convnext_dense.checks.classes_and_heads.heads import HEADS
+from convnext_dense.checks.config_keys.keys import KEYS
 from convnext_dense.checks.files import FILES
-from convnext_dense.checks.heads import HEADS
 from convnext_dense.checks.images import IMAGES, LABELS
-from convnext_dense.checks.keys import KEYS
 from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME

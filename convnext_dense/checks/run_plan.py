@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
-from convnext_dense.checks.metainfo import wrong_metainfo
+from convnext_dense.checks.classes_and_heads.metainfo import wrong_metainfo
 from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError

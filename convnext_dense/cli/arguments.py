@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from convnext_dense.config.machine import check_folder
-from convnext_dense.config.speed_switches import check_switches
+from convnext_dense.config.speed.switches import check_switches
 from convnext_dense.errors import UsageError
 
 QUOTES_AND_BRACKETS = tuple('\'"[({')

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Count, and print the table."""
     find_config(args.config)
-    from convnext_dense.checks.keys import check_keys
+    from convnext_dense.checks.config_keys.keys import check_keys
     from convnext_dense.config import load_config
     from convnext_dense.reports import complexity_table
 

@@ -13,7 +13,7 @@ from convnext_dense.cli.arguments import (
 )
 from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_launcher
-from convnext_dense.config.speed_switches import TEST_SWITCHES
+from convnext_dense.config.speed.switches import TEST_SWITCHES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

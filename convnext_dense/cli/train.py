@@ -14,7 +14,7 @@ from convnext_dense.cli.arguments import (
 )
 from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.machine import check_launcher
-from convnext_dense.config.speed_switches import SWITCHES
+from convnext_dense.config.speed.switches import SWITCHES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.processes import Command, launch
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.checks import RunPlan, check_run
-from convnext_dense.checks.keys import check_keys
+from convnext_dense.checks.config_keys.keys import check_keys
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.config.data_places import check_data

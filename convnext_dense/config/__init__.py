@@ -6,13 +6,13 @@ from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from convnext_dense.config.backbone.create import create_backbone
+    from convnext_dense.config.backbone.recipe import set_recipe
     from convnext_dense.config.backbone.swap import set_backbone
     from convnext_dense.config.find import find_config
     from convnext_dense.config.load import load_config
     from convnext_dense.config.options import enable_amp, enable_auto_scale_lr
-    from convnext_dense.config.recipe import set_recipe
     from convnext_dense.config.resume import set_resume
-    from convnext_dense.config.speed import enable_speed, enable_speed_in_testing
+    from convnext_dense.config.speed.enable import enable_speed, enable_speed_in_testing
 
 __all__ = [
     'create_backbone',
@@ -33,12 +33,12 @@ __getattr__ = lazy_exports(
         create_backbone='backbone.create',
         enable_amp='options',
         enable_auto_scale_lr='options',
-        enable_speed='speed',
-        enable_speed_in_testing='speed',
+        enable_speed='speed.enable',
+        enable_speed_in_testing='speed.enable',
         find_config='find',
         load_config='load',
         set_backbone='backbone.swap',
-        set_recipe='recipe',
+        set_recipe='backbone.recipe',
         set_resume='resume',
     ),
 )

@@ -66,7 +66,7 @@ def load_config(
 
         start_from_scratch(cfg)
     if backbone or recipe:
-        from convnext_dense.config.recipe import report_optimizer, set_recipe
+        from convnext_dense.config.backbone.recipe import report_optimizer, set_recipe
 
         if recipe:
             set_recipe(cfg, recipe)

@@ -12,8 +12,8 @@ import mmseg
 import pytest
 from mmengine.config import Config
 
-from convnext_dense.checks.classes import find_in_classes
-from convnext_dense.checks.heads import find_in_heads
+from convnext_dense.checks.classes_and_heads.classes import find_in_classes
+from convnext_dense.checks.classes_and_heads.heads import find_in_heads
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import UsageError
 

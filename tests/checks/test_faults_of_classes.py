@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
 
-from convnext_dense.checks.classes import find_in_classes
-from convnext_dense.checks.evaluators import find_in_evaluators
+from convnext_dense.checks.classes_and_heads.classes import find_in_classes
+from convnext_dense.checks.classes_and_heads.evaluators import find_in_evaluators
+from convnext_dense.checks.classes_and_heads.heads import find_in_heads
 from convnext_dense.checks.files import find_in_files
-from convnext_dense.checks.heads import find_in_heads
 from convnext_dense.errors import UsageError
 
 DETECTOR_FAULTS, SEGMENTER_FAULTS = {}, {}

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
-from convnext_dense.checks.keys import check_keys, key_findings
-from convnext_dense.checks.signatures import signature
+from convnext_dense.checks.config_keys.keys import check_keys, key_findings
+from convnext_dense.checks.config_keys.signatures import signature
 from convnext_dense.compat.package_configs import configs_folder
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError

@@ -6,7 +6,7 @@ import pytest
 from helpers.large_coco import CLASSES, write_large_coco
 
 from convnext_dense.checks.annotations.find import find_in_annotations
-from convnext_dense.checks.classes import find_in_classes
+from convnext_dense.checks.classes_and_heads.classes import find_in_classes
 from convnext_dense.checks.files import find_in_files
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config import load_config

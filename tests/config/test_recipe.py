@@ -84,7 +84,7 @@ class TestRecipe:
         ],
     )
     def test_one_line_says_which_optimizer_was_taken(self, recipe, line):
-        with mock.patch('convnext_dense.config.recipe.print_log') as log:
+        with mock.patch('convnext_dense.config.backbone.recipe.print_log') as log:
             load_config(DETECTOR, backbone='convnext_tiny', recipe=recipe)
         assert [call.args[0] for call in log.call_args_list] == [line]
 

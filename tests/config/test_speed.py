@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 
 from convnext_dense.config import enable_amp, enable_speed, enable_speed_in_testing, load_config
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.config.speed_switches import SWITCHES, TEST_SWITCHES
+from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES
 from convnext_dense.errors import UsageError
 
 ALL = list(SWITCHES)
@@ -148,7 +148,7 @@ class TestDDP:
 @pytest.mark.e2e
 def test_the_names_of_switches_need_no_torch(pytestconfig):
     code = (
-        'import sys; from convnext_dense.config.speed_switches import SWITCHES; '
+        'import sys; from convnext_dense.config.speed.switches import SWITCHES; '
         "print(len(SWITCHES), {'torch', 'mmengine'} & set(sys.modules))"
     )
     done = subprocess.run(

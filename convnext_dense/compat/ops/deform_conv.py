@@ -5,20 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from convnext_dense.compat.ops.deform_geometry import Geometry, on_the_edge
 from convnext_dense.compat.ops.precision import at_least_float32
-
-
-class Geometry(NamedTuple):
-    """A convolution's geometry, in the order of torchvision's operators."""
-
-    stride_h: int
-    stride_w: int
-    padding_h: int
-    padding_w: int
-    dilation_h: int
-    dilation_w: int
-    groups: int
-    deform_groups: int
 
 
 def deform_conv_forward(
@@ -288,22 +276,6 @@ def _backward(
         )
     )
     read = operands[2]
-    grad_offset = grads.offset.masked_fill(_on_the_edge(read, weight, geometry), 0)
+    grad_offset = grads.offset.masked_fill(on_the_edge(read, weight, geometry), 0)
     grads = grads._replace(offset=_written_as(grad_offset, offset))
     return grads if mask is None else grads._replace(mask=_written_as(grads.mask, mask))
-
-
-def _on_the_edge(offset: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Return whether each offset's sample lies at exactly -1, as (N, 2 * points, H_out, W_out).
-
-    mmcv's kernels give such a sample no gradient, torchvision's do. With offsets of 0, which training starts from,
-    and a padding of 1, they are the first row and column.
-    """
-    kernel_h, kernel_w = weight.shape[-2:]
-    pairs = offset.unflatten(1, (geometry.deform_groups, kernel_h, kernel_w, 2))
-    y, x = (torch.arange(length, device=offset.device) for length in offset.shape[-2:])
-    tap_y, tap_x = (torch.arange(length, device=offset.device) for length in (kernel_h, kernel_w))
-    row = tap_y[:, None, None, None] * geometry.dilation_h + y[:, None] * geometry.stride_h - geometry.padding_h
-    column = tap_x[:, None, None] * geometry.dilation_w + x * geometry.stride_w - geometry.padding_w
-    on_the_edge = (row + pairs[..., 0, :, :] == -1) | (column + pairs[..., 1, :, :] == -1)
-    return on_the_edge.unsqueeze(-3).expand(pairs.shape).reshape(offset.shape)

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from benchmarks.training.openmmlab import mmcv_ops, openmmlab_config
 from convnext_dense.compat.mmcv_ext import EXT_FILE
 from convnext_dense.config import enable_speed, load_config
-from convnext_dense.config.speed_switches import SWITCHES
+from convnext_dense.config.speed.switches import SWITCHES
 from convnext_dense.errors import UsageError
 
 CASCADE = CONFIGS / 'cascade_mask_rcnn/cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
-from convnext_dense.config.speed_switches import SWITCHES, TEST_SWITCHES, check_switches
+from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES, check_switches
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE

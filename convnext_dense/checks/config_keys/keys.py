@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from convnext_dense import registry
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.signatures import TAKEN_BEFORE, Signature, signature, wrong_kind
-from convnext_dense.checks.top_level_keys import top_level_findings
+from convnext_dense.checks.config_keys.signatures import TAKEN_BEFORE, Signature, signature, wrong_kind
+from convnext_dense.checks.config_keys.top_level_keys import top_level_findings
 from convnext_dense.errors import UsageError
 
 SPLITS = ('train', 'val', 'test')

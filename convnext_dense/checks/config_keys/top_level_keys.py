@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from convnext_dense.checks.check import Finding
-from convnext_dense.checks.signatures import signature
+from convnext_dense.checks.config_keys.signatures import signature
 
 # What mmengine's runner reads, or mmdet's and mmseg's tools, or this package.
 KNOWN = frozenset(signature(Runner).parameters) | {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from convnext_dense.checks.annotations.coco_file import CocoFile, repeated
 from convnext_dense.checks.annotations.wording import names
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.metainfo import nearest, wrong_metainfo
+from convnext_dense.checks.classes_and_heads.metainfo import nearest, wrong_metainfo
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 
 

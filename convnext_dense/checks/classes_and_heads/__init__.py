@@ -1,0 +1,1 @@
+"""The checks on class names, on the heads that predict them, and on the evaluators that score them."""

@@ -1,0 +1,1 @@
+"""The check on keys that nothing reads, or that a component does not take."""

@@ -1,0 +1,1 @@
+"""`--speed`: the switches that make a run faster, and what each changes in a config."""
