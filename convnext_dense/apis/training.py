@@ -40,7 +40,9 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)
     check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)
-    if cfg.get('resume') and (finished := describe_finished(cfg)):
+    # A comparison's run goes on: it may have been stopped before its last validation.
+    is_compared = 'TrainingCostHook' in str(cfg.get('custom_hooks'))
+    if cfg.get('resume') and not is_compared and (finished := describe_finished(cfg)):
         print(f'resume: {finished}')
         return
     # Without this, a request to terminate would leave the loaders' workers. Launchers end their processes themselves.

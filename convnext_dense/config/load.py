@@ -121,6 +121,8 @@ def _check_parts(cfg: Config, file: Path) -> None:
     """Raise UsageError if what every command reads is of another kind."""
     if not isinstance(cfg.model, dict) or 'type' not in cfg.model:
         raise UsageError(f'config {file}: model must be a dict with a type; got {cfg.model!r}.')
+    if not isinstance(cfg.get('param_scheduler'), dict | list | NoneType):
+        raise UsageError(f'config {file}: param_scheduler must be a list of dicts; got {cfg.param_scheduler!r}.')
     for key in SECTIONS:
         if not isinstance(cfg.get(key), dict | NoneType):
             raise UsageError(f'config {file}: {key} must be a dict; got {cfg[key]!r}.')

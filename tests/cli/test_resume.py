@@ -121,7 +121,8 @@ class TestHostileCheckpoints:
         [
             ['train', SEGMENTER, '--resume', '{}'],
             ['train', SEGMENTER, '--cfg-options', 'load_from={}'],
-            ['train', SEGMENTER, '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+            ['train', SEGMENTER, '--cfg-options', 'model.backbone.init_cfg._delete_=True',
+             'model.backbone.init_cfg.type=Pretrained',
              'model.backbone.init_cfg.checkpoint={}'],
             ['train', SEGMENTER, '--cfg-options', 'model.init_cfg.type=Pretrained', 'model.init_cfg.checkpoint={}'],
             ['test', SEGMENTER, '{}'],

@@ -35,8 +35,9 @@ def test_the_dumped_config_trains_alike_in_mmdets_tool(config, command, run_pyth
     )
     assert ours.status == 0, ours.err[-3000:]
     assert "bf16 replaces the config's mixed precision" in ours.out
-    assert 'Compiled in their first step: backbone, neck, rpn_head.' in ours.out
-    assert 'laid out as channels-last' in ours.out
+    (log,) = (tmp_path / 'ours').glob('*/*.log')
+    assert 'Compiled in their first step: backbone, neck, rpn_head.' in log.read_text()
+    assert 'laid out as channels-last' in log.read_text()
     dumped = tmp_path / 'ours' / config.name
     assert Config.fromfile(dumped).train_dataloader.pin_memory
     theirs = run_python(MMDETS_TRAIN, dumped, '--work-dir', tmp_path / 'theirs')
@@ -50,6 +51,7 @@ def test_the_dumped_config_trains_alike_in_mmdets_tool(config, command, run_pyth
         'test', config, checkpoint, '--speed', '--work-dir', tmp_path / 'tested', '--cfg-options', *FEW_WORKERS
     )
     assert tested.status == 0, tested.err[-3000:]
-    assert 'laid out as channels-last' in tested.out
+    (log,) = (tmp_path / 'tested').glob('*/*.log')
+    assert 'laid out as channels-last' in log.read_text()
     trained, evaluated = (re.findall(r'coco/bbox_mAP: (\S+)', run.out)[-1] for run in (ours, tested))
     assert float(evaluated) == pytest.approx(float(trained), abs=1e-3)

@@ -100,8 +100,8 @@ def wrong_kind(parameter: Parameter, value: object) -> str | None:
     elif value is None:
         is_wrong = types.NoneType not in kinds and parameter.default not in (None, Parameter.empty)
     else:
-        # Of several kinds, the annotation is often an alias that forgets lists.
-        is_wrong = isinstance(value, str | dict) or (isinstance(value, list | tuple) and len(kinds) == 1)
+        # Annotations often forget lists, such as a value a channel.
+        is_wrong = isinstance(value, str | dict)
     names = dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)
     return ' or '.join(names) or None if is_wrong else None
 
