@@ -58,7 +58,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(lr=0.002, betas=(0.9, 0.95), weight_decay=0.01, fused=True),
+    optimizer=dict(lr=0.002, betas=(0.9, 0.95), weight_decay=0.01),
     paramwise_cfg=dict(decay_rate=1.0, num_layers=6),
     clip_grad=dict(max_norm=5.0),
 )

@@ -40,7 +40,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='convnext_dense.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=1.0, decay_type='stage_wise'),
-    optimizer=dict(type='AdamW', lr=0.01, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
+    optimizer=dict(type='AdamW', lr=0.01, betas=(0.9, 0.95), weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 default_hooks = dict(checkpoint=dict(interval=max_iters), logger=dict(interval=25))

@@ -58,7 +58,7 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
         >>> from convnext_dense.config import load_config
         >>> cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco')
         >>> measure_complexity(cfg, (128, 128)).parts['neck']
-        (179200, 54067200)
+        (100608, 31051776)
     """
     height, width = shape or default_shape(cfg)
     if min(height, width) < 1:

@@ -22,10 +22,10 @@ def complexity_table(cfg: Config, shape: tuple[int, int] | None = None) -> str:
         >>> cfg = load_config('upernet_convnext-demo_demo-ade20k')
         >>> print(complexity_table(cfg))
         part            params  FLOPs
-        backbone         1.18M  0.06G
-        decode_head      0.63M  0.21G
-        auxiliary_head   0.07M  0.00G
-        total            1.89M  0.27G
+        backbone         0.71M  0.05G
+        decode_head      0.16M  0.05G
+        auxiliary_head   0.04M  0.00G
+        total            0.91M  0.11G
         <BLANKLINE>
         one image of 128 x 128 (height x width)
         multiply-adds of convolutions, linear layers and matrix products

@@ -123,7 +123,7 @@ class TestInspect:
         result = command('weights', 'inspect', detector.checkpoint, '--config', DETECTOR)
         assert result.status == 0, result.err[-3000:]
         for part in (
-            "arch={'depths': [1, 1, 3, 1], 'channels': [32, 64, 128, 256]}",
+            "arch={'depths': [1, 1, 3, 1], 'channels': [32, 64, 128, 128]}",
             "official layout, below 'state_dict.backbone.'; float32",
             'neck (',
             'by init_cfg  the backbone would load',

@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.config.speed_switches import SWITCHES
+from convnext_dense.config.speed.switches import SWITCHES
 
 CONFIGS = {
     'detector': 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py',
@@ -56,7 +56,7 @@ def train(pytestconfig, demo_data, tmp_path_factory):
         cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps, val_interval=10**6)
         cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=2)
         cfg.param_scheduler = None
-        cfg.optim_wrapper.optimizer.lr = 1e-3
+        cfg.optim_wrapper.optimizer.update(lr=3e-3 if task == 'segmenter' else 1e-3, betas=(0.9, 0.999))
         cfg.merge_from_dict(changes)
         if 'compile' in switches:
             # The graphs are inductor's, but no C++ is generated, which takes minutes.

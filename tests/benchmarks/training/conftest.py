@@ -55,6 +55,8 @@ def pair(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, 'NUM_IMAGES', 4)
         cfg = prepare_config(load_config(str(DETECTOR)), folder / 'data', batch_size=2, scale=0.3)
+    # The tests take more steps than the demo has epochs of.
+    cfg.train_cfg.max_epochs = 10
     configs = dict(ours=cfg, theirs=openmmlab_config(cfg))
     cfg.custom_hooks = [dict(type=f'convnext_dense.{name}') for name in ('PrefetchOnCPUHook', 'EMALikeHook')]
     ours, theirs = (SteppedRun(config, str(folder / name), name) for name, config in configs.items())
