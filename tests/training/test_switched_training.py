@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.config.speed.switches import SWITCHES
+from convnext_dense.config.speed_switches import SWITCHES
 
 CONFIGS = {
     'detector': 'configs/demo/mask-rcnn_convnext-demo_fpn_demo-coco.py',
