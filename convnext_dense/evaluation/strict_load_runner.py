@@ -12,6 +12,8 @@ from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.matching import printable, shorten
 
 REVISE_KEYS = [(r'^module\.', '')]
+# BatchNorm's count of batches, which older checkpoints lack.
+COUNTER = 'num_batches_tracked'
 
 
 class StrictLoadRunner(Runner):
@@ -33,27 +35,8 @@ class StrictLoadRunner(Runner):
         """Load a checkpoint as mmengine's runner does.
 
         Raises:
-            CheckpointError: If it lacks tensors of the model, or has them in another shape.
+            CheckpointError: If too little of it fits the model, as `check_loaded` says.
         """
-        checkpoint, absent = self._load(filename, map_location, strict, revise_keys)
-        if absent:
-            raise CheckpointError(
-                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {shorten(absent)}; '
-                f'{self.remedy}.'
-            )
-        return checkpoint
-
-    def call_hook(self, fn_name: str, **kwargs: object) -> None:
-        """Call the hooks as mmengine's runner does. They look for the weights under `state_dict`."""
-        checkpoint = kwargs.get('checkpoint')
-        if fn_name == 'after_load_checkpoint' and isinstance(checkpoint, dict) and 'state_dict' not in checkpoint:
-            kwargs['checkpoint'] = dict(state_dict=checkpoint)
-        super().call_hook(fn_name, **kwargs)
-
-    def _load(
-        self, filename: str, map_location: str | Callable, strict: bool, revise_keys: list
-    ) -> tuple[dict, list[str]]:
-        """Load a checkpoint, and return it and the names of the model's tensors that did not load."""
         model = unwrap(self.model)
         absent = []
         # Called after every module has renamed its older names.
@@ -62,8 +45,31 @@ class StrictLoadRunner(Runner):
             checkpoint = super().load_checkpoint(filename, map_location, strict, revise_keys)
         finally:
             hook.remove()
-        absent = [name for name in absent if not name.endswith('num_batches_tracked')]
-        return checkpoint, absent + _other_shapes(model, checkpoint.get('state_dict', checkpoint))
+        weights = checkpoint.get('state_dict', checkpoint)
+        absent = [name for name in absent if not name.endswith(COUNTER)]
+        self.check_loaded(filename, weights, absent + _other_shapes(model, weights))
+        return checkpoint
+
+    def check_loaded(self, filename: str, weights: dict[str, Tensor], absent: list[str]) -> None:
+        """Raise CheckpointError if a checkpoint lacks tensors of the model, or has them in another shape.
+
+        Args:
+            filename: The checkpoint.
+            weights: Its weights.
+            absent: The names of the model's tensors that did not load.
+        """
+        if absent:
+            raise CheckpointError(
+                f'{filename} is no checkpoint of this model: it lacks, or has in another shape, {shorten(absent)}; '
+                f'{self.remedy}.'
+            )
+
+    def call_hook(self, fn_name: str, **kwargs: object) -> None:
+        """Call the hooks as mmengine's runner does. They look for the weights under `state_dict`."""
+        checkpoint = kwargs.get('checkpoint')
+        if fn_name == 'after_load_checkpoint' and isinstance(checkpoint, dict) and 'state_dict' not in checkpoint:
+            kwargs['checkpoint'] = dict(state_dict=checkpoint)
+        super().call_hook(fn_name, **kwargs)
 
 
 class TrainRunner(StrictLoadRunner):
@@ -75,28 +81,17 @@ class TrainRunner(StrictLoadRunner):
 
     remedy = 'resume with the config that it was trained with, or take what fits of its weights by load_from'
 
-    def load_checkpoint(
-        self,
-        filename: str,
-        map_location: str | Callable = 'cpu',
-        strict: bool = False,
-        revise_keys: list = REVISE_KEYS,
-    ) -> dict:
-        """Load a checkpoint as mmengine's runner does: all of it to resume, and else what fits.
-
-        Raises:
-            CheckpointError: If it lacks tensors of the model to resume, or has none of them.
-        """
+    def check_loaded(self, filename: str, weights: dict[str, Tensor], absent: list[str]) -> None:
+        """Raise CheckpointError if a checkpoint lacks tensors of the model to resume, or has none of them."""
         if self._resume:
-            return super().load_checkpoint(filename, map_location, strict, revise_keys)
-        checkpoint, absent = self._load(filename, map_location, strict, revise_keys)
-        names = [name for name in unwrap(self.model).state_dict() if not name.endswith('num_batches_tracked')]
+            super().check_loaded(filename, weights, absent)
+            return
+        names = [name for name in unwrap(self.model).state_dict() if not name.endswith(COUNTER)]
         if names and set(names) <= set(absent):
             raise CheckpointError(
                 f"load_from: {filename} has none of the model's tensors, which are such as {shorten(names)}; its own "
-                f'are such as {shorten(map(str, checkpoint.get("state_dict", checkpoint)))}.'
+                f'are such as {shorten(map(str, weights))}.'
             )
-        return checkpoint
 
     def resume(
         self,
