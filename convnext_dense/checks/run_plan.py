@@ -115,6 +115,8 @@ class RunPlan:
         self.splits = splits
         self.checkpoint = checkpoint
         self._coco_files: dict[tuple[str, str], CocoFile] = {}
+        # What `list_samples` has read, by the dataset's key.
+        self.samples: dict[str, list] = {}
 
     @cached_property
     def datasets(self) -> list[PlannedDataset]:

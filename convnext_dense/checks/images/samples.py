@@ -1,6 +1,5 @@
 """A few of a dataset's images and label maps, and what loads them."""
 
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -39,7 +38,9 @@ class Sample:
 
 
 def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
-    """Return all images that a dataset reads; none if its files are elsewhere, or its kind is not known.
+    """Return all images that a dataset reads, which are looked up once in a run.
+
+    There are none if its files are elsewhere, or its kind is not known.
 
     Args:
         plan: The run.
@@ -48,6 +49,12 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     Raises:
         UsageError: If a segmenter's folder or list cannot be read.
     """
+    if dataset.key not in plan.samples:
+        plan.samples[dataset.key] = _list(plan, dataset)
+    return plan.samples[dataset.key]
+
+
+def _list(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     built = dataset.built
     if not is_local(dataset):
         return []
@@ -146,20 +153,11 @@ def _of_class(node: object, name: str) -> Iterator[dict]:
 
 def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:
     """Return the entries of the images that are read; none if the annotation file cannot be."""
-    if hasattr(plan, 'coco_file'):
-        file = plan.coco_file(dataset)
-        if file is None or file.faults:
-            return []
-        images, annotations = file.images, file.annotations
-    else:
-        try:
-            with open(dataset.built.ann_file or '', encoding='utf-8') as stream:
-                data = json.load(stream)
-            images, annotations = data['images'], data['annotations']
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
-    images = [image for image in images if all(key in image for key in ('file_name', 'height', 'width'))]
+    file = plan.coco_file(dataset)
+    if file is None or file.faults:
+        return []
+    images = [image for image in file.images if all(key in image for key in ('file_name', 'height', 'width'))]
     if dataset.split == 'train' and (dataset.cfg.get('filter_cfg') or {}).get('filter_empty_gt'):
-        annotated = {annotation.get('image_id') for annotation in annotations}
+        annotated = {annotation.get('image_id') for annotation in file.annotations}
         images = [image for image in images if image.get('id') in annotated]
     return images
