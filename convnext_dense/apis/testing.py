@@ -2,16 +2,15 @@
 
 from collections.abc import Collection
 
-from mmdet.evaluation import CocoMetric
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmseg.evaluation import IoUMetric
 
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
+from convnext_dense.checks.run_plan import is_a
 from convnext_dense.config.data_places import check_data
 from convnext_dense.config.machine import check_folder, check_output_file
 from convnext_dense.config.options import check_checkpoint
@@ -19,7 +18,7 @@ from convnext_dense.config.testing import enable_tta, ensure_visualizer, leave_o
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.draw_predictions import DrawPredictionsHook
 from convnext_dense.evaluation.finite_predictions import FinitePredictionsHook
-from convnext_dense.evaluation.save_predictions import SaveDetectionsHook, SaveLabelMapsHook
+from convnext_dense.evaluation.save_label_maps import SaveLabelMapsHook
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
@@ -100,26 +99,32 @@ def _check_evaluator(runner: Runner, is_saved: bool) -> None:
     """Leave out metrics of a test set without annotations, and find values that mmseg finds after the work."""
     evaluator = runner.test_evaluator
     for metric in list(evaluator.metrics):
-        if isinstance(metric, IoUMetric):
+        # By name, so that neither mmdet nor mmseg is imported for the other's run.
+        if is_a(type(metric), 'IoUMetric'):
             names = [metric.metrics] if isinstance(metric.metrics, str) else metric.metrics
             for name in set(names).difference(IOU_METRICS):
                 allowed = ', '.join(IOU_METRICS)
                 raise UsageError(f'test_evaluator.iou_metrics: there is no {name!r}; there are {allowed}.')
         # MultiDatasetsEvaluator needs a metric for each dataset.
-        elif isinstance(metric, CocoMetric) and type(evaluator) is Evaluator and _has_nothing_to_score(metric):
+        elif is_a(type(metric), 'CocoMetric') and type(evaluator) is Evaluator and _has_nothing_to_score(metric):
             _skip_scores('test_evaluator.ann_file has no annotations', is_saved)
             evaluator.metrics.remove(metric)
 
 
-def _has_nothing_to_score(metric: CocoMetric) -> bool:
+def _has_nothing_to_score(metric: BaseMetric) -> bool:
     truth = metric._coco_api
     return truth is not None and not metric.format_only and not truth.dataset.get('annotations')
 
 
 def _save_predictions(runner: Runner, out: str | None, show_dir: str | None) -> None:
     is_detector = runner.cfg.default_scope == 'mmdet'
-    if out:
-        runner.register_hook(SaveDetectionsHook(out) if is_detector else SaveLabelMapsHook(out))
+    if out and is_detector:
+        # Imported here because it imports mmdet.
+        from convnext_dense.evaluation.save_detections import SaveDetectionsHook
+
+        runner.register_hook(SaveDetectionsHook(out))
+    elif out:
+        runner.register_hook(SaveLabelMapsHook(out))
     if show_dir:
         # The config's own hook may draw from another score on, or read the images elsewhere.
         given = runner.cfg.get('default_hooks', {}).get('visualization') or {}

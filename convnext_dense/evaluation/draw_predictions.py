@@ -1,21 +1,21 @@
 """Draws the predictions of a test into files."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import mmcv
 from mmengine.dist import utils
 from mmengine.fileio import get
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from convnext_dense.evaluation.output_files import OutputNames, image_paths, write_whole
+from convnext_dense.datasets.picture import picture
+from convnext_dense.evaluation.image_files_hook import ImageFilesHook
+from convnext_dense.evaluation.output_files import write_whole
 
 
-class DrawPredictionsHook(Hook):
+class DrawPredictionsHook(ImageFilesHook):
     """Draws each test image's predictions into a file below a folder. Images of one name keep their folders.
 
     mmdet's and mmseg's own hooks write images of one name over each other, and do not notice a full disk.
@@ -40,34 +40,19 @@ class DrawPredictionsHook(Hook):
         score_thr: float | None = None,
         backend_args: dict | None = None,
     ) -> None:
-        # Hooks of the run may change the working directory.
-        self.folder = Path(folder).absolute()
-        self.suffix = suffix
+        super().__init__(folder, suffix)
         self.options = {} if score_thr is None else dict(pred_score_thr=score_thr)
         self.backend_args = backend_args
-        self.names = OutputNames([])
 
-    def before_test(self, runner: Runner) -> None:
-        """Name the files."""
-        self.names = OutputNames(image_paths(runner.test_dataloader.dataset), self.suffix)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | tuple | list | None = None,
-        outputs: Sequence[BaseDataElement] | None = None,
-    ) -> None:
-        """Draw a batch."""
-        for sample in outputs or ():
-            image = mmcv.imfrombytes(get(sample.img_path, self.backend_args), channel_order='rgb')
-            path = self.folder / self.names[sample.img_path]
-            if not cv2.haveImageWriter(path.name):
-                path = path.with_name(f'{path.name}.png')
-            with write_whole(path, 'show_dir') as file, _drawing_in_every_process():
-                runner.visualizer.add_datasample(
-                    path.name, image, data_sample=sample, out_file=str(file), step=batch_idx, **self.options
-                )
+    def write(self, runner: Runner, batch_idx: int, sample: BaseDataElement, path: Path) -> None:
+        """Draw an image's predictions."""
+        image = picture(get(sample.img_path, self.backend_args), sample.get('ori_shape'))
+        if not cv2.haveImageWriter(path.name):
+            path = path.with_name(f'{path.name}.png')
+        with write_whole(path, 'show_dir') as file, _drawing_in_every_process():
+            runner.visualizer.add_datasample(
+                path.name, image, data_sample=sample, out_file=str(file), step=batch_idx, **self.options
+            )
 
 
 @contextmanager
