@@ -1,24 +1,17 @@
 """A COCO annotation file: read once, and looked at as columns."""
 
-import gc
-import json
-import weakref
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
+from convnext_dense.checks.annotations.read_json import Annotation, CocoContent, as_annotation, read_json
 from convnext_dense.checks.annotations.wording import subject
-
-try:
-    # Twice as fast. What it refuses, such as NaN, is for json.
-    from orjson import loads
-except ImportError:
-    from json import loads
 
 NUMBERS = {int, float}
 IDS = {int, float, str}
@@ -35,7 +28,8 @@ TYPES = {
     **dict.fromkeys(('height', 'width', 'area'), (NUMBERS, 'a number')),
     'isthing': ({int, bool}, '0 or 1'),
 }
-COLUMNS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'ignore', 'segmentation')
+# How a column says that an entry has not the field, or has null.
+MISSING = {type(None), UnsetType}
 
 
 class CocoFile:
@@ -48,7 +42,7 @@ class CocoFile:
     Attributes:
         faults: A sentence for each thing that keeps mmdet from reading it. If there is one, nothing else here is valid.
         images, annotations, categories: Its entries.
-        columns: Each field of the annotations.
+        columns: Each field of the annotations; UNSET where one has not the field.
 
     Example:
         >>> CocoFile('no-such.json').faults
@@ -58,12 +52,10 @@ class CocoFile:
     def __init__(self, path: str, kind: str = 'instances') -> None:
         self.path = path
         self.kind = kind
-        self.images, self.annotations, self.categories = [], [], []
-        self.columns: dict[str, list] = {field: [] for field in COLUMNS}
-        with _no_garbage_collection():
-            self.faults = list(self._read())
-        # At the exit of a process what is frozen is not freed, which some libraries report as leaks.
-        weakref.finalize(self, gc.unfreeze)
+        self.images: list[dict] = []
+        self.annotations: Sequence[Annotation] = []
+        self.categories: list[dict] = []
+        self.faults = [*self._read()]
 
     @property
     def exists(self) -> bool:
@@ -71,53 +63,63 @@ class CocoFile:
 
     def _read(self) -> Iterator[str]:
         try:
-            data = _parse(Path(self.path))
+            data = read_json(Path(self.path), is_coco=self.kind != 'panoptic')
         except ValueError as error:
             yield f'{self.path}: {error}'
             return
-        if not isinstance(data, dict):
-            kind = type(data).__name__
-            yield f'{self.path}: holds a {kind}; it must be an object with images, annotations and categories.'
+        if isinstance(data, CocoContent):
+            self.images, self.annotations, self.categories = data.images, data.annotations, data.categories
+        elif fault := self._take(data):
+            yield f'{self.path}: {fault}'
             return
+        yield from self._wrong_fields()
+
+    def _take(self, data: object) -> str:
+        """Take over what JSON of any form has; return what is wrong with the form."""
+        if not isinstance(data, dict):
+            return f'holds a {type(data).__name__}; it must be an object with images, annotations and categories.'
+        parts = {}
         for key in ('images', 'annotations', 'categories'):
             value = data.get(key, [] if key == 'annotations' else None)
             if not isinstance(value, list):
-                fault = f'{key!r} is no list, but {value!r:.40}' if key in data else f'has no {key!r}'
-                yield f'{self.path}: {fault}.'
-                return
+                return f'{key!r} is no list, but {value!r:.40}.' if key in data else f'has no {key!r}.'
             if set(map(type, value)) - {dict}:
                 i = next(i for i, entry in enumerate(value) if type(entry) is not dict)
-                yield f'{self.path}: {key}[{i}] is no object, but {value[i]!r:.40}.'
-                return
-            setattr(self, key, value)
+                return f'{key}[{i}] is no object, but {value[i]!r:.40}.'
+            parts[key] = value
         if self.kind == 'panoptic':
             try:
-                self.annotations = [
+                parts['annotations'] = [
                     {**segment, 'image_id': annotation['image_id']}
-                    for annotation in self.annotations
+                    for annotation in parts['annotations']
                     for segment in annotation['segments_info']
                 ]
             except (KeyError, TypeError) as error:
-                yield f'{self.path}: is no panoptic file: an annotation has no image_id or segments_info ({error}).'
-                return
-        yield from self._wrong_fields()
+                return f'is no panoptic file: an annotation has no image_id or segments_info ({error}).'
+        self.images, self.categories = parts['images'], parts['categories']
+        self.annotations = [as_annotation(entry) for entry in parts['annotations']]
+        return ''
+
+    @cached_property
+    def columns(self) -> dict[str, list]:
+        return {field: list(map(attrgetter(field), self.annotations)) for field in Annotation.__struct_fields__}
 
     def _wrong_fields(self) -> Iterator[str]:
-        self.columns = {field: [entry.get(field) for entry in self.annotations] for field in COLUMNS}
         for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():
             for field in FIELDS[self.kind][noun]:
-                values = self.columns[field] if noun == 'annotation' else [entry.get(field) for entry in entries]
+                values = self.columns[field] if noun == 'annotation' else [entry.get(field, UNSET) for entry in entries]
                 allowed, words = TYPES[field]
                 if field == 'area' and self.kind != 'panoptic':
-                    allowed = {*allowed, type(None)}
+                    allowed = allowed | MISSING
                 if set(map(type, values)) <= allowed:
                     continue
                 wrong = [i for i, value in enumerate(values) if type(value) not in allowed]
-                shown = [entries[i].get('id', f'number {i + 1}') for i in wrong]
+                ids = self.columns['id'] if noun == 'annotation' else [entry.get('id', UNSET) for entry in entries]
+                shown = [f'number {i + 1}' if ids[i] is UNSET else ids[i] for i in wrong]
                 value = values[wrong[0]]
                 what = f'{field} {value!r:.40}; it must be {words}'
-                if value is None:
-                    what = f'{field!r} null' if field in entries[wrong[0]] else f'no {field!r}'
+                if type(value) in MISSING:
+                    what = f'no {field!r}' if value is UNSET else f'{field!r} null'
                 yield f'{self.path}: {subject(noun, shown, len(entries))} {what}.'
         for field in ('height', 'width'):
             # A comparison with NaN is False.
@@ -190,45 +192,3 @@ def repeated(values: list) -> list:
     if len(set(values)) == len(values):
         return []
     return [value for value, count in Counter(values).items() if count > 1]
-
-
-def _parse(path: Path) -> object:
-    """Return a file's JSON, or raise ValueError with what is wrong with it."""
-    if not path.exists():
-        raise ValueError('there is no such file.')
-    if not path.is_file():
-        raise ValueError('is no file.')
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f'cannot be read: {error.strerror}.') from error
-    if not raw.strip():
-        raise ValueError('is empty.')
-    try:
-        return loads(raw)
-    except (ValueError, RecursionError):
-        return _parse_slowly(raw)
-
-
-def _parse_slowly(raw: bytes) -> object:
-    try:
-        return json.loads(raw)
-    except json.JSONDecodeError as error:
-        is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
-        hint = '; it seems to be cut off' if is_cut else ''
-        raise ValueError(f'is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}.') from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'is no JSON: {error}.') from error
-
-
-@contextmanager
-def _no_garbage_collection() -> Generator[None]:
-    """Keep the collector from walking through millions of new objects, which hold no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()

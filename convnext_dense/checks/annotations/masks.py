@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import chain, starmap
 from math import hypot, inf
 
 import numpy as np
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
+from convnext_dense.checks.annotations.read_json import REFUSED, read_polygons, read_segmentation
 from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Finding
 
@@ -62,13 +62,12 @@ class Masks:
                 yield Finding(f'{self.file.path}: {who} {what}.', is_error=fault in UNREADABLE)
 
     def _look(self, is_left: np.ndarray) -> None:
-        rows = np.flatnonzero(is_left).tolist()
-        segmentations = [self.file.columns['segmentation'][row] for row in rows]
-        if _are_good_polygons([segmentation for segmentation in segmentations if type(segmentation) is list]):
-            rows = [row for row, value in zip(rows, segmentations, strict=True) if type(value) is not list or not value]
         compressed = []
-        for row in rows:
-            segmentation = self.file.columns['segmentation'][row]
+        for row in np.flatnonzero(is_left).tolist():
+            value = self.file.columns['segmentation'][row]
+            if _are_good_polygons(value):
+                continue
+            segmentation = read_segmentation(value)
             if not segmentation:
                 self._rows['missing'].append(row)
             elif type(segmentation) is list:
@@ -127,16 +126,17 @@ class Masks:
             self._rows['length'].append(row)
 
 
-def _are_good_polygons(segmentations: list[list]) -> bool:
-    """Return whether all polygons can be drawn, in loops of C."""
-    polygons = list(chain.from_iterable(segmentations))
+def _are_good_polygons(value: object) -> bool:
+    """Return whether a segmentation that was not read yet is of polygons that can be drawn."""
     try:
-        lengths = np.fromiter(map(len, polygons), dtype=np.int64, count=len(polygons))
-        # A norm is as large as the largest coordinate, or larger.
-        norms = np.fromiter(starmap(hypot, polygons), dtype=np.float64, count=len(polygons))
-    except (TypeError, OverflowError):
+        polygons = read_polygons(value)
+        for polygon in polygons:
+            # A norm is as large as the largest coordinate, or larger.
+            if not hypot(*polygon) < FARTHEST or len(polygon) < 6 or len(polygon) % 2:
+                return False
+    except (TypeError, OverflowError, *REFUSED):
         return False
-    return bool((norms < FARTHEST).all() and (lengths >= 6).all() and (lengths % 2 == 0).all())
+    return bool(polygons)
 
 
 def decode_run_lengths(counts: str) -> np.ndarray | None:

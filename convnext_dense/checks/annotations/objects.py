@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from msgspec import UNSET
 
-from convnext_dense.checks.annotations.coco_file import NUMBERS, CocoFile
+from convnext_dense.checks.annotations.coco_file import MISSING, NUMBERS, CocoFile
 from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Finding
 
@@ -18,18 +19,17 @@ def find_wrong_boxes(file: CocoFile) -> Iterator[Finding]:
         return
     by_fault: dict[str, list] = {}
     for annotation in file.annotations:
-        if not annotation.get('ignore') and (fault := _fault(annotation)):
+        if not annotation.ignore and (fault := _fault(annotation.bbox)):
             by_fault.setdefault(fault, []).append(annotation)
     for fault, wrong in by_fault.items():
-        shown = f': {wrong[0]["bbox"]!r:.60}' if wrong[0].get('bbox') is not None else ''
-        who = subject('annotation', [annotation['id'] for annotation in wrong], len(file.annotations))
+        shown = '' if type(wrong[0].bbox) in MISSING else f': {wrong[0].bbox!r:.60}'
+        who = subject('annotation', [annotation.id for annotation in wrong], len(file.annotations))
         yield Finding(f'{file.path}: {who} {fault}{shown}; it must be [x, y, width, height] in pixels.')
 
 
-def _fault(annotation: dict) -> str | None:
-    box = annotation.get('bbox')
-    if box is None:
-        return "'bbox' null" if 'bbox' in annotation else "no 'bbox'"
+def _fault(box: object) -> str | None:
+    if type(box) in MISSING:
+        return "'bbox' null" if box is None else "no 'bbox'"
     if not isinstance(box, list):
         return "a 'bbox' that is no list"
     if len(box) != 4:
@@ -41,6 +41,7 @@ def _fault(annotation: dict) -> str | None:
 
 def _areas(areas: Sequence) -> np.ndarray:
     """Return the areas, and NaN for what is missing, which is filled in later."""
+    areas = [None if area is UNSET else area for area in areas]
     try:
         return np.array(areas, dtype=np.float64)
     except OverflowError:

@@ -158,6 +158,6 @@ def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:
         return []
     images = [image for image in file.images if all(key in image for key in ('file_name', 'height', 'width'))]
     if dataset.split == 'train' and (dataset.cfg.get('filter_cfg') or {}).get('filter_empty_gt'):
-        annotated = {annotation.get('image_id') for annotation in file.annotations}
+        annotated = set(file.columns['image_id'])
         images = [image for image in images if image.get('id') in annotated]
     return images

@@ -1,0 +1,123 @@
+"""Reads annotation files of COCO's form: of each annotation, the fields that mmdet reads, and no others."""
+
+import gc
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+# What msgspec refuses may be read by json, such as NaN.
+REFUSED = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+class Annotation(msgspec.Struct, gc=False):
+    """An annotation. A field that the file does not have is UNSET.
+
+    Args:
+        segmentation: Its JSON, or what was read from it. Polygons are most of a file, and ten times as large in memory
+            as in JSON.
+    """
+
+    id: Any = UNSET
+    image_id: Any = UNSET
+    category_id: Any = UNSET
+    bbox: Any = UNSET
+    area: Any = UNSET
+    iscrowd: Any = UNSET
+    ignore: Any = UNSET
+    segmentation: Any = UNSET
+
+
+class _Unread(Annotation, gc=False):
+    segmentation: msgspec.Raw = msgspec.Raw(b'')
+
+
+class CocoContent(msgspec.Struct):
+    """A file whose outer form is right."""
+
+    images: list[dict]
+    categories: list[dict]
+    annotations: list[_Unread] = []
+
+
+def read_json(path: Path, is_coco: bool) -> object:
+    """Return a file's JSON.
+
+    Args:
+        path: The file.
+        is_coco: Whether to return a `CocoContent` if it has that form.
+
+    Raises:
+        ValueError: With what is wrong, if it cannot be read.
+    """
+    if not path.exists():
+        raise ValueError('there is no such file.')
+    if not path.is_file():
+        raise ValueError('is no file.')
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f'cannot be read: {error.strerror}.') from error
+    if not raw.strip():
+        raise ValueError('is empty.')
+    with _no_garbage_collection():
+        try:
+            return msgspec.json.decode(raw, type=CocoContent if is_coco else Any)
+        except REFUSED:
+            return _parse_slowly(raw)
+
+
+def as_annotation(entry: dict) -> Annotation:
+    """Return an annotation of an entry that was read already.
+
+    Example:
+        >>> as_annotation(dict(id=1, image_id=2, score=0.5)).image_id
+        2
+    """
+    return Annotation(**{field: entry[field] for field in Annotation.__struct_fields__ if field in entry})
+
+
+def read_segmentation(value: object) -> object:
+    """Return what a segmentation is; None if there is none.
+
+    Example:
+        >>> read_segmentation(msgspec.Raw(b'[[1, 2, 3, 4, 5, 6]]'))
+        [[1, 2, 3, 4, 5, 6]]
+    """
+    if not isinstance(value, msgspec.Raw):
+        return None if value is UNSET else value
+    try:
+        return msgspec.json.decode(value) if bytes(value) else None
+    except REFUSED:
+        return json.loads(bytes(value))
+
+
+# Reads polygons; raises one of REFUSED for all else.
+read_polygons: Callable[[Any], list[list[float]]] = msgspec.json.Decoder(list[list[float]]).decode
+
+
+def _parse_slowly(raw: bytes) -> object:
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError as error:
+        is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
+        hint = '; it seems to be cut off' if is_cut else ''
+        raise ValueError(f'is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}.') from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f'is no JSON: {error}.') from error
+
+
+@contextmanager
+def _no_garbage_collection() -> Generator[None]:
+    """Keep the collector from walking through millions of new objects, which hold no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
