@@ -172,6 +172,17 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--from-scratch', action='store_true', help='without published weights')
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``, the dataset that takes the place of the config's."""
+    parser.add_argument(
+        '--data',
+        type=not_empty,
+        metavar='PLACE',
+        help="put a dataset of COCO's form into a detector's config: a folder with annotation files and images, or one "
+        'annotation file',
+    )
+
+
 def add_skip_check(parser: argparse.ArgumentParser) -> None:
     """Add ``--skip-check``, which leaves out checks that are made before the run."""
     parser.add_argument(

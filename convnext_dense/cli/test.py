@@ -4,6 +4,7 @@ import argparse
 
 from convnext_dense.cli.arguments import (
     add_config,
+    add_data,
     add_launcher,
     add_skip_check,
     add_speed_argument,
@@ -19,6 +20,7 @@ from convnext_dense.config.speed.switches import TEST_SWITCHES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
+    add_data(parser)
     parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
     parser.add_argument('--work-dir', type=not_empty, help='folder for logs and metrics')
     parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
@@ -37,7 +39,8 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense import config
     from convnext_dense.apis import test
 
-    cfg = config.load_config(args.config, args.work_dir, parse_cfg_options(args.cfg_options), args.launcher)
+    options = parse_cfg_options(args.cfg_options)
+    cfg = config.load_config(args.config, args.work_dir, options, args.launcher, data=args.data)
     if args.speed:
         config.enable_speed_in_testing(cfg, args.speed)
     test(cfg, args.checkpoint, args.out, args.show_dir, args.tta, args.skip_check)

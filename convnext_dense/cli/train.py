@@ -4,6 +4,7 @@ import argparse
 
 from convnext_dense.cli.arguments import (
     add_config,
+    add_data,
     add_launcher,
     add_recipe,
     add_skip_check,
@@ -20,6 +21,7 @@ from convnext_dense.config.speed.switches import SWITCHES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
+    add_data(parser)
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -56,7 +58,14 @@ def run(args: argparse.Namespace) -> None:
 
     options = parse_cfg_options(args.cfg_options)
     cfg = config.load_config(
-        args.config, args.work_dir, options, args.launcher, args.backbone, not args.from_scratch, args.recipe
+        args.config,
+        args.work_dir,
+        options,
+        args.launcher,
+        args.backbone,
+        not args.from_scratch,
+        args.recipe,
+        args.data,
     )
     if args.amp:
         config.enable_amp(cfg)

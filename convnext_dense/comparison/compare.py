@@ -36,6 +36,7 @@ def compare_backbones(
     gpus: int = 0,
     command: str = '',
     recipe: str | None = None,
+    data: str | None = None,
     skip_check: Collection[str] = (),
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
@@ -54,6 +55,7 @@ def compare_backbones(
         gpus: How many GPUs of this machine to train on, by PyTorch's distributed launcher; 0 for one process.
         command: The command that the report names as its source.
         recipe: The name of an optimizer to train all of them with, as in `set_recipe`; by default the config's own.
+        data: A dataset to train all of them on, as in `set_data`; by default the config's own.
         skip_check: Names of checks to leave out, as in `check_run`.
 
     Raises:
@@ -74,7 +76,9 @@ def compare_backbones(
     runs = []
     complexity = {}
     for backbone in backbones:
-        cfg = load_config(config, cfg_options=cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe)
+        cfg = load_config(
+            config, str(work_dir), cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe, data=data
+        )
         if not runs and 'keys' not in skip_check:
             check_keys(cfg)
         check_data(cfg, 'train', 'val')

@@ -28,23 +28,24 @@ def load_config(
     backbone: str | None = None,
     pretrained: bool = True,
     recipe: str | None = None,
+    data: str | None = None,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
     Args:
         path: A file, or a name as in `find_config`.
         work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``,
-            followed by the backbone's name, the recipe and ``from-scratch`` as they are given.
-        cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``. They are applied after the
-            backbone and the recipe.
+            followed by the backbone's name, the recipe, the data's name and ``from-scratch`` as they are given.
+        cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``. They are applied after all else.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         backbone: The name of a backbone to put into the config, as in `set_backbone`.
         pretrained: Whether the backbone starts from published weights, this one or the config's own.
         recipe: The name of an optimizer to put into the config, as in `set_recipe`.
+        data: A dataset to put into the config, as in `set_data`.
 
     Raises:
-        UsageError: If there is no such file, it cannot be read as a config, or the backbone or the recipe does not fit
-            it.
+        UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe or the data
+            does not fit it.
 
     Example:
         >>> cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco')
@@ -71,6 +72,17 @@ def load_config(
         if recipe:
             set_recipe(cfg, recipe)
         report_optimizer(cfg, recipe)
+    added = [
+        *([file_name(backbone)] if backbone else []),
+        *([f'recipe-{recipe}'] if recipe else []),
+        *([file_name(Path(data).resolve().stem)] if data else []),
+        *([] if pretrained else ['from-scratch']),
+    ]
+    default = str(Path('work_dirs', '_'.join([file.stem, *added])))
+    if data:
+        from convnext_dense.config.data.set_data import set_data
+
+        set_data(cfg, data, work_dir or cfg.get('work_dir') or default)
     for key, value in (cfg_options or {}).items():
         _set_option(cfg, key, value)
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
@@ -78,9 +90,7 @@ def load_config(
     _check_parts(cfg, file)
     fit_data_preprocessor(cfg)
     cfg.launcher = launcher
-    parts = [file.stem, *([file_name(backbone)] if backbone else []), *([f'recipe-{recipe}'] if recipe else [])]
-    default = '_'.join(parts if pretrained else [*parts, 'from-scratch'])
-    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / default)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default
     return cfg
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from convnext_dense.checks.annotations.read_json import Annotation, CocoContent, as_annotation, read_json
 from convnext_dense.checks.annotations.wording import subject
+from convnext_dense.datasets.formats.coco_json import Annotation, CocoContent, as_annotation, read_json
 
 NUMBERS = {int, float}
 IDS = {int, float, str}

@@ -7,9 +7,9 @@ from math import hypot, inf
 import numpy as np
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
-from convnext_dense.checks.annotations.read_json import REFUSED, read_polygons, read_segmentation
 from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Finding
+from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
 
 # pycocotools takes memory by a polygon's length in pixels, and overflows; no image is as large.
 FARTHEST = 1e6

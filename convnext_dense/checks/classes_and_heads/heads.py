@@ -1,17 +1,13 @@
 """The check on heads: as many classes as the dataset has."""
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DefaultScope
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-
-# Heads with classes of their own: an RPN knows objects, HTC's semantic head COCO-stuff, re-identification persons.
-OTHER_HEADS = ('rpn_head', 'rpn', 'reid', 'language_model', 'backbone', 'neck')
-THINGS, STUFF = 'num_things_classes', 'num_stuff_classes'
+from convnext_dense.config.data.heads import STUFF, THINGS, find_heads, head_argument
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ def find_in_heads(plan: RunPlan) -> Iterator[Finding]:
         return
     is_segmenter = plan.cfg.default_scope == 'mmseg'
     with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
-        for key, head in _heads('model', plan.cfg.model):
+        for key, head in find_heads('model', plan.cfg.model):
             yield from _wrong_decode_head(key, head, wanted) if is_segmenter else _wrong_head(key, head, wanted)
 
 
@@ -55,22 +51,9 @@ def _wanted(dataset: PlannedDataset) -> Wanted:
     return Wanted(f'{source}, {len(things)} of them things', len(classes), len(things))
 
 
-def _heads(key: str, value: object, name: str = '') -> Iterator[tuple[str, dict]]:
-    """Yield a model's heads, those in lists and in other models included."""
-    if isinstance(value, dict):
-        if name.endswith(('head', 'heads')):
-            yield key, value
-        for inner, part in value.items():
-            if inner not in OTHER_HEADS:
-                yield from _heads(f'{key}.{inner}', part, inner)
-    elif isinstance(value, list | tuple):
-        for i, part in enumerate(value):
-            yield from _heads(f'{key}.{i}', part, name)
-
-
 def _wrong_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
     # mmdet's tracking head takes num_classes instead.
-    things, stuff = (None, None) if 'num_classes' in head else (_argument(head, THINGS), _argument(head, STUFF))
+    things, stuff = (None, None) if 'num_classes' in head else (head_argument(head, THINGS), head_argument(head, STUFF))
     if things is not None and stuff is not None:
         if wanted.things is None:
             is_wrong = things + stuff != wanted.classes
@@ -82,7 +65,7 @@ def _wrong_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
             yield Finding(f'{key}.{THINGS}: is {things} and {STUFF} {stuff}, but {wanted.source}; {must}.')
         yield from _wrong_weights(key, head, {wanted.classes + 1} if 'num_queries' in head else None)
         return
-    count = _argument(head, 'num_classes')
+    count = head_argument(head, 'num_classes')
     # HTC's semantic head predicts COCO-stuff; a mask that is the same for all classes has one channel.
     if count is None or key.endswith('semantic_head') or head.get('class_agnostic'):
         return
@@ -94,7 +77,7 @@ def _wrong_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
 
 
 def _wrong_decode_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
-    count = _argument(head, 'num_classes')
+    count = head_argument(head, 'num_classes')
     # STDC's predicts borders.
     if count is None or str(head.get('type')).endswith('STDCHead'):
         return
@@ -154,27 +137,6 @@ def _wrong_weights(key: str, head: dict, lengths: set[int] | None) -> Iterator[F
             count = loss.get('num_classes')
             if isinstance(count, int) and count not in lengths:
                 yield Finding(f'{place}.num_classes: is {count}; it must be {min(lengths)}.')
-
-
-def _argument(head: dict, name: str) -> int | None:
-    """Return a head's argument, or its default."""
-    if isinstance(head.get(name), int):
-        return head[name]
-    kind = head.get('type')
-    if name in head or kind is None:
-        return None
-    if isinstance(kind, str):
-        with MODELS.switch_scope_and_registry(None) as registry:
-            try:
-                kind = registry.get(kind)
-            except (ImportError, KeyError):
-                return None
-    for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
-        if '__init__' in vars(base):
-            parameter = inspect.signature(base.__init__).parameters.get(name)
-            if parameter is not None:
-                return parameter.default if isinstance(parameter.default, int) else None
-    return None
 
 
 HEADS = Check('heads', 'num_classes of the heads, and the classes of the dataset', find_in_heads)

@@ -2,7 +2,7 @@
 
 import gc
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,12 @@ class CocoContent(msgspec.Struct):
 
     images: list[dict]
     categories: list[dict]
+    annotations: Sequence[Annotation] = []
+
+
+class _UnreadContent(msgspec.Struct):
+    images: list[dict]
+    categories: list[dict]
     annotations: list[_Unread] = []
 
 
@@ -66,7 +72,10 @@ def read_json(path: Path, is_coco: bool) -> object:
         raise ValueError('is empty.')
     with _no_garbage_collection():
         try:
-            return msgspec.json.decode(raw, type=CocoContent if is_coco else Any)
+            if not is_coco:
+                return msgspec.json.decode(raw)
+            content = msgspec.json.decode(raw, type=_UnreadContent)
+            return CocoContent(content.images, content.categories, content.annotations)
         except REFUSED:
             return _parse_slowly(raw)
 
@@ -79,6 +88,25 @@ def as_annotation(entry: dict) -> Annotation:
         2
     """
     return Annotation(**{field: entry[field] for field in Annotation.__struct_fields__ if field in entry})
+
+
+def coco_content(data: object) -> CocoContent | None:
+    """Return JSON of COCO's form as such, or None if it has another form.
+
+    Args:
+        data: As `read_json` returns it.
+
+    Example:
+        >>> coco_content(dict(images=[], categories=[dict(id=1, name='cat')])).categories
+        [{'id': 1, 'name': 'cat'}]
+    """
+    if isinstance(data, CocoContent) or not isinstance(data, dict):
+        return data if isinstance(data, CocoContent) else None
+    images, categories, annotations = (data.get(key, []) for key in ('images', 'categories', 'annotations'))
+    for part in (images, categories, annotations):
+        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
+            return None
+    return CocoContent(images, categories, [as_annotation(entry) for entry in annotations]) if images else None
 
 
 def read_segmentation(value: object) -> object:

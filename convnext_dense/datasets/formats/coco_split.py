@@ -1,0 +1,61 @@
+"""Splits an annotation file of COCO's form that is alone."""
+
+import json
+import random
+from pathlib import Path
+
+import msgspec
+
+from convnext_dense.errors import UsageError
+
+VAL_FRACTION = 0.2
+SEED = 0
+
+
+def split_coco(path: Path, folder: Path) -> dict[str, Path]:
+    """Write two annotation files, one for training and one for validation, each with all annotations of its images.
+
+    Args:
+        path: The annotation file.
+        folder: Where to write ``train.json`` and ``val.json``.
+
+    Returns:
+        The files, by the split.
+
+    Raises:
+        UsageError: If it has fewer than two images, or the files cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> images = [dict(id=i, file_name=f'{i}.png') for i in range(10)]
+        >>> _ = (folder / 'all.json').write_text(json.dumps(dict(images=images, annotations=[], categories=[])))
+        >>> files = split_coco(folder / 'all.json', folder)
+        >>> {name: len(json.loads(file.read_text())['images']) for name, file in files.items()}
+        {'train': 8, 'val': 2}
+    """
+    raw = path.read_bytes()
+    try:
+        content = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        content = json.loads(raw)
+    images = content['images']
+    if len(images) < 2:
+        raise UsageError(f'data: {path} has {len(images)} images; training and validation need one each at least.')
+    # By position: ids may be of any kind, and there more than once.
+    chosen = set(random.Random(SEED).sample(range(len(images)), max(1, round(len(images) * VAL_FRACTION))))
+    parts = {
+        'train': [image for i, image in enumerate(images) if i not in chosen],
+        'val': [image for i, image in enumerate(images) if i in chosen],
+    }
+    files = {}
+    for name, kept in parts.items():
+        ids = {image.get('id') for image in kept}
+        annotations = [entry for entry in content.get('annotations', []) if entry.get('image_id') in ids]
+        files[name] = folder / f'{name}.json'
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            files[name].write_text(json.dumps({**content, 'images': kept, 'annotations': annotations}))
+        except OSError as error:
+            raise UsageError(f'work_dir: {files[name]} cannot be written: {error.strerror}.') from error
+    return files
