@@ -32,20 +32,22 @@ def set_num_classes(model: ConfigDict, count: int) -> list[str]:
                 head[name] = value
                 changed.append(f'{key}.{name}')
         old = before[0] if 'num_classes' in wanted else sum(number or 0 for number in before[1:])
-        changed += [f'{key}.{name}.class_weight' for name in _fit_weights(head, old or 0, count)]
+        changed += [f'{key}.{name}' for name in _fit_losses(head, old or 0, count)]
     return changed
 
 
-def _fit_weights(head: dict, old: int, count: int) -> list[str]:
-    """Give losses the first class's weight for each class, and for a background that which it had."""
+def _fit_losses(head: dict, old: int, count: int) -> list[str]:
+    """Give losses the first class's weight for each class, and a background what it had; return what was changed."""
     changed = []
     for name, losses in head.items():
         if not name.startswith('loss'):
             continue
         for loss in losses if isinstance(losses, list | tuple) else [losses]:
             weights = loss.get('class_weight') if isinstance(loss, dict) else None
-            if not isinstance(weights, list | tuple) or len(weights) - old not in (0, 1):
-                continue
-            loss['class_weight'] = [weights[0]] * count + list(weights[old:])
-            changed.append(name)
+            if isinstance(weights, list | tuple) and len(weights) - old in (0, 1):
+                loss['class_weight'] = [weights[0]] * count + list(weights[old:])
+                changed.append(f'{name}.class_weight')
+            if isinstance(loss, dict) and loss.get('num_classes') == old:
+                loss['num_classes'] = count
+                changed.append(f'{name}.num_classes')
     return changed

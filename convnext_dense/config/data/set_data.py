@@ -31,7 +31,8 @@ def set_data(cfg: Config, place: str, work_dir: str) -> None:
     """
     if cfg.default_scope != 'mmdet':
         raise UsageError(
-            f'data: {cfg.model.type} is a segmenter, which needs label maps; a dataset is only put into detectors yet.'
+            f'data: {cfg.model.type} is no detector, and no other model gets its dataset by name; write its keys into a '
+            'config.'
         )
     data = describe_coco(place, work_dir)
     changed = Config(cfg.to_dict())

@@ -1,0 +1,120 @@
+"""A dataset's name puts the dataset into a detector's config, with all that follows from it."""
+
+import pytest
+from helpers.coco_layouts import write_layout
+from helpers.commands import run_command
+from helpers.demo_runs import DETECTOR, FEW_STEPS
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+
+from convnext_dense.checks.run_checks import CHECKS
+from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config import load_config
+from convnext_dense.errors import UsageError
+
+# Configs that have heads, wrappers and evaluators of each kind, and the heads' classes.
+CONFIGS = {
+    'mask-rcnn_convnext-demo_fpn_demo-coco': ['bbox_head', 'mask_head'],
+    'cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco': ['bbox_head'] * 3 + ['mask_head'] * 3,
+    'mask2former_convnext-t_8xb2-lsj-50e_coco': ['panoptic_head', 'panoptic_fusion_head'],
+    'dino-4scale_convnext-t_8xb2-12e_coco': ['bbox_head'],
+    'mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py': ['bbox_head'],
+    'mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py': ['bbox_head', 'mask_head'],
+    'mmdet::seesaw_loss/mask-rcnn_r50_fpn_seesaw-loss_random-ms-2x_lvis-v1.py': ['bbox_head', 'mask_head'],
+    'mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py': ['bbox_head', 'mask_head'],
+    'mmdet::yolox/yolox_s_8xb8-300e_coco.py': ['bbox_head'],
+    'mmdet::solov2/solov2_r50_fpn_1x_coco.py': ['mask_head'],
+}
+
+
+@pytest.fixture(scope='module')
+def pets(tmp_path_factory):
+    root = tmp_path_factory.mktemp('pets')
+    write_layout(root, 'COCO')
+    return str(root)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_checks_find_nothing_to_change(name, pets, tmp_path):
+    cfg = load_config(name, str(tmp_path), data=pets)
+    plan = RunPlan(cfg, ('train', 'val', 'test'))
+    found = [finding.sentence for check in CHECKS for finding in check.find(plan) if finding.is_error]
+    assert not [sentence for sentence in found if 'checkpoint' not in sentence]
+    assert all(dataset.classes == ['cat', 'dog'] for dataset in plan.datasets)
+    assert {dataset.split for dataset in plan.datasets} == {'train', 'val', 'test'}
+
+
+def test_the_pipelines_wrappers_and_metrics_stay(pets):
+    name = 'mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py'
+    before, cfg = load_config(name), load_config(name, data=pets)
+    repeated, old = cfg.train_dataloader.dataset, before.train_dataloader.dataset
+    assert (repeated.type, repeated.times) == (old.type, old.times)
+    (leaf,) = repeated.dataset.datasets
+    assert leaf.pipeline == old.dataset.datasets[0].pipeline
+    assert cfg.val_evaluator.type == 'mmdet.CocoMetric'
+    assert cfg.param_scheduler == before.param_scheduler
+    own = 'mask-rcnn_convnext-t_fpn_amp-1x_coco'
+    assert load_config(own, data=pets).val_evaluator.metric == load_config(own).val_evaluator.metric
+
+
+def test_the_same_objects_are_fed_as_by_hand(pets):
+    cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=pets)
+    by_hand = dict(
+        type='mmdet.CocoDataset',
+        data_root=pets,
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        metainfo=dict(classes=('cat', 'dog')),
+        pipeline=cfg.train_dataloader.dataset.pipeline,
+    )
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        fed, expected = (DATASETS.build(dataset) for dataset in (cfg.train_dataloader.dataset, by_hand))
+    assert len(fed) == len(expected) == 4
+    for i in range(4):
+        assert fed.get_data_info(i)['instances'] == expected.get_data_info(i)['instances']
+
+
+def test_weights_of_classes_are_those_of_the_first_and_of_the_background(pets):
+    head = load_config('mask2former_convnext-t_8xb2-lsj-50e_coco', data=pets).model.panoptic_head
+    assert (head.num_things_classes, head.num_stuff_classes) == (2, 0)
+    assert head.loss_cls.class_weight == [1.0, 1.0, 0.1]
+
+
+def test_options_come_last(pets):
+    cfg = load_config(
+        'mask-rcnn_convnext-demo_fpn_demo-coco', data=pets, cfg_options={'train_dataloader.dataset.indices': 2}
+    )
+    assert cfg.train_dataloader.dataset.indices == 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'sentence'),
+    [
+        ('upernet_convnext-demo_demo-ade20k', 'EncoderDecoder is no detector'),
+        ('mmdet::htc/htc_r50_fpn_1x_coco.py', 'train_dataloader.dataset loads label maps besides objects'),
+        ('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py', 'train_dataloader.dataset is CocoPanopticDataset'),
+        ('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', 'GroupMultiSourceSampler'),
+    ],
+)
+def test_a_config_that_cannot_be_fitted_is_an_error(name, sentence, pets):
+    with pytest.raises(UsageError, match=sentence):
+        load_config(name, data=pets)
+
+
+def test_boxes_without_masks_name_a_config_that_takes_them(tmp_path):
+    write_layout(tmp_path, 'COCO', segmentation=[])
+    with pytest.raises(UsageError, match=r'MaskRCNN learns masks.*has boxes alone; take a config without'):
+        load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=str(tmp_path))
+    load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', data=str(tmp_path))
+
+
+def test_a_detector_trains_and_is_tested_on_it_with_another_backbone(pets, tmp_path):
+    options = [*FEW_STEPS, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
+    swaps = ['--backbone', 'convnext_atto', '--from-scratch', '--data', pets, '--work-dir', 'run']
+    trained = run_command(tmp_path, 'train', DETECTOR, *swaps, '--cfg-options', *options)
+    assert trained.status == 0, trained.err
+    assert '2 classes' in trained.out + trained.err
+    # The config that the run left has all of it.
+    written = Config.fromfile(next((tmp_path / 'run').glob('*.py')))
+    assert written.model.roi_head.bbox_head.num_classes == 2
+    assert run_command(tmp_path, 'test', next((tmp_path / 'run').glob('*.py')), 'run/epoch_1.pth').status == 0
