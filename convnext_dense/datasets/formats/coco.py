@@ -1,11 +1,8 @@
 """Recognizes datasets whose annotations are JSON files of COCO's form, in the layouts that people have them in."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from msgspec import UNSET, Raw
@@ -13,20 +10,13 @@ from msgspec import UNSET, Raw
 from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, split_coco
 from convnext_dense.datasets.formats.description import DataDescription, Split
+from convnext_dense.datasets.formats.places import folders, split_name
 from convnext_dense.errors import UsageError
 
-SPLITS = {
-    'train': ('train', 'training', 'tr'),
-    'val': ('val', 'valid', 'validation', 'dev', 'eval'),
-    'test': ('test', 'testing'),
-}
 # COCO's own files of other tasks lie beside its instances.
 OTHER_TASKS = ('captions', 'panoptic', 'person', 'stuff', 'image')
-# How deep a folder is looked into, and how many JSON files are annotation files rather than one for each image.
-DEPTH = 3
+# More JSON files are one for each image, and no annotation files.
 MOST_FILES = 20
-# A mistyped place may be a whole disk.
-MOST_FOLDERS = 2000
 # How many images are looked for.
 SAMPLE = 20
 
@@ -64,18 +54,18 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
             f'{file.path} is the only annotation file: {VAL_FRACTION:.0%} of its images are for validation, drawn with '
             f'seed {SEED}; the parts are in {work_dir}/data.'
         )
-        folders = dict.fromkeys(files, _image_folder(file, root))
+        image_folders = dict.fromkeys(files, _image_folder(file, root))
     else:
         if 'train' not in files:
             raise UsageError(f'data: {place} has no annotation file for training, but {_list(files)}.')
         if 'val' not in files:
             files['val'] = files['test']
             remarks.append(f'There is no split for validation; {files["test"].path} is taken for it.')
-        folders = {name: _image_folder(file, root) for name, file in files.items()}
+        image_folders = {name: _image_folder(file, root) for name, file in files.items()}
     names, left_out = _classes(files)
     if left_out:
         remarks.append(f'{left_out!r} is left out: it is the name of a group of classes, and no object is one.')
-    splits = {name: _split(files[name], folders[name], names) for name in ('train', 'val', 'test') if name in files}
+    splits = {name: _split(files[name], image_folders[name], names) for name in ('train', 'val', 'test') if name in files}
     return DataDescription(place, 'COCO', tuple(names.values()), splits, _has_masks(files['train']), remarks)
 
 
@@ -85,7 +75,7 @@ def _annotation_files(root: Path) -> dict[str, _File]:
         return {'': _read(root)}
     paths = [
         path
-        for folder in _folders(root)
+        for folder in folders(root)
         for path in sorted(folder.glob('*.[jJ][sS][oO][nN]'))
         if re.split('[^a-z]', path.name.lower())[0] not in OTHER_TASKS
     ]
@@ -98,13 +88,13 @@ def _annotation_files(root: Path) -> dict[str, _File]:
         raise UsageError(f'data: {root} holds no JSON file with images, annotations and categories.')
     if len(files) == 1:
         return (
-            {_split_name(files[0].path, root): files[0]}
-            if _split_name(files[0].path, root) == 'train'
+            {split_name(files[0].path, root): files[0]}
+            if split_name(files[0].path, root) == 'train'
             else {'': files[0]}
         )
     found: dict[str, _File] = {}
     for file in files:
-        name = _split_name(file.path, root)
+        name = split_name(file.path, root)
         if name in found:
             which = f'of the split {name!r}' if name else 'whose names do not say which split they are'
             raise UsageError(
@@ -113,16 +103,6 @@ def _annotation_files(root: Path) -> dict[str, _File]:
         found[name] = file
     found.pop('', None)
     return found
-
-
-def _split_name(path: Path, root: Path) -> str:
-    """Return the split that a file's name says, or else its folder's; '' if none does."""
-    for part in reversed(path.relative_to(root).parts):
-        words = re.findall('[a-z]+', part.lower().removesuffix('.json'))
-        for name, synonyms in SPLITS.items():
-            if set(words) & set(synonyms):
-                return name
-    return ''
 
 
 def _content(path: Path) -> CocoContent | None:
@@ -148,7 +128,7 @@ def _image_folder(file: _File, root: Path) -> str:
     # A file that was named by itself may lie in a folder next to the images.
     roots = [root] if root.is_dir() else [root.parent, root.parent.parent]
     for place in roots:
-        found = {folder: sum((folder / name).is_file() for name in sample) for folder in _folders(place)}
+        found = {folder: sum((folder / name).is_file() for name in sample) for folder in folders(place)}
         most = max(found.values())
         if most:
             best = [folder for folder, count in found.items() if count == most]
@@ -158,15 +138,7 @@ def _image_folder(file: _File, root: Path) -> str:
 
 def _distance(folder: Path, annotations: Path, root: Path) -> tuple[bool, bool]:
     """Return a key that sorts folders that hold images of the same names, as those of two splits often do."""
-    return _split_name(folder, root) != _split_name(annotations, root), folder != annotations.parent
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    for folder, subfolders, _ in islice(os.walk(root, followlinks=True), MOST_FOLDERS):
-        subfolders.sort()
-        if len(Path(folder).relative_to(root).parts) >= DEPTH:
-            subfolders.clear()
-        yield Path(folder)
+    return split_name(folder, root) != split_name(annotations, root), folder != annotations.parent
 
 
 def _classes(files: dict[str, _File]) -> tuple[dict, str]:

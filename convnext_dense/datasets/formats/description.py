@@ -63,3 +63,62 @@ class DataDescription:
                 f'({shown}{more}); {split.annotations}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
+
+
+@dataclass(frozen=True)
+class MapSplit:
+    """One split of a dataset of label maps.
+
+    Args:
+        images: The folder of its images.
+        maps: The folder of its label maps.
+        names: A file with the images' names, a line each, without their ending; '' if it is all that the folder holds.
+        count: How many images it has.
+    """
+
+    images: str
+    maps: str
+    names: str
+    count: int
+
+
+@dataclass(frozen=True)
+class MapDescription:
+    """A dataset of label maps that was recognized.
+
+    Args:
+        place: The folder that was named.
+        classes: The names of its classes, in the order of their labels.
+        splits: 'train', 'val' and 'test', as it has them.
+        image_ending: How the images' names end, such as '.jpg'.
+        map_ending: How the label maps' names end in its place, such as '_mask.png'.
+        ignores_zero: Whether a pixel of 0 is ignored, and the first class is 1; otherwise the first class is 0.
+        remarks: Sentences on what was chosen or left out, and why.
+
+    Example:
+        >>> splits = dict(train=MapSplit('images/train', 'masks/train', '', 60))
+        >>> print(MapDescription('street', ('road', 'sky'), splits, '.jpg', '.png', ignores_zero=False))
+        data street: label maps; 2 classes, from 0: road, sky.
+          train: 60 images in images/train (.jpg), maps in masks/train (.png)
+    """
+
+    place: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, MapSplit]
+    image_ending: str
+    map_ending: str
+    ignores_zero: bool
+    remarks: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        shown = ', '.join(self.classes[:SHOWN_CLASSES]) + (', ...' if len(self.classes) > SHOWN_CLASSES else '')
+        noun = 'class' if len(self.classes) == 1 else 'classes'
+        first = '1; 0 is ignored' if self.ignores_zero else '0'
+        lines = [f'data {self.place}: label maps; {len(self.classes)} {noun}, from {first}: {shown}.']
+        for name, split in self.splits.items():
+            chosen = f', those in {split.names}' if split.names else ''
+            lines.append(
+                f'  {name}: {split.count} images in {split.images} ({self.image_ending}), maps in {split.maps} '
+                f'({self.map_ending}){chosen}'
+            )
+        return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
