@@ -1,9 +1,7 @@
 """Reads annotation files of COCO's form: of each annotation, the fields that mmdet reads, and no others."""
 
-import gc
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +68,13 @@ def read_json(path: Path, is_coco: bool) -> object:
         raise ValueError(f'cannot be read: {error.strerror}.') from error
     if not raw.strip():
         raise ValueError('is empty.')
-    with _no_garbage_collection():
-        try:
-            if not is_coco:
-                return msgspec.json.decode(raw)
-            content = msgspec.json.decode(raw, type=_UnreadContent)
-            return CocoContent(content.images, content.categories, content.annotations)
-        except REFUSED:
-            return _parse_slowly(raw)
+    try:
+        if not is_coco:
+            return msgspec.json.decode(raw)
+        content = msgspec.json.decode(raw, type=_UnreadContent)
+        return CocoContent(content.images, content.categories, content.annotations)
+    except REFUSED:
+        return _parse_slowly(raw)
 
 
 def as_annotation(entry: dict) -> Annotation:
@@ -137,15 +134,3 @@ def _parse_slowly(raw: bytes) -> object:
         raise ValueError(f'is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}.') from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'is no JSON: {error}.') from error
-
-
-@contextmanager
-def _no_garbage_collection() -> Generator[None]:
-    """Keep the collector from walking through millions of new objects, which hold no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
