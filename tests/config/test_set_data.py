@@ -1,9 +1,10 @@
-"""A dataset's name puts the dataset into a detector's config, with all that follows from it."""
+"""A dataset's name puts the dataset into a config, with all that follows from it."""
 
 import pytest
 from helpers.coco_layouts import write_layout
 from helpers.commands import run_command
-from helpers.demo_runs import DETECTOR, FEW_STEPS
+from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
+from helpers.map_folders import write_map_layout
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
@@ -12,19 +13,29 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 
-# Configs that have heads, wrappers and evaluators of each kind, and the heads' classes.
-CONFIGS = {
-    'mask-rcnn_convnext-demo_fpn_demo-coco': ['bbox_head', 'mask_head'],
-    'cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco': ['bbox_head'] * 3 + ['mask_head'] * 3,
-    'mask2former_convnext-t_8xb2-lsj-50e_coco': ['panoptic_head', 'panoptic_fusion_head'],
-    'dino-4scale_convnext-t_8xb2-12e_coco': ['bbox_head'],
-    'mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py': ['bbox_head'],
-    'mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py': ['bbox_head', 'mask_head'],
-    'mmdet::seesaw_loss/mask-rcnn_r50_fpn_seesaw-loss_random-ms-2x_lvis-v1.py': ['bbox_head', 'mask_head'],
-    'mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py': ['bbox_head', 'mask_head'],
-    'mmdet::yolox/yolox_s_8xb8-300e_coco.py': ['bbox_head'],
-    'mmdet::solov2/solov2_r50_fpn_1x_coco.py': ['mask_head'],
-}
+# Configs that have heads, wrappers and evaluators of each kind.
+DETECTORS = [
+    'mask-rcnn_convnext-demo_fpn_demo-coco',
+    'cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco',
+    'mask2former_convnext-t_8xb2-lsj-50e_coco',
+    'dino-4scale_convnext-t_8xb2-12e_coco',
+    'mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py',
+    'mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py',
+    'mmdet::seesaw_loss/mask-rcnn_r50_fpn_seesaw-loss_random-ms-2x_lvis-v1.py',
+    'mmdet::cityscapes/mask-rcnn_r50_fpn_1x_cityscapes.py',
+    'mmdet::yolox/yolox_s_8xb8-300e_coco.py',
+    'mmdet::solov2/solov2_r50_fpn_1x_coco.py',
+]
+SEGMENTERS = [
+    'upernet_convnext-demo_demo-ade20k',
+    'upernet_convnext-t_8xb2-amp-160k_ade20k-512x512',
+    'mask2former_convnext-t_8xb2-160k_ade20k-512x512',
+    'mmseg::pspnet/pspnet_r50-d8_4xb4-40k_voc12aug-512x512.py',
+    'mmseg::ocrnet/ocrnet_hr18_4xb2-40k_cityscapes-512x1024.py',
+    'mmseg::knet/knet-s3_r50-d8_upernet_8xb2-adamw-80k_ade20k-512x512.py',
+    'mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py',
+    'mmseg::unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128.py',
+]
 
 
 @pytest.fixture(scope='module')
@@ -34,14 +45,35 @@ def pets(tmp_path_factory):
     return str(root)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
-def test_the_checks_find_nothing_to_change(name, pets, tmp_path):
-    cfg = load_config(name, str(tmp_path), data=pets)
-    plan = RunPlan(cfg, ('train', 'val', 'test'))
+@pytest.fixture(scope='module')
+def streets(tmp_path_factory):
+    root = tmp_path_factory.mktemp('streets')
+    write_map_layout(root, 'ADE20K', values=(0, 1, 2, 3))
+    (root / 'classes.txt').write_text('road\nsky\ntree\n')
+    return str(root)
+
+
+def errors(plan):
     found = [finding.sentence for check in CHECKS for finding in check.find(plan) if finding.is_error]
-    assert not [sentence for sentence in found if 'checkpoint' not in sentence]
+    # Weights are not there in the tests.
+    return [sentence for sentence in found if 'checkpoint' not in sentence]
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_the_checks_find_nothing_to_change_in_a_detector(name, pets, tmp_path):
+    plan = RunPlan(load_config(name, str(tmp_path), data=pets), ('train', 'val', 'test'))
+    assert not errors(plan)
     assert all(dataset.classes == ['cat', 'dog'] for dataset in plan.datasets)
     assert {dataset.split for dataset in plan.datasets} == {'train', 'val', 'test'}
+
+
+@pytest.mark.parametrize('name', SEGMENTERS)
+def test_the_checks_find_nothing_to_change_in_a_segmenter(name, streets, tmp_path):
+    cfg = load_config(name, str(tmp_path), data=streets)
+    plan = RunPlan(cfg, ('train', 'val', 'test'))
+    assert not errors(plan)
+    assert all(dataset.classes == ['road', 'sky', 'tree'] for dataset in plan.datasets)
+    assert all(dataset.built.reduce_zero_label for dataset in plan.datasets)
 
 
 def test_the_pipelines_wrappers_and_metrics_stay(pets):
@@ -90,7 +122,8 @@ def test_options_come_last(pets):
 @pytest.mark.parametrize(
     ('name', 'sentence'),
     [
-        ('upernet_convnext-demo_demo-ade20k', 'EncoderDecoder is no detector'),
+        ('upernet_convnext-demo_demo-ade20k', 'holds no folder of images and folder of label maps'),
+        ('mmseg::vpd/vpd_sd_4xb8-25k_nyu-480x480.py', 'holds no folder of images'),
         ('mmdet::htc/htc_r50_fpn_1x_coco.py', 'train_dataloader.dataset loads label maps besides objects'),
         ('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py', 'train_dataloader.dataset is CocoPanopticDataset'),
         ('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', 'GroupMultiSourceSampler'),
@@ -118,3 +151,15 @@ def test_a_detector_trains_and_is_tested_on_it_with_another_backbone(pets, tmp_p
     written = Config.fromfile(next((tmp_path / 'run').glob('*.py')))
     assert written.model.roi_head.bbox_head.num_classes == 2
     assert run_command(tmp_path, 'test', next((tmp_path / 'run').glob('*.py')), 'run/epoch_1.pth').status == 0
+
+
+def test_a_segmenter_trains_and_is_tested_on_it(streets, tmp_path):
+    options = [*FEW_STEPS, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
+    trained = run_command(
+        tmp_path, 'train', SEGMENTER, '--data', streets, '--work-dir', 'run', '--cfg-options', *options
+    )
+    assert trained.status == 0, trained.err
+    written = next((tmp_path / 'run').glob('*.py'))
+    tested = run_command(tmp_path, 'test', written, 'run/iter_1.pth')
+    assert tested.status == 0, tested.err
+    assert all(name in tested.out for name in ('road', 'sky', 'tree'))

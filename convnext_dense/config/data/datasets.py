@@ -1,9 +1,8 @@
 """Puts a dataset of objects into the dataloaders and evaluators of a detector's config."""
 
-import colorsys
-
 from mmengine.config import Config, ConfigDict
 
+from convnext_dense.config.data.replace import make_palette, replace_dataset
 from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.formats.description import DataDescription, Split
@@ -26,13 +25,20 @@ def set_datasets(cfg: Config, data: DataDescription) -> None:
     Raises:
         UsageError: If a pipeline loads what the dataset has not.
     """
-    metainfo = dict(classes=data.classes, palette=_palette(len(data.classes)))
+    metainfo = dict(classes=data.classes, palette=make_palette(len(data.classes)))
     for name in ('train', 'val', 'test'):
         loader = cfg.get(f'{name}_dataloader')
         if not loader:
             continue
         split = data.splits.get(name) or data.splits['val']
-        loader.dataset = _replace(f'{name}_dataloader.dataset', loader.dataset, split, metainfo)
+        dataset = dict(
+            type='mmdet.CocoDataset',
+            data_root='',
+            ann_file=split.annotations,
+            data_prefix=dict(img=f'{split.images}/'),
+            metainfo=metainfo,
+        )
+        loader.dataset = replace_dataset(f'{name}_dataloader.dataset', loader.dataset, dataset, OTHER_DATASETS, KEPT)
         _check_pipeline(cfg, f'{name}_dataloader.dataset', loader.dataset, data)
         # Groups images by what the old dataset said of them.
         if bare_type((loader.get('sampler') or {}).get('type')) in ('ClassAwareSampler', 'GroupMultiSourceSampler'):
@@ -42,30 +48,6 @@ def set_datasets(cfg: Config, data: DataDescription) -> None:
             )
         if name != 'train' and cfg.get(f'{name}_evaluator'):
             cfg[f'{name}_evaluator'] = _evaluator(cfg, name, split)
-
-
-def _replace(key: str, dataset: ConfigDict, split: Split, metainfo: dict) -> ConfigDict:
-    if 'dataset' in dataset:
-        dataset.dataset = _replace(f'{key}.dataset', dataset.dataset, split, metainfo)
-        return dataset
-    if 'datasets' in dataset:
-        # All of them together were what is one dataset now.
-        dataset.datasets = [_replace(f'{key}.datasets.0', dataset.datasets[0], split, metainfo)]
-        return dataset
-    kind = bare_type(dataset.type)
-    if any(name in kind for name in OTHER_DATASETS):
-        raise UsageError(
-            f'data: {key} is {kind}, which feeds the model more than boxes, masks and classes; take another config.'
-        )
-    kept = {name: dataset[name] for name in KEPT if name in dataset}
-    return ConfigDict(
-        type='mmdet.CocoDataset',
-        data_root='',
-        ann_file=split.annotations,
-        data_prefix=dict(img=f'{split.images}/'),
-        metainfo=metainfo,
-        **kept,
-    )
 
 
 def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescription) -> None:
@@ -90,10 +72,3 @@ def _evaluator(cfg: Config, name: str, split: Split) -> ConfigDict:
         own = dict(type='mmdet.CocoMetric', metric=['bbox', 'segm'] if has_masks else 'bbox')
     kept = {key: value for key, value in own.items() if key not in ('format_only', 'outfile_prefix', 'backend_args')}
     return ConfigDict({**kept, 'ann_file': split.annotations})
-
-
-def _palette(count: int) -> list[tuple[int, ...]]:
-    """Return colors whose hues are far apart."""
-    golden_ratio = (5**0.5 - 1) / 2
-    colors = [colorsys.hsv_to_rgb(i * golden_ratio % 1, 0.75, 0.9) for i in range(count)]
-    return [tuple(round(255 * part) for part in color) for color in colors]

@@ -1,12 +1,16 @@
-"""Gives a detector's heads the number of classes of a dataset."""
+"""Gives the heads of a model the number of classes of a dataset."""
 
 from mmengine.config import ConfigDict
 
 from convnext_dense.config.data.heads import STUFF, THINGS, find_heads, head_argument
+from convnext_dense.config.tree import bare_type
+
+# They predict borders.
+OTHER_CLASSES = ('STDCHead',)
 
 
 def set_num_classes(model: ConfigDict, count: int) -> list[str]:
-    """Give each head of a detector a number of classes, and its losses as many weights.
+    """Give each head a number of classes, and its losses as many weights.
 
     Args:
         model: The model's config, which is changed.
@@ -22,11 +26,15 @@ def set_num_classes(model: ConfigDict, count: int) -> list[str]:
     """
     changed = []
     for key, head in find_heads('model', model):
+        if bare_type(head.get('type')) in OTHER_CLASSES:
+            continue
         before = [head_argument(head, name) for name in ('num_classes', THINGS, STUFF)]
         if 'num_classes' not in head and before[1] is not None:
             wanted = {THINGS: count, STUFF: 0}
         else:
             wanted = {} if before[0] is None else {'num_classes': count}
+            if wanted and head.get('out_channels') == before[0]:
+                wanted['out_channels'] = count
         for name, value in wanted.items():
             if head.get(name) != value:
                 head[name] = value

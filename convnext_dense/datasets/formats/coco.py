@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, split_coco
 from convnext_dense.datasets.formats.description import DataDescription, Split
-from convnext_dense.datasets.formats.places import folders, split_name
+from convnext_dense.datasets.formats.places import SPLITS, folders, split_name
 from convnext_dense.errors import UsageError
 
 # COCO's own files of other tasks lie beside its instances.
@@ -65,7 +65,7 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
     names, left_out = _classes(files)
     if left_out:
         remarks.append(f'{left_out!r} is left out: it is the name of a group of classes, and no object is one.')
-    splits = {name: _split(files[name], image_folders[name], names) for name in ('train', 'val', 'test') if name in files}
+    splits = {name: _split(files[name], image_folders[name], names) for name in SPLITS if name in files}
     return DataDescription(place, 'COCO', tuple(names.values()), splits, _has_masks(files['train']), remarks)
 
 

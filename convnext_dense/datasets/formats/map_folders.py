@@ -14,6 +14,9 @@ from convnext_dense.errors import UsageError
 
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 MAP_ENDINGS = ('.png', '.bmp', '.tif', '.tiff')
+# What the names of folders say.
+IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
+MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
 # Of a dataset with several maps for an image, such as Cityscapes: those of the labels, and those of others.
 LABEL_MAPS = ('labelTrainIds', 'labelIds', 'label', 'mask', 'seg')
 OTHER_MAPS = ('color', 'instance', 'depth', 'edge', 'polygon')
@@ -54,8 +57,8 @@ def describe_maps(place: str, work_dir: str) -> MapDescription:
         (pair,) = pairs.values()
         splits = _drawn_splits(pair, Path(work_dir, 'data'))
         remarks.append(
-            f'{pair.images} is the only folder of images: {VAL_FRACTION:.0%} of them are for validation, drawn with seed '
-            f'{SEED}; the lists are in {work_dir}/data.'
+            f'{pair.images} is the only folder of images: {VAL_FRACTION:.0%} of them are for validation, drawn with '
+            f'seed {SEED}; the lists are in {work_dir}/data.'
         )
     else:
         pairs.pop('', None)
@@ -85,9 +88,12 @@ def _pairs(root: Path) -> dict[str, _Pair]:
     found: dict[str, list[_Pair]] = {}
     for images, image_names in listed.items():
         for maps, map_names in listed.items():
-            if images != maps and split_name(images, root) == split_name(maps, root):
-                if pair := _pair(images, image_names, maps, map_names):
-                    found.setdefault(split_name(images, root), []).append(pair)
+            is_of_one_split = split_name(images, root) == split_name(maps, root)
+            is_other = _has_word(maps, root, IMAGE_WORDS) or _has_word(images, root, MAP_WORDS)
+            if images == maps or not is_of_one_split or is_other:
+                continue
+            if pair := _pair(images, image_names, maps, map_names):
+                found.setdefault(split_name(images, root), []).append(pair)
     if not found:
         raise UsageError(
             f'data: {root} holds no folder of images and folder of label maps of the same names, such as images and '
@@ -103,6 +109,11 @@ def _pairs(root: Path) -> dict[str, _Pair]:
     return {name: best[0] for name, best in found.items()}
 
 
+def _has_word(folder: Path, root: Path, words: Sequence[str]) -> bool:
+    name = str(folder.relative_to(root)).lower()
+    return any(word in name for word in words)
+
+
 def _files(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
@@ -112,7 +123,7 @@ def _files(folder: Path) -> list[str]:
 
 def _pair(images: Path, image_names: Sequence[str], maps: Path, map_names: Sequence[str]) -> _Pair | None:
     """Return two folders as a pair if the second has a label map for each image of the first."""
-    if not image_names or not map_names or any(word in maps.name.lower() for word in ('image', 'img')):
+    if not image_names or not map_names:
         return None
     ending = _common_ending(image_names)
     stems = [name.removesuffix(ending) for name in image_names]
