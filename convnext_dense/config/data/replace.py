@@ -48,7 +48,7 @@ def make_palette(count: int) -> list[tuple[int, ...]]:
 
     Example:
         >>> make_palette(2)
-        [(230, 57, 57), (57, 106, 230)]
+        [(230, 57, 57), (57, 108, 230)]
     """
     golden_ratio = (5**0.5 - 1) / 2
     colors = [colorsys.hsv_to_rgb(i * golden_ratio % 1, 0.75, 0.9) for i in range(count)]

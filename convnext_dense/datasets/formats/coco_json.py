@@ -99,11 +99,12 @@ def coco_content(data: object) -> CocoContent | None:
     """
     if isinstance(data, CocoContent) or not isinstance(data, dict):
         return data if isinstance(data, CocoContent) else None
-    images, categories, annotations = (data.get(key, []) for key in ('images', 'categories', 'annotations'))
-    for part in (images, categories, annotations):
+    parts: list[Any] = [data.get('images'), data.get('categories'), data.get('annotations', [])]
+    for part in parts:
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             return None
-    return CocoContent(images, categories, [as_annotation(entry) for entry in annotations]) if images else None
+    images, categories, annotations = parts
+    return CocoContent(images, categories, [as_annotation(entry) for entry in annotations])
 
 
 def read_segmentation(value: object) -> object:

@@ -1,6 +1,7 @@
 """Recognizes datasets of images and label maps in folders."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,8 +111,8 @@ def _pairs(root: Path) -> dict[str, _Pair]:
 
 
 def _has_word(folder: Path, root: Path, words: Sequence[str]) -> bool:
-    name = str(folder.relative_to(root)).lower()
-    return any(word in name for word in words)
+    parts = re.findall('[A-Z]?[a-z]+|[A-Z]+', str(folder.relative_to(root)))
+    return any(part.lower().startswith(tuple(words)) for part in parts)
 
 
 def _files(folder: Path) -> list[str]:
