@@ -178,8 +178,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         '--data',
         type=not_empty,
         metavar='PLACE',
-        help="put a dataset into the config: for a detector a folder with annotation files of COCO's form and images, or "
-        'one such file; for a segmenter a folder with folders of images and of label maps',
+        help="put a dataset into the config: for a detector a folder with images and annotation files of COCO's form, "
+        'or one such file; for a segmenter a folder with folders of images and of label maps',
     )
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from convnext_dense.config.backbone.create import create_backbone
     from convnext_dense.config.backbone.recipe import set_recipe
     from convnext_dense.config.backbone.swap import set_backbone
+    from convnext_dense.config.data.set_data import set_data
     from convnext_dense.config.find import find_config
     from convnext_dense.config.load import load_config
     from convnext_dense.config.options import enable_amp, enable_auto_scale_lr
@@ -23,6 +24,7 @@ __all__ = [
     'find_config',
     'load_config',
     'set_backbone',
+    'set_data',
     'set_recipe',
     'set_resume',
 ]
@@ -38,6 +40,7 @@ __getattr__ = lazy_exports(
         find_config='find',
         load_config='load',
         set_backbone='backbone.swap',
+        set_data='data.set_data',
         set_recipe='backbone.recipe',
         set_resume='resume',
     ),
