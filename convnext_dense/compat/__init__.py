@@ -35,6 +35,7 @@ def prepare_imports() -> None:
     for name in NUMPY_1_MODULES:
         when_imported(name, partial(_restore_numpy_names, name))
     when_imported('mmcv.ops', _give_compiled_mmcv_contiguous_tensors)
+    when_imported('mmcv.ops.sync_bn', _provide_sync_bn)
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
 
 
@@ -54,6 +55,12 @@ def _give_compiled_mmcv_contiguous_tensors() -> None:
     from convnext_dense.compat.memory_formats import give_compiled_mmcv_contiguous_tensors
 
     give_compiled_mmcv_contiguous_tensors()
+
+
+def _provide_sync_bn() -> None:
+    from convnext_dense.compat.sync_bn import provide_sync_bn
+
+    provide_sync_bn()
 
 
 def _let_heatmaps_be_channels_last() -> None:

@@ -7,12 +7,11 @@ takes them as they are. What does not is mended here, at the place that needs a 
 import functools
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
+from convnext_dense.compat.mmcv_ext import is_mmcv_compiled
 
 
 def let_heatmaps_be_channels_last() -> None:
@@ -44,8 +43,7 @@ def give_compiled_mmcv_contiguous_tensors() -> None:
     Example:
         >>> give_compiled_mmcv_contiguous_tensors()
     """
-    extension = sys.modules.get(EXT_NAME)
-    if extension is None or Path(extension.__file__ or '') == EXT_FILE:
+    if not is_mmcv_compiled():
         return
     for name, module in list(sys.modules.items()):
         if name.startswith('mmcv.ops.'):
