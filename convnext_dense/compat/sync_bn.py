@@ -46,5 +46,5 @@ def provide_sync_bn() -> None:
     from mmcv.ops import sync_bn
 
     if not is_mmcv_compiled():
-        sync_bn.SyncBatchNorm = SyncBatchNorm
+        sync_bn.SyncBatchNorm = SyncBatchNorm  # pyrefly: ignore[bad-assignment]
         MODELS.register_module('MMSyncBN', force=True, module=SyncBatchNorm)
