@@ -92,6 +92,10 @@ def a_tensor_of_nested_lists(checkpoint, ran):
     checkpoint['meta']['x'] = Calls(torch.Tensor, numbers)
 
 
+def a_call_of_a_log(checkpoint, ran):
+    checkpoint['message_hub']['log_scalars']['x'] = Calls(HistoryBuffer, [1.0], [1])
+
+
 def a_copy_of_a_view_of_8_gb(checkpoint, ran):
     view = torch.zeros(1, dtype=torch.float16).expand(2**31)
     rebuild = torch._utils._rebuild_device_tensor_from_cpu_tensor
@@ -116,7 +120,7 @@ REFUSED = [
     code_in_weights, code_in_meta, code_in_a_hooks_state, an_attribute_of_a_class, a_function_as_a_value,
     a_method_behind_a_dicts_name, itself, nested_3000_deep, a_billion_laughs, a_view_of_16_gb, a_state_of_16_gb,
     a_log_of_another_form, a_bytearray_of_4_gb, a_tensor_of_nested_lists, a_copy_of_a_view_of_8_gb,
-    a_list_copied_a_thousand_times, a_sparse_weight, a_name_of_a_million_characters,
+    a_list_copied_a_thousand_times, a_sparse_weight, a_call_of_a_log, a_name_of_a_million_characters,
 ]  # fmt: skip
 
 
