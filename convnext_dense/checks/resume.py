@@ -17,6 +17,7 @@ from convnext_dense.weights.sources import read_weights
 FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
 SHOWN_DIFFERENCES = 3
+MAX_STEPS = 2**31
 ABSENT = 'absent'
 
 
@@ -107,7 +108,8 @@ def _as_data(node: ast.expr) -> object:
 def _why_not(content: dict) -> str:
     """Say why a checkpoint cannot be resumed; empty if it can."""
     meta, hub = content.get('meta'), content.get('message_hub')
-    if not isinstance(meta, dict) or any(type(meta.get(unit)) is not int for unit in ('epoch', 'iter')):
+    counts = [meta.get(unit) for unit in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
+    if not all(type(count) is int and count in range(MAX_STEPS) for count in counts):
         return 'has weights alone: its meta does not say at which epoch and iteration it was saved'
     if not isinstance(content.get('state_dict'), dict):
         return 'has no state_dict, the weights of the model'
