@@ -7,6 +7,7 @@ from types import NoneType
 
 from mmengine.config import Config
 
+from convnext_dense.compat.python_configs import with_names
 from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
@@ -88,12 +89,14 @@ def _read(file: Path) -> Config:
     check_bases(file)
     try:
         cfg = Config.fromfile(file)
+        if Config._is_lazy_import(str(file)):
+            cfg = with_names(cfg)
     except (Exception, SystemExit) as error:
         # A failed import of `custom_imports` is followed by a list of all folders that were searched.
         cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise UsageError(f'config {_place(error, file)}: {describe(cause)}') from error
     for key in ('model', 'default_scope'):
-        if key not in cfg:
+        if not cfg.get(key):
             raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
     _check_parts(cfg, file)
     return cfg
