@@ -1,5 +1,7 @@
 """What a wrong config raises while it is built, and in its first step, as the user sees it."""
 
+import errno
+
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
 
@@ -76,3 +78,23 @@ class TestTrain:
         options = segmenter_options(3)
         with pytest.raises(RuntimeError, match='later'):
             command('train', config, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+
+    def test_what_a_metric_raises_is_a_sentence_whenever_it_does(self, error, tmp_path, monkeypatch):
+        def compute_metrics(self, results):
+            raise KeyError('no such area')
+
+        monkeypatch.setattr('mmseg.evaluation.IoUMetric.compute_metrics', compute_metrics)
+        message = error('val_dataloader.batch_size=4', config=SEGMENTER)
+        assert message.startswith("error: val_evaluator (IoUMetric): KeyError: 'no such area'.")
+        assert message.endswith(f'The traceback is in {tmp_path / TRACEBACK}.')
+
+    def test_a_full_disk_is_a_sentence(self, command, tmp_path, monkeypatch):
+        def write(*arguments, **keywords):
+            raise OSError(errno.ENOSPC, 'No space left on device', 'iter_2.pth')
+
+        monkeypatch.setattr('mmengine.runner.runner.Runner.save_checkpoint', write)
+        result = command('train', SEGMENTER, '--work-dir', tmp_path, '--cfg-options', *segmenter_options(2), *TINY)
+        assert result.status == 1
+        assert result.error == (
+            'error: iter_2.pth cannot be written: No space left on device; what was saved before is kept.'
+        )
