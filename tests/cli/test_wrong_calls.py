@@ -31,12 +31,13 @@ WRONG_VALUES = {
     '--to': ['', 'x'],
     '--size': ['', 'x', '0', '1'],
     '--out': ['', *UNWRITABLE],
+    '--show-dir': ['', *UNWRITABLE],
 }
 CONFIG = ['--cfg-options', '--work-dir']
 # A command with what it cannot do without, and its flags.
 CALLS = [
     (['train', SEGMENTER], [*CONFIG, '--backbone', '--resume', '--speed', '--skip-check', '--launcher']),
-    (['test', SEGMENTER, __file__], [*CONFIG, '--speed', '--skip-check', '--launcher']),
+    (['test', SEGMENTER, __file__], [*CONFIG, '--out', '--show-dir', '--speed', '--skip-check', '--launcher']),
     (['compare', SEGMENTER, '--backbones', 'convnext_atto', '--from-scratch'], [*CONFIG, '--seeds', '--gpus']),
     (['compare', SEGMENTER], ['--backbones']),
     (['flops', SEGMENTER], ['--cfg-options', '--shape', '--backbone']),
