@@ -14,7 +14,8 @@ from convnext_dense.config.machine import check_launcher
 from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
-DICT, DICTS, TEXT = 'a dict', 'a list of dicts', 'a text'
+DICT, DICTS, TEXT, SWITCH = 'a dict', 'a list of dicts', 'a text', 'True or False'
+TYPES = {DICT: dict, DICTS: dict, TEXT: str, SWITCH: bool}
 # What every config that has it has as this.
 KINDS = {
     (
@@ -24,6 +25,7 @@ KINDS = {
     ): DICT,
     ('param_scheduler', 'custom_hooks', 'val_evaluator', 'test_evaluator'): DICTS,
     ('work_dir', 'load_from', 'default_scope'): TEXT,
+    ('resume',): SWITCH,
 }
 
 
@@ -104,7 +106,7 @@ def _read(file: Path) -> Config:
     for key in ('model', 'default_scope'):
         if not cfg.get(key):
             raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
-    _check_parts(cfg, file)
+        _check_parts(cfg, file)
     return cfg
 
 
@@ -158,7 +160,7 @@ def _check_dataset(dataset: object, where: str) -> None:
 
 def _is(what: str, value: object) -> bool:
     parts = value if what == DICTS and isinstance(value, list | tuple) else [value]
-    return value is None or all(isinstance(part, str if what == TEXT else dict) for part in parts)
+    return value is None or all(isinstance(part, TYPES[what]) for part in parts)
 
 
 def file_name(backbone: str) -> str:

@@ -175,7 +175,7 @@ def _children(
             yield Finding(f'{key}.{name}: it must be a dict; got {child!r}.')
         elif isinstance(child, dict | list | tuple):
             place = _INNER.get(name)
-            if place and _has_type(child):
+            if place and (_has_type(child) or name == 'pipeline'):
                 yield from _component(f'{key}.{name}', child, place._replace(more=more, more_inside=more))
             else:
                 yield from _uncertain(f'{key}.{name}', child, registries, more)
