@@ -59,6 +59,7 @@ class TestFindings:
             ('default_hooks.checkpoint.intervall', 1, "error: .*: CheckpointHook has no argument 'intervall'"),
             ('model.rpn_head.bbox_coder.tyype', 'x', "warning: .* not known to take 'tyype'; the nearest is 'type'"),
             ('train_dataloader.dataset.pipeline', [3], 'error: .*pipeline.0: it must be a dict; got 3'),
+            ('model.data_preprocessor.type', 3, 'error: model.data_preprocessor.type: it must be a name; got 3'),
             ('model.rpn_head.type', 3, 'error: model.rpn_head.type: it must be a name; got 3'),
             ('optim_wrapper.optimizer.lrr', 1, "error: optim_wrapper.optimizer: AdamW has no argument 'lrr'"),
             ('optim_wrapper.clip_gard', 1, "error: optim_wrapper: OptimWrapper .*; the nearest is 'clip_grad'"),
