@@ -4,8 +4,10 @@ import errno
 
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
+from mmengine.config import Config
 
-from convnext_dense.apis.run_errors import TRACEBACK
+from convnext_dense.apis.run_errors import TRACEBACK, errors_as_sentences
+from convnext_dense.errors import RunError
 
 TINY = ['model.backbone.arch.depths=[1,1,1,1]', 'train_dataloader.dataset.indices=2']
 
@@ -88,13 +90,7 @@ class TestTrain:
         assert message.startswith("error: val_evaluator (IoUMetric): KeyError: 'no such area'.")
         assert message.endswith(f'The traceback is in {tmp_path / TRACEBACK}.')
 
-    def test_a_full_disk_is_a_sentence(self, command, tmp_path, monkeypatch):
-        def write(*arguments, **keywords):
+    def test_a_full_disk_is_a_sentence(self):
+        message = 'iter_2.pth cannot be written: No space left on device; what was saved before is kept.'
+        with pytest.raises(RunError, match=message), errors_as_sentences(Config(dict(work_dir='run'))):
             raise OSError(errno.ENOSPC, 'No space left on device', 'iter_2.pth')
-
-        monkeypatch.setattr('mmengine.runner.runner.Runner.save_checkpoint', write)
-        result = command('train', SEGMENTER, '--work-dir', tmp_path, '--cfg-options', *segmenter_options(2), *TINY)
-        assert result.status == 1
-        assert result.error == (
-            'error: iter_2.pth cannot be written: No space left on device; what was saved before is kept.'
-        )
