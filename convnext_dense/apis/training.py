@@ -27,7 +27,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
 
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
-        RunError: If training diverged, or had nothing to learn from.
+        RunError: If training diverged, had nothing to learn from, or the disk is full.
         KeyboardInterrupt: If it is interrupted or, in one process, terminated.
 
     Example:
