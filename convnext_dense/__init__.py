@@ -13,6 +13,7 @@ In Python, the backbones have the same names, and `create_backbone` makes one wi
 It imports nothing heavy: what mmengine, mmcv and mmpretrain need is done as soon as they are imported.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ ROOMS = (
     'weights',
 )
 
+# What a checkpoint's name begins with, and what mmengine's log calls that.
+BACKENDS = {'': 'local', 'http://': 'http', 'https://': 'http', 'timm://': 'timm', 'huggingface://': 'huggingface'}
+
 
 def __getattr__(name: str) -> object:
     # `convnext_dense.backbones` works without an import of its own.
@@ -61,11 +65,16 @@ def _read_checkpoints() -> None:
     """Make mmengine's `load_from` and `resume` read what `read_weights` reads, with the same errors."""
     from mmengine.runner.checkpoint import CheckpointLoader
 
-    def load(source: str, map_location: object = None, **_: object) -> dict:
-        return import_module('convnext_dense.weights').load_from_anywhere(source, map_location)
+    def loader(backend: str) -> Callable[..., dict]:
+        def load(source: str, map_location: object = None, **_: object) -> dict:
+            return import_module('convnext_dense.weights').load_from_anywhere(source, map_location)
 
-    prefixes = ('', 'http://', 'https://', 'timm://', 'huggingface://')
-    CheckpointLoader.register_scheme(prefixes=prefixes, loader=load, force=True)
+        # mmengine's log takes the backend from this name.
+        load.__name__ = f'load_from_{backend}'
+        return load
+
+    for prefix, backend in BACKENDS.items():
+        CheckpointLoader.register_scheme(prefix, loader(backend), force=True)
     import_module('convnext_dense.compat.checkpoint_loading').make_mmengine_harmless()
 
 

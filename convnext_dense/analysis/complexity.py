@@ -70,7 +70,7 @@ def measure_complexity(cfg: Config, shape: tuple[int, int] | None = None) -> Com
         raise UsageError(build_sentence(error, cfg) or f'model: {message_of(error)}') from error
     kind = type(model).__name__
     count = find_counter(model)
-    channels = cfg.model.backbone.get('in_channels', 3)
+    channels = (cfg.model.get('backbone') or {}).get('in_channels', 3)
     try:
         with without_allocating():
             flops = count(model, torch.empty(1, channels, height, width))

@@ -52,7 +52,8 @@ def find_counter(model: nn.Module) -> Counter:
             ...
         convnext_dense.errors.UsageError: model: Linear cannot be counted; ...
     """
-    if isinstance(model, TwoStageDetector) and type(model.roi_head) in (StandardRoIHead, CascadeRoIHead):
+    roi_head = getattr(model, 'roi_head', None)
+    if isinstance(model, TwoStageDetector) and type(roi_head) in (StandardRoIHead, CascadeRoIHead):
         return _count_two_stage
     if isinstance(model, SingleStageDetector) and model.with_bbox:
         return _count_single_stage
@@ -64,7 +65,7 @@ def find_counter(model: nn.Module) -> Counter:
         return _count_query_segmenter
     kind = type(model).__name__
     if isinstance(model, TwoStageDetector):
-        kind += f' with {type(model.roi_head).__name__}'
+        kind += f' with {type(roi_head).__name__}'
     raise UsageError(
         f'model: {kind} cannot be counted; two-stage detectors with StandardRoIHead or CascadeRoIHead, '
         'single-stage detectors with a bbox_head, DETR, DINO, MaskFormer, Mask2Former and segmenters with one decode '

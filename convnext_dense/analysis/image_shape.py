@@ -30,17 +30,20 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         (512, 2048)
     """
     if cfg.default_scope == 'mmdet':
-        pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline', [])
+        pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or []
         sizes = [transform.size for transform in pipeline if transform['type'] in PAD and transform.get('size')]
         # mmdet's pipelines have the width first.
-        return tuple(reversed(sizes[-1])) if sizes else DETECTION_SHAPE
+        return tuple(reversed(_pair(sizes[-1], 'the size of Pad in test_dataloader'))) if sizes else DETECTION_SHAPE
     test_cfg = cfg.model.get('test_cfg') or {}
     if test_cfg.get('mode') == 'slide':
-        height, width = test_cfg['crop_size']
+        height, width = _pair(test_cfg.get('crop_size'), 'model.test_cfg.crop_size')
         return height, 4 * width
-    size = (cfg.model.get('data_preprocessor') or {}).get('size')
-    if size is None:
-        raise UsageError(
-            'shape: the config has no model.data_preprocessor.size; give the height and width to count at.'
-        )
-    return tuple(size)
+    return _pair((cfg.model.get('data_preprocessor') or {}).get('size'), 'model.data_preprocessor.size')
+
+
+def _pair(size: object, key: str) -> tuple[int, int]:
+    match size:
+        case [int(height), int(width)]:
+            return height, width
+    problem = f'the config has no {key}' if size is None else f'{key} is {size!r}'
+    raise UsageError(f'shape: {problem}; give the height and width to count at.')

@@ -1,5 +1,6 @@
 """Makes one sentence of what a wrong config raises while it is built, and in its first step: which key, and why."""
 
+import errno
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from torch import nn
 
 from convnext_dense.build_errors import build_sentence, is_ours, message_of
@@ -35,14 +37,16 @@ BUILDERS = {
     'load_or_resume': 'load_from',
 }
 TRACEBACK = 'traceback.txt'
+# A disk that is full, a quota or a limit that is used up, and a disk that has become read-only.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextmanager
 def errors_as_sentences(cfg: Config) -> Generator[None]:
     """Raise UsageError in place of what a wrong config makes mmengine, mmdet or mmseg raise.
 
-    That is anything raised while components are built, or before the first batch is done. What is raised later is a
-    fault of the program and passes. The traceback goes to ``traceback.txt`` in the work dir.
+    That is anything raised while components are built, before the first batch is done, or by a metric. What else is
+    raised later is a fault of the program and passes. The traceback goes to ``traceback.txt`` in the work dir.
 
     Args:
         cfg: The config that is built and run in the block.
@@ -59,6 +63,9 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
     except (UsageError, RunError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            place = error.filename or cfg.work_dir
+            raise RunError(f'{place} cannot be written: {error.strerror}; what was saved before is kept.') from error
         sentence = _sentence(error, cfg)
         if sentence is None:
             raise
@@ -68,16 +75,14 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
 def _sentence(error: Exception, cfg: Config) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     loops = [i for i, frame in enumerate(frames) if _is_loop(frame)]
-    stage = _first_batch(frames[loops[-1]]) if loops else None
-    if loops and not stage:
+    place = _place(frames, frames[loops[-1]]) if loops else None
+    if loops and not place:
         return None
     names = [frame.f_code.co_name for frame in frames]
     split = next((split for split in ('train', 'val', 'test') if f'build_{split}_loop' in names), 'test')
     key = next((BUILDERS[name] for name in reversed(names) if name in BUILDERS), 'the config').format(split=split)
     sentence = None if loops else build_sentence(error, cfg, key)
-    if stage:
-        key = f'at the first batch of {stage}{_module(frames)}'
-    sentence = sentence or f'{key}: {message_of(error)}'
+    sentence = sentence or f'{place or key}: {message_of(error)}'
     # A sentence of our own says all; another's may need its place in the code.
     is_clear = is_ours(error) or type(error).__name__ not in sentence
     return sentence if is_clear else f'{sentence}{_log(error, cfg)}'
@@ -87,13 +92,18 @@ def _is_loop(frame: FrameType) -> bool:
     return frame.f_code.co_name == 'run' and frame.f_globals.get('__name__') == 'mmengine.runner.loops'
 
 
-def _first_batch(frame: FrameType) -> str | None:
-    """Return what a loop runs if it is at its first batch: 'training', 'validation' or 'testing'."""
-    loop = frame.f_locals['self']
-    if hasattr(loop, '_iter'):
-        return 'training' if loop._iter == 0 else None
-    stage = 'testing' if 'Test' in type(loop).__name__ else 'validation'
-    return stage if frame.f_locals.get('idx', 0) == 0 else None
+def _place(frames: list[FrameType], run: FrameType) -> str | None:
+    """Return where a loop is, if a wrong config shows itself there: in a metric, or at the first batch."""
+    loop = run.f_locals['self']
+    is_test = 'Test' in type(loop).__name__
+    metrics = [own for frame in frames if isinstance(own := frame.f_locals.get('self'), BaseMetric)]
+    if metrics:
+        return f'{"test" if is_test else "val"}_evaluator ({type(metrics[-1]).__name__})'
+    is_training = hasattr(loop, '_iter')
+    if loop._iter if is_training else run.f_locals.get('idx'):
+        return None
+    stage = 'training' if is_training else 'testing' if is_test else 'validation'
+    return f'at the first batch of {stage}{_module(frames)}'
 
 
 def _module(frames: list[FrameType]) -> str:

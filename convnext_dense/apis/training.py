@@ -27,15 +27,15 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
 
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
-        RunError: If training diverged, or had nothing to learn from.
+        RunError: If training diverged, had nothing to learn from, or the disk is full.
         KeyboardInterrupt: If it is interrupted or, in one process, terminated.
 
     Example:
         >>> from convnext_dense.config import load_config
         >>> train(load_config('mask-rcnn_convnext-demo_fpn_demo-coco'))  # doctest: +SKIP
     """
-    if not cfg.get('train_dataloader'):
-        raise UsageError('the config has no train_dataloader to train with.')
+    if not (cfg.get('train_dataloader') or {}).get('dataset'):
+        raise UsageError('the config has no train_dataloader.dataset to train with.')
     check_data(cfg, 'train', 'val')
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from torch import Tensor
-
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.errors import CheckpointError, UsageError
-from convnext_dense.weights.matching import printable, shorten
+from convnext_dense.weights.matching import describe_diverged, printable, shorten
 
 # Models that take their classes as text have no order of classes in their weights.
 TEXT_ENCODERS = ('language_model', 'text_encoder')
@@ -26,12 +24,8 @@ def find(plan: RunPlan) -> Iterator[Finding]:
     if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
         yield Finding(f'{_key(plan)}: {plan.checkpoint} holds no weights by name; give a checkpoint of a training.')
         return
-    broken = [name for name, value in weights.items() if isinstance(value, Tensor) and not _is_finite(value)]
-    if broken:
-        yield Finding(
-            f'{_key(plan)}: {plan.checkpoint} has NaN or infinite values in {len(broken)} of its {len(weights)} '
-            f'tensors, such as {shorten(broken)}; the training that saved it has diverged, so take an earlier one.'
-        )
+    if problem := describe_diverged(weights, plan.checkpoint):
+        yield Finding(f'{_key(plan)}: {problem}')
     yield from _compare_classes(plan, saved_classes(content))
 
 
@@ -97,15 +91,6 @@ def _key(plan: RunPlan) -> str:
     if 'test' in plan.splits:
         return 'checkpoint'
     return 'resume' if plan.cfg.get('resume') else 'load_from'
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """Tell whether a tensor has no NaN and no infinity. Masks of attention may hold -inf."""
-    if not tensor.numel() or not tensor.is_floating_point():
-        return True
-    # The extremes are NaN if any value is.
-    low, high = (float(extreme) for extreme in tensor.float().aminmax())
-    return low == low and high != float('inf')
 
 
 def _plain(classes: Sequence[str]) -> list[str]:

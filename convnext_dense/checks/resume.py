@@ -17,6 +17,7 @@ from convnext_dense.weights.sources import read_weights
 FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
 SHOWN_DIFFERENCES = 3
+MAX_STEPS = 2**31
 ABSENT = 'absent'
 
 
@@ -107,7 +108,8 @@ def _as_data(node: ast.expr) -> object:
 def _why_not(content: dict) -> str:
     """Say why a checkpoint cannot be resumed; empty if it can."""
     meta, hub = content.get('meta'), content.get('message_hub')
-    if not isinstance(meta, dict) or any(type(meta.get(unit)) is not int for unit in ('epoch', 'iter')):
+    counts = [meta.get(unit) for unit in ('epoch', 'iter')] if isinstance(meta, dict) else [None]
+    if not all(type(count) is int and count in range(MAX_STEPS) for count in counts):
         return 'has weights alone: its meta does not say at which epoch and iteration it was saved'
     if not isinstance(content.get('state_dict'), dict):
         return 'has no state_dict, the weights of the model'
@@ -127,6 +129,13 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
     if not saved:
         return
     own, saved = _with_ends(plan.cfg.to_dict()), _with_ends(saved)
+    models = [_at(config, 'model.type') for config in (own, saved)]
+    if all(isinstance(kind, str) for kind in models) and bare_type(models[0]) != bare_type(models[1]):
+        yield Finding(
+            f'resume: model.type is {models[0]} in the config, and {plan.checkpoint} is of a {printable(models[1])}; '
+            'resume with the config that it was trained with.'
+        )
+        return
     types = [str(_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
     if has_optimizer and all(types) and bare_type(types[0]) != bare_type(types[1]):
         yield Finding(

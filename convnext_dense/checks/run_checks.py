@@ -24,7 +24,7 @@ from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.checks.schedule import SCHEDULE
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import UsageError, describe
 
 CHECKS: tuple[Check, ...] = (
     KEYS,
@@ -72,8 +72,7 @@ def check_run(plan: RunPlan, skip_check: Collection[str] = ()) -> list[Finding]:
             record[check.name] = 'skipped'
             continue
         start = time.monotonic()
-        with _no_garbage_collection():
-            found = list(check.find(plan))
+        found = _find(check, plan, is_faulty=any(finding.is_error for finding in findings))
         findings += found
         record[check.name] = dict(
             seconds=round(time.monotonic() - start, 3),
@@ -89,6 +88,19 @@ def check_run(plan: RunPlan, skip_check: Collection[str] = ()) -> list[Finding]:
         more = f' There are {len(errors) - SHOWN_ERRORS} more errors.' if len(errors) > SHOWN_ERRORS else ''
         raise UsageError(' Also: '.join(errors[:SHOWN_ERRORS]) + more)
     return warnings
+
+
+def _find(check: Check, plan: RunPlan, is_faulty: bool) -> list[Finding]:
+    """Return what a check finds. A fault of its own must not keep a run from starting."""
+    try:
+        with _no_garbage_collection():
+            return list(check.find(plan))
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a check does not foresee
+        sentence = f'the check {check.name} was left out, since it failed: {describe(error)}.'
+        # An error that was found before may be the cause.
+        return [] if is_faulty else [Finding(sentence, is_error=False)]
 
 
 def _rank() -> int:

@@ -4,6 +4,7 @@ Commands import what they call when they run, so that ``--help`` and typing erro
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     args = build_parser().parse_args(arguments)
     args.arguments = arguments
+    # A log that cannot be written, to a closed pipe or a full disk, is no reason for a traceback a line.
+    logging.raiseExceptions = False
     try:
         with exit_on_usage_error(args.options):
             args.run(args)

@@ -21,10 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
-    parser.add_argument('checkpoint', help='checkpoint file, address, or published name')
+    parser.add_argument('checkpoint', type=not_empty, help='checkpoint file, address, or published name')
     parser.add_argument('--work-dir', type=not_empty, help='folder for logs and metrics')
-    parser.add_argument('--out', help='save predictions: a .pkl file for a detector, a folder for a segmenter')
-    parser.add_argument('--show-dir', help='folder for drawn predictions')
+    parser.add_argument(
+        '--out', type=not_empty, help='save predictions: a .pkl file for a detector, a folder for a segmenter'
+    )
+    parser.add_argument('--show-dir', type=not_empty, help='folder for drawn predictions')
     parser.add_argument('--tta', action='store_true', help='test with augmentation')
     add_speed_argument(parser, TEST_SWITCHES)
     add_skip_check(parser)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from convnext_dense.cli.arguments import not_empty
 from convnext_dense.config.machine import check_output_file
 
 LAYOUTS = ('ours', 'mmpretrain', 'timm')
@@ -15,14 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     summary = 'Say what a checkpoint is, which backbone it is for, and whether it would load.'
     inspect = commands.add_parser('inspect', help=summary, description=summary)
-    inspect.add_argument('checkpoint', help='file, address, published name, timm://... or huggingface://...')
-    inspect.add_argument('--config', help='the config of the model to load it into')
+    inspect.add_argument(
+        'checkpoint', type=not_empty, help='file, address, published name, timm://... or huggingface://...'
+    )
+    inspect.add_argument('--config', type=not_empty, help='the config of the model to load it into')
     inspect.set_defaults(act=_inspect)
 
     summary = "Write a checkpoint's weights to a new file: in another layout, and without what only training needs."
     convert = commands.add_parser('convert', help=summary, description=summary)
-    convert.add_argument('source', help='file, address, published name, timm://... or huggingface://...')
-    convert.add_argument('output', help='new file, ending in .pth, .pt or .safetensors')
+    convert.add_argument(
+        'source', type=not_empty, help='file, address, published name, timm://... or huggingface://...'
+    )
+    convert.add_argument('output', type=not_empty, help='new file, ending in .pth, .pt or .safetensors')
     convert.add_argument('--to', choices=LAYOUTS, default='ours', help='layout (default: %(default)s)')
     convert.add_argument(
         '--backbone-only', action='store_true', help="leave out a detector's or segmenter's other parts"

@@ -136,7 +136,7 @@ def _run(cfg: Config, backbone: str, seed: int, gpus: int, work_dir: Path) -> Ru
     run_cfg.randomness = ConfigDict(seed=seed)
     # The number of images a step is a part of the recipe.
     run_cfg.num_processes = max(gpus, 1)
-    run_cfg.custom_hooks = [*run_cfg.get('custom_hooks', []), dict(type='convnext_dense.TrainingCostHook')]
+    run_cfg.custom_hooks = [*(run_cfg.get('custom_hooks') or []), dict(type='convnext_dense.TrainingCostHook')]
     return Run(backbone, seed, run_cfg, folder)
 
 

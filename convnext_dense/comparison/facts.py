@@ -36,8 +36,8 @@ def recipe_facts(comparison: Comparison) -> dict[str, str]:
     return {
         'Config': comparison.config,
         'Schedule': '; '.join([f'{length} {unit}', *map(_scheduler, schedulers)]),
-        'Batch size per process': str(loader.batch_size),
-        'Optimizer': f'{wrapper.type}: {optimizer}',
+        'Batch size per process': str(loader.get('batch_size', 1)),
+        'Optimizer': f'{wrapper.get("type", "OptimWrapper")}: {optimizer}',
         'Learning-rate decay': _by_backbone(comparison.runs, _decay),
         'Data': _dataset(cfg),
         'Weights at the start': _by_backbone(comparison.runs, _weights),

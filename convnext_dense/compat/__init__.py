@@ -35,7 +35,10 @@ def prepare_imports() -> None:
     for name in NUMPY_1_MODULES:
         when_imported(name, partial(_restore_numpy_names, name))
     when_imported('mmcv.ops', _give_compiled_mmcv_contiguous_tensors)
+    when_imported('mmcv.ops.sync_bn', _provide_sync_bn)
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
+    when_imported('mmseg.models.decode_heads.dm_head', _let_dynamic_filters_be_channels_last)
+    when_imported('mmdet.models.dense_heads.ssd_head', _let_ssd_predict)
 
 
 def _allow_mmengine_globals() -> None:
@@ -56,10 +59,29 @@ def _give_compiled_mmcv_contiguous_tensors() -> None:
     give_compiled_mmcv_contiguous_tensors()
 
 
+def _provide_sync_bn() -> None:
+    from convnext_dense.compat.sync_bn import provide_sync_bn
+
+    provide_sync_bn()
+
+
 def _let_heatmaps_be_channels_last() -> None:
     from convnext_dense.compat.memory_formats import let_heatmaps_be_channels_last
 
     let_heatmaps_be_channels_last()
+
+
+def _let_dynamic_filters_be_channels_last() -> None:
+    from convnext_dense.compat.memory_formats import let_dynamic_filters_be_channels_last
+
+    let_dynamic_filters_be_channels_last()
+
+
+def _let_ssd_predict() -> None:
+    from mmdet.models.dense_heads.ssd_head import SSDHead
+
+    # mmdet 3.3.0 looks for a module of this name in every head. SSD computes its loss without one.
+    SSDHead.loss_cls = None  # pyrefly: ignore[no-access]
 
 
 def _find_package_configs_directly() -> None:

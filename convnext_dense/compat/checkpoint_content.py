@@ -19,6 +19,7 @@ from convnext_dense.compat.checkpoint_loading import is_annealing_function
 # Real checkpoints nest ten deep, and hold some 10,000 values besides strings and numbers.
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
+MAX_NAME = 1000
 # Tensors may share memory, such as tied weights. Beyond this, they claim more than the file has.
 MAX_SHARED = 1.5
 SLACK_BYTES = 16 * 2**20
@@ -31,18 +32,17 @@ def check_archive(path: Path) -> None:
     Args:
         path: A file in PyTorch's format.
 
+    Raises:
+        BadZipFile, NotImplementedError: If it cannot be told. PyTorch reads some files that Python's zipfile refuses.
+
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
         ...     torch.save({}, file.name)
         ...     check_archive(Path(file.name))
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(record.file_size for record in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        # PyTorch will say what it is.
-        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(record.file_size for record in archive.infolist())
     size = os.path.getsize(path)
     if unpacked > size:
         raise pickle.UnpicklingError(f'it has {_mb(size)} and unpacks to {_mb(unpacked)}, which PyTorch never writes')
@@ -94,6 +94,8 @@ def _parts(value: object, sizes: dict[tuple, int]) -> list:
     if isinstance(value, Mapping):
         parts += [part for part in value.values() if not isinstance(part, str | int | float)]
         parts += [key for key in value if not isinstance(key, str | int | float)]
+        if longest := max((len(key) for key in value if isinstance(key, str) and len(key) > MAX_NAME), default=0):
+            raise _not_weights(f'a name of {longest:,} characters')
         if isinstance(value, OrderedDict):
             # PyTorch keeps the version of each module there; any other name could hide a method.
             if vars(value).keys() - {'_metadata'} or not isinstance(getattr(value, '_metadata', {}), Mapping):
@@ -103,8 +105,8 @@ def _parts(value: object, sizes: dict[tuple, int]) -> list:
         parts += [part for part in value if not isinstance(part, str | int | float)]
     elif isinstance(value, Tensor):
         parts += vars(value).values()
-        if value.layout is not torch.strided or value.is_nested or value.is_meta:
-            raise _not_weights('a tensor without values')
+        if value.layout is not torch.strided or value.is_nested or value.is_meta or value.is_quantized:
+            raise _not_weights('a tensor that is sparse, nested, quantized or without values')
         view = value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype
         sizes[view] = value.numel() * value.element_size()
     elif isinstance(value, np.ndarray):

@@ -102,6 +102,10 @@ def is_annealing_function(value: object) -> bool:
 class _LoadedHistory(HistoryBuffer):
     """Takes the place of HistoryBuffer while a pickle is read: its values are read, and nothing else."""
 
+    def __init__(self, *_: object) -> None:
+        # A pickle of mmengine's makes one by `__new__`. A call could make an array of lists of lists.
+        raise pickle.UnpicklingError('it holds more than weights, a call of HistoryBuffer')
+
     def __setstate__(self, state: dict) -> None:
         length = state.get('max_length')
         saved = [state.get(name) for name in ('_log_history', '_count_history')]

@@ -7,12 +7,11 @@ takes them as they are. What does not is mended here, at the place that needs a 
 import functools
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
+from convnext_dense.compat.mmcv_ext import is_mmcv_compiled
 
 
 def let_heatmaps_be_channels_last() -> None:
@@ -35,6 +34,32 @@ def let_heatmaps_be_channels_last() -> None:
     gaussian_target.get_topk_from_heatmap = find_peaks_of_any_format
 
 
+def let_dynamic_filters_be_channels_last() -> None:
+    """Make mmseg's DMNet take feature maps of any memory format.
+
+    mmseg 1.2.2 moves the batch into the channels by `view`, which fails after convolutions of channels-last maps.
+
+    Example:
+        >>> let_dynamic_filters_be_channels_last()
+        >>> from mmseg.models.decode_heads import DMHead
+    """
+    from mmseg.models.decode_heads.dm_head import DCM
+
+    build = DCM.__init__
+
+    @functools.wraps(build)
+    def build_with_contiguous_convolutions(self: DCM, *args: object, **kwargs: object) -> None:
+        build(self, *args, **kwargs)  # pyrefly: ignore[bad-argument-type]
+        for name in ('filter_gen_conv', 'input_redu_conv'):
+            self.get_submodule(name).register_forward_hook(_make_output_contiguous)
+
+    DCM.__init__ = build_with_contiguous_convolutions
+
+
+def _make_output_contiguous(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
+    return output.contiguous()
+
+
 def give_compiled_mmcv_contiguous_tensors() -> None:
     """Make the operators of a compiled mmcv get contiguous tensors. The stand-in takes any.
 
@@ -44,8 +69,7 @@ def give_compiled_mmcv_contiguous_tensors() -> None:
     Example:
         >>> give_compiled_mmcv_contiguous_tensors()
     """
-    extension = sys.modules.get(EXT_NAME)
-    if extension is None or Path(extension.__file__ or '') == EXT_FILE:
+    if not is_mmcv_compiled():
         return
     for name, module in list(sys.modules.items()):
         if name.startswith('mmcv.ops.'):

@@ -36,3 +36,9 @@ def provide_mmcv_ext() -> None:
     """
     if not any(isinstance(finder, MmcvExtFinder) for finder in sys.meta_path):
         sys.meta_path.append(MmcvExtFinder())
+
+
+def is_mmcv_compiled() -> bool:
+    """Return whether ``mmcv._ext`` was imported, and is mmcv's own."""
+    extension = sys.modules.get(EXT_NAME)
+    return extension is not None and Path(extension.__file__ or '') != EXT_FILE

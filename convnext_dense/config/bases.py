@@ -29,11 +29,13 @@ def check_bases(file: Path, readers: tuple[Path, ...] = ()) -> None:
         circle = ' of '.join(str(reader) for reader in (*readers[readers.index(file.resolve()) :], file))
         raise UsageError(f'config {readers[0]}: its _base_ forms a circle: {circle}.')
     try:
+        text = file.read_text(errors='replace')
+    except OSError as error:
+        raise UsageError(f'config {file}: it cannot be read: {error.strerror}.') from error
+    try:
         bases = [] if Config._is_lazy_import(str(file)) else Config._get_base_files(str(file))
     except Exception as error:
-        if isinstance(error, OSError):
-            raise UsageError(f'config {file}: it cannot be read: {error.strerror}.') from error
-        if PLACEHOLDER in file.read_text(errors='replace'):
+        if PLACEHOLDER in text:
             return
         raise UsageError(f'config {file}{_line(error)}: {_reason(error)}') from error
     for base in bases:

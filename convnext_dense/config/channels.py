@@ -28,7 +28,8 @@ def fit_data_preprocessor(cfg: Config) -> None:
     preprocessor = cfg.model.get('data_preprocessor')
     if not isinstance(preprocessor, dict) or bare_type(preprocessor.get('type')) not in PREPROCESSORS:
         return
-    channels = [len(preprocessor.get(name) or [0]) for name in ('mean', 'std')]
+    given = [preprocessor.get(name) or [0] for name in ('mean', 'std')]
+    channels = [len(values) for values in given if isinstance(values, list | tuple)]
     channels.append((cfg.model.get('backbone') or {}).get('in_channels', 3))
     if any(number not in COMMON_CHANNELS for number in channels):
         preprocessor.type = f'convnext_dense.{bare_type(preprocessor.type)}'

@@ -3,21 +3,30 @@
 import re
 import traceback
 from pathlib import Path
-from types import NoneType
 
 from mmengine.config import Config
 
+from convnext_dense.compat.python_configs import with_names
 from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.errors import UsageError, describe
 
-# What is a dict in every config that has it.
-SECTIONS = (
-    *(f'{split}_{part}' for split in ('train', 'val', 'test') for part in ('dataloader', 'cfg')),
-    *('optim_wrapper', 'default_hooks', 'env_cfg', 'visualizer', 'randomness', 'auto_scale_lr', 'tta_model'),
-)
+SPLITS = ('train', 'val', 'test')
+DICT, DICTS, TEXT, SWITCH = 'a dict', 'a list of dicts', 'a text', 'True or False'
+TYPES = {DICT: dict, DICTS: dict, TEXT: str, SWITCH: bool}
+# What every config that has it has as this.
+KINDS = {
+    (
+        *(f'{split}_{part}' for split in SPLITS for part in ('dataloader', 'cfg')),
+        *('optim_wrapper', 'default_hooks', 'env_cfg', 'visualizer', 'randomness', 'auto_scale_lr', 'tta_model'),
+        'custom_imports',
+    ): DICT,
+    ('param_scheduler', 'custom_hooks', 'val_evaluator', 'test_evaluator'): DICTS,
+    ('work_dir', 'load_from', 'default_scope'): TEXT,
+    ('resume',): SWITCH,
+}
 
 
 def load_config(
@@ -98,14 +107,16 @@ def _read(file: Path) -> Config:
     check_bases(file)
     try:
         cfg = Config.fromfile(file)
+        if Config._is_lazy_import(str(file)):
+            cfg = with_names(cfg)
     except (Exception, SystemExit) as error:
         # A failed import of `custom_imports` is followed by a list of all folders that were searched.
         cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         raise UsageError(f'config {_place(error, file)}: {describe(cause)}') from error
     for key in ('model', 'default_scope'):
-        if key not in cfg:
+        if not cfg.get(key):
             raise UsageError(f'config {file} has no {key!r}; it must be a whole config of mmdet or mmseg style.')
-    _check_parts(cfg, file)
+        _check_parts(cfg, file)
     return cfg
 
 
@@ -131,17 +142,35 @@ def _check_parts(cfg: Config, file: Path) -> None:
     """Raise UsageError if what every command reads is of another kind."""
     if not isinstance(cfg.model, dict) or 'type' not in cfg.model:
         raise UsageError(f'config {file}: model must be a dict with a type; got {cfg.model!r}.')
-    if not isinstance(cfg.get('param_scheduler'), dict | list | NoneType):
-        raise UsageError(f'config {file}: param_scheduler must be a list of dicts; got {cfg.param_scheduler!r}.')
-    for key in SECTIONS:
-        if not isinstance(cfg.get(key), dict | NoneType):
-            raise UsageError(f'config {file}: {key} must be a dict; got {cfg[key]!r}.')
-        dataset = (cfg.get(key) or {}).get('dataset')
-        if not isinstance(dataset, dict | NoneType):
-            raise UsageError(f'config {file}: {key}.dataset must be a dict; got {dataset!r}.')
-        root = (dataset or {}).get('data_root')
-        if not isinstance(root, str | NoneType):
-            raise UsageError(f'config {file}: {key}.dataset.data_root must be a path; got {root!r}.')
+    for key in ('backbone', 'data_preprocessor'):
+        if not _is(DICT, cfg.model.get(key)):
+            raise UsageError(f'config {file}: model.{key} must be a dict; got {cfg.model[key]!r}.')
+    for keys, what in KINDS.items():
+        for key in keys:
+            if not _is(what, cfg.get(key)):
+                raise UsageError(f'config {file}: {key} must be {what}; got {cfg[key]!r}.')
+    for split in SPLITS:
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+        if dataset is not None:
+            _check_dataset(dataset, f'config {file}: {split}_dataloader.dataset')
+
+
+def _check_dataset(dataset: object, where: str) -> None:
+    """Raise UsageError if a dataset, or one inside of it, is none."""
+    if not isinstance(dataset, dict):
+        raise UsageError(f'{where} must be a dict; got {dataset!r}.')
+    for key, what in {'data_root': TEXT, 'ann_file': TEXT, 'data_prefix': DICT, 'datasets': DICTS}.items():
+        if not _is(what, dataset.get(key)):
+            raise UsageError(f'{where}.{key} must be {what}; got {dataset[key]!r}.')
+    if 'dataset' in dataset:
+        _check_dataset(dataset['dataset'], f'{where}.dataset')
+    for i, part in enumerate(dataset.get('datasets') or []):
+        _check_dataset(part, f'{where}.datasets.{i}')
+
+
+def _is(what: str, value: object) -> bool:
+    parts = value if what == DICTS and isinstance(value, list | tuple) else [value]
+    return value is None or all(isinstance(part, TYPES[what]) for part in parts)
 
 
 def file_name(backbone: str) -> str:

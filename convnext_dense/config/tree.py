@@ -13,7 +13,7 @@ def bare_type(kind: str | type | None) -> str:
     """
     if kind is None:
         return ''
-    name = kind if isinstance(kind, str) else kind.__name__
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
     return name.rpartition('.')[2]
 
 

@@ -9,7 +9,7 @@ from convnext_dense.compat.checkpoint_loading import make_harmless
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.conversion import EXPORTS, OUTSIDE, from_official, to_official
 from convnext_dense.weights.files import check_new_file, write_file
-from convnext_dense.weights.matching import count_by_module, locate, shorten
+from convnext_dense.weights.matching import count_by_module, describe_diverged, locate, shorten
 from convnext_dense.weights.recognize import BACKBONE, DetectedWeights, flatten, infer_size
 from convnext_dense.weights.sources import read_weights
 
@@ -42,6 +42,8 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     checkpoint = read_weights(source)
     tensors = flatten(checkpoint)
     detected = locate(tensors, source)
+    if problem := describe_diverged(model_tensors(tensors, detected), source):
+        raise CheckpointError(problem)
     official = to_official(tensors, detected)
     size = infer_size(official.weights)
     weights, left_out = from_official(official.weights, EXPORTS[layout])
@@ -70,13 +72,17 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     return '\n'.join(lines)
 
 
+def model_tensors(tensors: Mapping[str, Tensor], detected: DetectedWeights) -> dict[str, Tensor]:
+    """Return the tensors of the model that has the backbone; in a training's checkpoint, not those of its optimizer."""
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(detected.prefix.removesuffix(BACKBONE))}
+
+
 def other_tensors(tensors: Mapping[str, Tensor], detected: DetectedWeights) -> dict[str, Tensor]:
     """Return the model's tensors outside its backbone, by their names in the model."""
-    model = detected.prefix.removesuffix(BACKBONE)
     return {
         _name_in_model(name, detected): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(model) and not name.startswith(detected.prefix)
+        for name, tensor in model_tensors(tensors, detected).items()
+        if not name.startswith(detected.prefix)
     }
 
 

@@ -7,6 +7,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,14 +16,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from convnext_dense.compat.checkpoint_content import check_archive, check_content
+from convnext_dense.compat.checkpoint_content import MAX_SHARED, check_archive, check_content
 from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
+from convnext_dense.compat.memory_limit import memory_limit
 from convnext_dense.errors import CheckpointError
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
 # The part of `meta` that OpenMMLab's tools read, the dataset's classes and palette; safetensors holds it as JSON.
 DATASET_META = 'dataset_meta'
+# What reading a file may take besides its own size: PyTorch's first use of some modules, and the pickle's text.
+READING_BYTES = 64 * 2**20
+# safetensors parses a header of up to 100 MB, which describes a million tensors. Those of a model have 100 bytes each.
+MAX_HEADER = 4 * 2**20
 # torch's loader does what the bytes say, so a damaged or foreign file can make it raise any of these.
 DAMAGED = (
     RuntimeError,
@@ -67,15 +73,15 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         raise CheckpointError(f'there is no checkpoint file {path}.')
     try:
         with open(path, 'rb') as file:
-            start = file.read(2)
+            start = file.read(8)
     except OSError as error:
         raise CheckpointError(f'the checkpoint {path} cannot be read: {error.strerror or error}.') from error
     if not start:
         raise CheckpointError(f'the checkpoint {path} is empty.')
     content = (
-        _read_safetensors(path)
+        _read_safetensors(path, header=int.from_bytes(start, 'little'))
         if path.suffix == SAFETENSORS
-        else _read_torch(path, mmap, map_location, is_zip=start == b'PK')
+        else _read_torch(path, mmap, map_location, is_zip=start.startswith(b'PK'))
     )
     if not isinstance(content, dict):
         raise CheckpointError(f'the checkpoint {path} holds a {type(content).__name__}, and no dict of weights.')
@@ -151,7 +157,11 @@ def _separate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return separate
 
 
-def _read_safetensors(path: Path) -> dict:
+def _read_safetensors(path: Path, header: int) -> dict:
+    if header > MAX_HEADER:
+        raise CheckpointError(
+            f'the checkpoint {path} is damaged, or no safetensors file: its header would have {header:,} bytes.'
+        )
     try:
         with safe_open(path, framework='pt') as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -166,13 +176,19 @@ def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip
     whole = zipfile.is_zipfile(path)
     # When another library's `safe_globals` ends, it removes our entries of the allow-list too.
     allow_mmengine_globals()
+    limit = int(MAX_SHARED * path.stat().st_size) + READING_BYTES
     try:
-        if whole:
+        if is_zip or whole:
             check_archive(path)
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
+        with memory_limit(limit) if str(map_location) == 'cpu' else nullcontext():
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and whole)
     except torch.OutOfMemoryError:
         raise
     except DAMAGED as error:
+        if isinstance(error, MemoryError) or 'allocate memory' in str(error):
+            raise CheckpointError(
+                f'the checkpoint {path} was not loaded: reading it takes more memory than {MAX_SHARED} times its size.'
+            ) from error
         # torch puts what our own functions say into a longer text.
         if isinstance(error, pickle.UnpicklingError) and (reason := re.search(r'\bit (has|holds) .*', str(error))):
             raise CheckpointError(f'the checkpoint {path} was not loaded: {reason[0]}.') from error

@@ -11,8 +11,8 @@ from torch import Tensor
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
 from convnext_dense.weights.conversion import to_official
-from convnext_dense.weights.export import other_tensors
-from convnext_dense.weights.matching import locate, match, printable, shorten
+from convnext_dense.weights.export import model_tensors, other_tensors
+from convnext_dense.weights.matching import describe_diverged, locate, match, printable, shorten
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
 from convnext_dense.weights.sources import read_weights
@@ -48,6 +48,7 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
     _, report = match(tensors, _build_on_meta((model or {}).get('backbone', None if model else config)), source)
     count = sum(tensor.numel() for tensor in weights.values())
     size = f'{Path(source).stat().st_size / 1e6:.1f} MB, ' if Path(source).is_file() else ''
+    problem = describe_diverged(model_tensors(tensors, detected), source) if report.fits else report.problem()
     keys = [str(key) for key, value in checkpoint.items() if not isinstance(value, Tensor)]
     values = ', '.join(f'{key}={value!r}' for key, value in config.items())
     lines = [
@@ -56,11 +57,11 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
         f'to use it    backbone=dict({values},',
         f"                 init_cfg=dict(type='Pretrained', checkpoint={source!r}))",
         str(report),
-        f'by init_cfg  {"the backbone would load" if report.fits else "the backbone would not load"}',
+        f'by init_cfg  {"the backbone would not load" if problem else "the backbone would load"}',
     ]
     if model:
         lines.append(f'by load_from {_describe_rest(model, other_tensors(tensors, detected))}')
-    return Inspection('\n'.join(lines), None if report.fits else report.problem())
+    return Inspection('\n'.join(lines), problem or None)
 
 
 def published_table() -> str:
@@ -91,5 +92,5 @@ def _build_on_meta(config: dict | None) -> ConvNeXt:
     try:
         with torch.device('meta'):
             return ConvNeXt(**config)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f'the backbone of the config: {error}') from error

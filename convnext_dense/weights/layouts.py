@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-FIELDS = {'s': r'\d+', 'b': r'\d+', 'i': r'\d+', 'm': r'\w+', 'p': r'\w+'}
+# No ConvNeXt has as many stages and blocks. A file could name one that takes all memory to build.
+FIELDS = {'s': r'\d{1,2}', 'b': r'\d{1,3}', 'i': r'\d+', 'm': r'\w+', 'p': r'\w+'}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Decides, before anything is loaded, which tensors of a checkpoint go into a backbone, and reports it."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ IN_BLOCK = re.compile(r'(^|\.)(stages|features)[._]\d')
 # timm inflates stems of this many channels only.
 RGB = 3
 SHOWN = 4
+MAX_SHOWN = 1000
 
 
 @dataclass
@@ -195,6 +197,27 @@ def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None
     return detected
 
 
+def describe_diverged(tensors: Mapping[str, object], source: str) -> str:
+    """Say in one sentence that weights hold NaN or infinity; '' if they do not.
+
+    Args:
+        tensors: The weights by name.
+        source: Where they are from.
+
+    Example:
+        >>> describe_diverged({'weight': torch.tensor([1.0, float('nan')])}, 'a.pth')[:52]
+        'a.pth has 1 NaN or infinite values in 1 of its 1 ten'
+    """
+    broken = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor) and not _is_finite(tensor)}
+    if not broken:
+        return ''
+    count = sum(int((~tensor.float().isfinite()).sum()) for tensor in broken.values())
+    return (
+        f'{source} has {count:,} NaN or infinite values in {len(broken)} of its {len(tensors)} tensors, such as '
+        f'{shorten(broken)}; the training that saved it has diverged, so take an earlier one.'
+    )
+
+
 def shorten(names: Iterable[str]) -> str:
     """Return the first few names, and how many more there are.
 
@@ -208,12 +231,13 @@ def shorten(names: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text of a stranger's file as a terminal may show it: with control characters escaped.
+    """Return a text of a stranger's file as a terminal may show it: with control characters escaped, and cut short.
 
     Example:
         >>> print(printable('norm' + chr(27) + '[2J'))
         norm\\x1b[2J
     """
+    text = f'{text[:MAX_SHOWN]}...' if len(text) > MAX_SHOWN else text
     return ''.join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
@@ -242,6 +266,15 @@ def _explain_unexpected(name: str, backbone: ConvNeXt, report: LoadReport) -> No
         report.dropped.setdefault('stages after the last output', []).append(name)
     else:
         report.unexpected.append(name)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.numel() or not tensor.is_floating_point():
+        return True
+    # The extremes are NaN if any value is; `isfinite` would take memory for each value.
+    low, high = (float(extreme) for extreme in tensor.detach().float().aminmax())
+    # Masks of attention hold 0 and -inf.
+    return (math.isfinite(low) and math.isfinite(high)) or (low, high) == (-math.inf, 0)
 
 
 def _can_inflate(source: Tensor, own: Tensor) -> bool:

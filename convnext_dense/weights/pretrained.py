@@ -12,7 +12,7 @@ from convnext_dense.backbones.base import Backbone
 from convnext_dense.errors import CheckpointError
 from convnext_dense.registry import STATE_DICT_CONVERTERS, WEIGHT_INITIALIZERS
 from convnext_dense.weights.load_timm import TakesTimmWeights, load_timm_pretrained
-from convnext_dense.weights.matching import LoadReport, match, shorten
+from convnext_dense.weights.matching import LoadReport, describe_diverged, match
 from convnext_dense.weights.recognize import flatten
 from convnext_dense.weights.sources import read_weights
 
@@ -50,8 +50,8 @@ def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = No
         raise CheckpointError(f'{report.problem()} strict=False in init_cfg loads only what fits.')
     if not weights:
         raise CheckpointError(f'nothing of {checkpoint} fits the backbone: {report.problem()}')
-    if not_finite := [name for name, tensor in weights.items() if not _is_finite(tensor)]:
-        raise CheckpointError(f'{checkpoint} has NaN or infinite values in {shorten(not_finite)}.')
+    if problem := describe_diverged(weights, checkpoint):
+        raise CheckpointError(problem)
     with torch.no_grad():
         for name, tensor in weights.items():
             own[name].copy_(tensor)
@@ -143,11 +143,6 @@ def convert_state_dict(backbone: ConvNeXt, state_dict: dict[str, Tensor], prefix
         del state_dict[name]
     state_dict.update({prefix + name: tensor for name, tensor in weights.items()})
     _log(report)
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    # The minimum and the maximum are NaN if any value is; isfinite on the tensor would take memory.
-    return all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
 def _shapes(state_dict: dict[str, Tensor]) -> dict[str, tuple[int, ...] | None]:

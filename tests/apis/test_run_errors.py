@@ -1,9 +1,13 @@
 """What a wrong config raises while it is built, and in its first step, as the user sees it."""
 
+import errno
+
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
+from mmengine.config import Config
 
-from convnext_dense.apis.run_errors import TRACEBACK
+from convnext_dense.apis.run_errors import TRACEBACK, errors_as_sentences
+from convnext_dense.errors import RunError
 
 TINY = ['model.backbone.arch.depths=[1,1,1,1]', 'train_dataloader.dataset.indices=2']
 
@@ -76,3 +80,17 @@ class TestTrain:
         options = segmenter_options(3)
         with pytest.raises(RuntimeError, match='later'):
             command('train', config, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+
+    def test_what_a_metric_raises_is_a_sentence_whenever_it_does(self, error, tmp_path, monkeypatch):
+        def compute_metrics(self, results):
+            raise KeyError('no such area')
+
+        monkeypatch.setattr('mmseg.evaluation.IoUMetric.compute_metrics', compute_metrics)
+        message = error('val_dataloader.batch_size=4', config=SEGMENTER)
+        assert message.startswith("error: val_evaluator (IoUMetric): KeyError: 'no such area'.")
+        assert message.endswith(f'The traceback is in {tmp_path / TRACEBACK}.')
+
+    def test_a_full_disk_is_a_sentence(self):
+        message = 'iter_2.pth cannot be written: No space left on device; what was saved before is kept.'
+        with pytest.raises(RunError, match=message), errors_as_sentences(Config(dict(work_dir='run'))):
+            raise OSError(errno.ENOSPC, 'No space left on device', 'iter_2.pth')

@@ -121,6 +121,16 @@ class TestResume:
         assert not finding.is_error
         assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's holds" in finding.sentence
 
+    def test_another_model_is_an_error(self, save):
+        content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': "model = dict(type='mmdet.MaskRCNN')"}}
+        planned = plan(content, save, split='train', resume=True)
+        planned.cfg.model = dict(type='MaskRCNN')
+        assert not list(RESUME.find(planned))
+        planned.cfg.model = dict(type='EncoderDecoder')
+        (finding,) = RESUME.find(planned)
+        assert finding.is_error
+        assert 'model.type is EncoderDecoder in the config' in finding.sentence
+
     def test_a_schedule_without_an_end_keeps_that_of_the_first_training(self, save):
         text = "param_scheduler = [dict(type='PolyLR')]\ntrain_cfg = dict(max_epochs=2)"
         content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': text}}

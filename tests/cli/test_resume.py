@@ -82,7 +82,8 @@ class TestCheckpoint:
         'changes',
         [
             dict(meta=None), dict(message_hub=None), dict(message_hub='x'), dict(state_dict='x'), dict(state_dict=None),
-            dict(state_dict={1: torch.ones(1)}), dict(meta=dict(epoch=1, iter='x')), dict(optimizer='x'),
+            dict(state_dict={1: torch.ones(1)}), dict(meta=dict(epoch=1, iter='x')),
+            dict(meta=dict(epoch=1, iter=-4)), dict(meta=dict(epoch=2**99, iter=2**99)), dict(optimizer='x'),
             dict(optimizer=dict(state={}, param_groups=[{'params': [0]}])), dict(param_schedulers=[3]),
         ],
     )  # fmt: skip

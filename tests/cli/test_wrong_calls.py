@@ -31,12 +31,13 @@ WRONG_VALUES = {
     '--to': ['', 'x'],
     '--size': ['', 'x', '0', '1'],
     '--out': ['', *UNWRITABLE],
+    '--show-dir': ['', *UNWRITABLE],
 }
 CONFIG = ['--cfg-options', '--work-dir']
 # A command with what it cannot do without, and its flags.
 CALLS = [
     (['train', SEGMENTER], [*CONFIG, '--backbone', '--resume', '--speed', '--skip-check', '--launcher']),
-    (['test', SEGMENTER, __file__], [*CONFIG, '--speed', '--skip-check', '--launcher']),
+    (['test', SEGMENTER, __file__], [*CONFIG, '--out', '--show-dir', '--speed', '--skip-check', '--launcher']),
     (['compare', SEGMENTER, '--backbones', 'convnext_atto', '--from-scratch'], [*CONFIG, '--seeds', '--gpus']),
     (['compare', SEGMENTER], ['--backbones']),
     (['flops', SEGMENTER], ['--cfg-options', '--shape', '--backbone']),
@@ -122,9 +123,16 @@ class TestConfigs:
         torch.random.set_rng_state(state)
         assert result.status in (0, 2), (key, value, result.err[-2000:])
         assert 'Traceback' not in result.err
+        assert 'since it failed' not in result.err
         assert result.err.count('error: ') == (result.status == 2)
 
     @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def test_with_one_wrong_key_train_or_end_in_one_line(self, demo_data, tmp_path, data):
+        self.check(demo_data, tmp_path, data)
+
+    @pytest.mark.full
+    @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def test_with_any_wrong_key_train_or_end_in_one_line(self, demo_data, tmp_path, data):
         self.check(demo_data, tmp_path, data)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmcv import ops
 from mmdet.models.dense_heads.centernet_head import get_topk_from_heatmap
+from mmseg.models.decode_heads import DMHead
 
 from convnext_dense.compat import memory_formats
 from convnext_dense.compat.memory_formats import give_compiled_mmcv_contiguous_tensors
@@ -18,6 +19,13 @@ FUNCTIONS = {
     for value in vars(module).values()
     if isinstance(value, type) and issubclass(value, torch.autograd.Function)
 }
+
+
+def test_dmnet_takes_channels_last_maps():
+    head = DMHead(filter_sizes=(1, 3), in_channels=4, channels=2, num_classes=3).eval()
+    maps = torch.rand(2, 4, 6, 6)
+    expected = head([maps])
+    torch.testing.assert_close(head([maps.to(memory_format=torch.channels_last)]), expected)
 
 
 def test_centernet_finds_peaks_in_channels_last_heatmaps():

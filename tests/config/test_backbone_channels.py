@@ -24,6 +24,7 @@ class TestInChannels:
             ('mmdet::libra_rcnn/libra-fast-rcnn_r50_fpn_1x_coco.py', {'neck.0': ATTO}),
             ('mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py', {'neck': ATTO[:0:-1]}),
             ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', {'neck': ATTO[1:]}),
+            ('mmdet::ssd/ssd300_coco.py', {'neck': (80, 160), 'bbox_head': (80, 160, 512, 256, 256, 256)}),
             ('mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py', {'neck': 320}),
             (DINO, {'neck': ATTO[1:]}),
             ('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', {'panoptic_head': ATTO}),

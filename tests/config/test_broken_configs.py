@@ -10,6 +10,11 @@ from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 
 
+def wrapping(part: str) -> str:
+    dataset = f"dict(_delete_=True, type='RepeatDataset', {part})"
+    return f"_base_ = '{DETECTOR}'\ntrain_dataloader = dict(dataset={dataset})\n"
+
+
 class TestConfigsThatRaise:
     @pytest.mark.parametrize(
         ('text', 'message'),
@@ -38,6 +43,13 @@ class TestConfigsThatRaise:
                 r'dataset must be a dict; got 3',
             ),
             (f"_base_ = '{DETECTOR}'\ntrain_cfg = 3\n", r'train_cfg must be a dict; got 3'),
+            (f"_base_ = '{DETECTOR}'\nval_evaluator = [3]\n", r'val_evaluator must be a list of dicts; got \[3\]'),
+            (f"_base_ = '{DETECTOR}'\nwork_dir = 3\n", r'work_dir must be a text; got 3'),
+            (f"_base_ = '{DETECTOR}'\nresume = 'a.pth'\n", r"resume must be True or False; got 'a.pth'"),
+            (f"_base_ = '{DETECTOR}'\nmodel = dict(backbone='ResNet')\n", r"backbone must be a dict; got 'ResNet'"),
+            (wrapping('dataset=None'), r'train_dataloader.dataset.dataset must be a dict; got None'),
+            (wrapping('datasets=3'), r'train_dataloader.dataset.datasets must be a list of dicts; got 3'),
+            (wrapping('dataset=dict(ann_file=3)'), r'train_dataloader.dataset.dataset.ann_file must be a text; got 3'),
         ],
     )
     def test_say_where_and_what(self, tmp_path, text, message):

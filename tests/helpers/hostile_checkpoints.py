@@ -1,6 +1,7 @@
 """Checkpoints as a stranger could make them, from a good one."""
 
 import copy
+import re
 import shutil
 import sys
 import zipfile
@@ -80,11 +81,46 @@ def a_log_of_another_form(checkpoint, ran):
     checkpoint['message_hub']['log_scalars']['train/loss'] = history
 
 
+def a_bytearray_of_4_gb(checkpoint, ran):
+    checkpoint['meta']['x'] = Calls(bytearray, 2**32)
+
+
+def a_tensor_of_nested_lists(checkpoint, ran):
+    numbers = 0
+    for _ in range(3):
+        numbers = [numbers] * 1000
+    checkpoint['meta']['x'] = Calls(torch.Tensor, numbers)
+
+
+def a_call_of_a_log(checkpoint, ran):
+    checkpoint['message_hub']['log_scalars']['x'] = Calls(HistoryBuffer, [1.0], [1])
+
+
+def a_copy_of_a_view_of_8_gb(checkpoint, ran):
+    view = torch.zeros(1, dtype=torch.float16).expand(2**31)
+    rebuild = torch._utils._rebuild_device_tensor_from_cpu_tensor
+    checkpoint['meta']['x'] = Calls(rebuild, view, torch.float32, 'cpu', False)
+
+
+def a_list_copied_a_thousand_times(checkpoint, ran):
+    numbers = list(range(20_000))
+    checkpoint['meta']['x'] = [Calls(set, numbers) for _ in range(1000)]
+
+
+def a_sparse_weight(checkpoint, ran):
+    checkpoint['state_dict']['x'] = torch.ones(3).to_sparse()
+
+
+def a_name_of_a_million_characters(checkpoint, ran):
+    checkpoint['state_dict']['stages.0.' * 110_000] = torch.zeros(1)
+
+
 # What the safe loader, or what follows it, refuses in every command.
 REFUSED = [
     code_in_weights, code_in_meta, code_in_a_hooks_state, an_attribute_of_a_class, a_function_as_a_value,
     a_method_behind_a_dicts_name, itself, nested_3000_deep, a_billion_laughs, a_view_of_16_gb, a_state_of_16_gb,
-    a_log_of_another_form,
+    a_log_of_another_form, a_bytearray_of_4_gb, a_tensor_of_nested_lists, a_copy_of_a_view_of_8_gb,
+    a_list_copied_a_thousand_times, a_sparse_weight, a_call_of_a_log, a_name_of_a_million_characters,
 ]  # fmt: skip
 
 
@@ -103,6 +139,12 @@ def save_hostile(changed, path):
         torch.save(changed, path)
     finally:
         sys.setrecursionlimit(limit)
+    return path
+
+
+def raise_zip_version(path):
+    """Mark every record of a zip file as of a version that Python's zipfile refuses, and PyTorch does not look at."""
+    path.write_bytes(re.sub(rb'(PK\x01\x02..).', rb'\1c', path.read_bytes(), flags=re.DOTALL))
     return path
 
 

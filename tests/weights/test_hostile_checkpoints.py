@@ -3,15 +3,16 @@
 import pytest
 import torch
 from helpers.backbones_and_sources import v1
-from helpers.hostile_checkpoints import REFUSED, change, save_hostile, save_zip_bomb
+from helpers.hostile_checkpoints import REFUSED, change, raise_zip_version, save_hostile, save_zip_bomb
 from mmengine.logging import HistoryBuffer
 from mmengine.model import PretrainedInit
 from mmengine.runner import load_checkpoint
 from torch import nn
 
 from convnext_dense.compat import checkpoint_content
-from convnext_dense.errors import CheckpointError
+from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.weights import convert_checkpoint, inspect_checkpoint, load_from_anywhere, load_pretrained
+from convnext_dense.weights.matching import printable
 from convnext_dense.weights.sources import read_weights
 
 WAYS = {
@@ -38,11 +39,16 @@ def hostile(good, tmp_path_factory):
     ran = folder / 'ran'
     files = {how: save_hostile(change(good, how, ran), folder / f'{how.__name__}.pth') for how in REFUSED}
     files['zip bomb'] = save_zip_bomb(good, folder / 'bomb.pth', 2**26)
+    files['zip bomb of another version'] = raise_zip_version(save_zip_bomb(good, folder / 'version.pth', 2**26))
     (folder / 'short.pth').write_bytes((folder / 'itself.pth').read_bytes()[:-5000])
     return files | {'cut short': folder / 'short.pth'}, ran
 
 
-@pytest.mark.parametrize('how', [*REFUSED, 'zip bomb', 'cut short'], ids=lambda how: getattr(how, '__name__', how))
+@pytest.mark.parametrize(
+    'how',
+    [*REFUSED, 'zip bomb', 'zip bomb of another version', 'cut short'],
+    ids=lambda how: getattr(how, '__name__', how),
+)
 def test_is_refused_by_every_way_and_runs_nothing(how, hostile, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_content, 'MAX_VALUES', 50_000)
     files, ran = hostile
@@ -89,11 +95,56 @@ def test_tied_and_expanded_weights_are_no_bomb(save, tmp_path):
     assert torch.equal(read_weights(save(tied))['b'], weight)
 
 
+@pytest.mark.parametrize(
+    'name', ['stages.9999999999.0.gamma', 'stages.3.9999999999.gamma', f'stages.3.{"9" * 500}.gamma']
+)
+def test_a_number_of_blocks_that_no_memory_holds_is_refused(name, good, save):
+    path = save({**good, 'state_dict': {**good['state_dict'], f'backbone.{name}.gamma': torch.zeros(1)}})
+    assert 'the backbone has no place for' in inspect_checkpoint(path).problem
+    with pytest.raises(CheckpointError, match='the backbone has no place for'):
+        load_pretrained(v1(), path)
+
+
+def test_dimensions_that_no_memory_holds_are_refused(good, save):
+    weights = {**good['state_dict'], 'backbone.stages.0.0.dwconv.weight': torch.zeros(2**60, 0, 1, 1)}
+    with pytest.raises(UsageError, match='the backbone of the config'):
+        inspect_checkpoint(save({**good, 'state_dict': weights}))
+
+
+def test_safetensors_of_a_million_tensors_are_refused(tmp_path):
+    path = tmp_path / 'x.safetensors'
+    path.write_bytes((2**23).to_bytes(8, 'little') + b' ' * 2**23)
+    with pytest.raises(CheckpointError, match='its header would have 8,388,608 bytes'):
+        read_weights(str(path))
+
+
+class TestWeightsThatAreNotFinite:
+    @pytest.fixture
+    def path(self, good, save):
+        weights = good['state_dict']['backbone.norm3.bias'].clone()
+        weights[:2] = torch.tensor([float('nan'), -float('inf')])
+        return save({**good, 'state_dict': {**good['state_dict'], 'backbone.norm3.bias': weights}})
+
+    def test_are_counted_by_inspect(self, path):
+        inspection = inspect_checkpoint(path)
+        assert 'has 2 NaN or infinite values in 1 of its' in inspection.problem
+        assert 'the backbone would not load' in inspection.text
+
+    def test_are_not_converted(self, path, tmp_path):
+        with pytest.raises(CheckpointError, match='has 2 NaN or infinite values in 1 of its'):
+            convert_checkpoint(path, tmp_path / 'out.pth')
+        assert not (tmp_path / 'out.pth').exists()
+
+
 def test_control_characters_do_not_reach_the_terminal(good, save):
     state_dict = {**good['state_dict'], 'neck\x1b[2J.weight': torch.zeros(1)}
     text = inspect_checkpoint(save({**good, 'state_dict': state_dict, 'top\x1b[2J': 1})).text
     assert '\x1b' not in text
     assert r'neck\x1b[2J' in text
+
+
+def test_long_texts_do_not_fill_the_terminal():
+    assert len(printable('x' * 10**6)) < 2000
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,13 @@ class TestLoadFrom:
         assert torch.equal(model['backbone'].norm3.bias, weights['norm3.bias'])
 
 
+def test_mmengines_log_names_the_backend():
+    places = ['a.pth', 'http://a.pth', 'https://a.pth', 'timm://a', 'huggingface://a/b', 's3://a', 'torchvision://a']
+    names = [CheckpointLoader._get_checkpoint_loader(place).__name__ for place in places]
+    backends = ['local', 'http', 'http', 'timm', 'huggingface', 'ceph', 'torchvision']
+    assert names == [f'load_from_{backend}' for backend in backends]
+
+
 def test_a_folder_is_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match='is a folder'):
         read_weights(str(tmp_path))

@@ -1,4 +1,4 @@
-"""The check on evaluators: their annotation file is the dataset's."""
+"""The check on evaluators: their annotation file is the dataset's, and they know what they are to compute."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +9,11 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
+from convnext_dense.config.tree import bare_type
 
 # It takes each image's dataset from the predictions, and has an evaluator for each.
 SEVERAL = 'MultiDatasetsEvaluator'
+IOU_METRICS = ('mIoU', 'mDice', 'mFscore')
 
 
 def find_in_evaluators(plan: RunPlan) -> Iterator[Finding]:
@@ -21,14 +23,24 @@ def find_in_evaluators(plan: RunPlan) -> Iterator[Finding]:
             continue
         given = plan.cfg.get(f'{split}_evaluator')
         for i, evaluator in enumerate(evaluators(plan.cfg, split)):
-            path = evaluator.get('ann_file')
-            key = f'{split}_evaluator.{i}.ann_file' if isinstance(given, list) else f'{split}_evaluator.ann_file'
+            holder = f'{split}_evaluator.{i}' if isinstance(given, list) else f'{split}_evaluator'
+            yield from _unknown_metrics(holder, evaluator)
+            path, key = evaluator.get('ann_file'), f'{holder}.ann_file'
             if not path or evaluator.get('backend_args') or URL_MARK in path:
                 continue
             if not Path(path).exists():
                 yield Finding(f'{key}: there is no {path}.')
             elif not str(evaluator.get('type')).endswith(SEVERAL):
                 yield from _other_file(plan, key, path, split)
+
+
+def _unknown_metrics(holder: str, evaluator: dict) -> Iterator[Finding]:
+    """Find names that mmseg's metric looks at after the whole evaluation."""
+    given = evaluator.get('iou_metrics', [])
+    if bare_type(evaluator.get('type')) == 'IoUMetric':
+        for name in given if isinstance(given, list | tuple) else [given]:
+            if name not in IOU_METRICS:
+                yield Finding(f'{holder}.iou_metrics: there is no {name!r}; there are {", ".join(IOU_METRICS)}.')
 
 
 def _other_file(plan: RunPlan, key: str, path: str, split: str) -> Iterator[Finding]:

@@ -27,6 +27,8 @@ PARAMWISE_KEYS = frozenset(
     }
 )
 ENV_KEYS = frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'})
+# Components in all of mmdet's and mmseg's models, as all keys are that end in `_head`.
+PARTS = frozenset({'backbone', 'neck', 'optimizer', 'loss_decode', 'loss_cls', 'loss_bbox', 'loss_mask', 'loss_iou'})
 # How like a known name an unknown one must be to pass for its misspelling.
 ALIKE, MORE_ALIKE = 0.8, 0.87
 
@@ -169,9 +171,11 @@ def _children(
     key: str, value: dict, registries: tuple[Registry, ...], more: frozenset[str] = frozenset()
 ) -> Iterator[Finding]:
     for name, child in value.items():
-        if isinstance(child, dict | list | tuple):
+        if isinstance(child, str | int | float) and (name in PARTS or name.endswith('_head')):
+            yield Finding(f'{key}.{name}: it must be a dict; got {child!r}.')
+        elif isinstance(child, dict | list | tuple):
             place = _INNER.get(name)
-            if place and _has_type(child):
+            if place and (_has_type(child) or name == 'pipeline'):
                 yield from _component(f'{key}.{name}', child, place._replace(more=more, more_inside=more))
             else:
                 yield from _uncertain(f'{key}.{name}', child, registries, more)
@@ -204,7 +208,7 @@ def _arguments(key: str, value: dict, name: str, known: Signature, more: Collect
                 yield Finding(f'{key}.{argument}: it must be {expected}; got {given!r}.')
         elif argument not in known.literals:
             # What **kwargs take is known only to the code that reads them.
-            hint = nearest(argument, known.parameters, MORE_ALIKE if known.is_open else ALIKE)
+            hint = nearest(argument, [*known.parameters, 'type'], MORE_ALIKE if known.is_open else ALIKE)
             if not known.is_open:
                 yield Finding(f'{key}: {name} has no argument {argument!r}{hint}.')
             elif hint:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import Parameter
 
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 from mmengine.utils import ManagerMixin
 
 # What mmengine, mmcv and their kin take out of a config before they build the component.
@@ -43,6 +45,9 @@ def signature(component: Callable) -> Signature:
         return _read([component])
     constructors = [base.__dict__['__init__'] for base in component.__mro__[:-1] if '__init__' in base.__dict__]
     found = _read(constructors)
+    if constructors[:1] == [CheckpointHook.__init__]:
+        # Its `**kwargs` go to this method when it saves, which is after an epoch of training.
+        found = Signature(found.parameters | _read([Runner.save_checkpoint]).parameters, False, found.literals)
     if issubclass(component, ManagerMixin):
         found.parameters.setdefault('name', Parameter('name', Parameter.KEYWORD_ONLY))
     return found

@@ -158,6 +158,9 @@ def _fit_part(part: ConfigDict, where: str, old: list[int], new: list[int]) -> N
             f'{in_channels}, and the old backbone gives {old}.'
         )
     part.in_channels = fitted
+    # SSD's neck hands its input on, followed by maps of its own.
+    if bare_type(part.get('type')) == 'SSDNeck':
+        part.out_channels = fitted + part.out_channels[len(fitted) :]
     # DeepLabV3+ also takes the first map.
     if part.get('c1_in_channels'):
         part.c1_in_channels = new[0]
