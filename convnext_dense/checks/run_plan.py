@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
 from convnext_dense.checks.classes_and_heads.metainfo import wrong_metainfo
-from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
+from convnext_dense.config.tree import evaluators
 from convnext_dense.datasets.checked_loading import is_a, transform_class
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.weights.sources import read_weights
@@ -95,20 +95,20 @@ class PlannedDataset:
         """What the dataset itself lists, which takes long if it reads a folder.
 
         Raises:
-            UsageError: If it cannot be listed.
+            UsageError: If that fails.
         """
         try:
             return self.built.load_data_list()
         except Exception as error:
             # Whatever a dataset raises, such as the AssertionError that says which ann_file is missing.
-            raise UsageError(f'{self.key}: its images cannot be listed ({describe(error)}).') from error
+            raise UsageError(f'{self.key}: its images cannot be found ({describe(error)}).') from error
 
     def is_a(self, name: str) -> bool:
         """Return whether its class is one of another package, such as ``mmdet.CocoDataset``, or inherits from it."""
         return is_a(type(self.built), name)
 
     def transform(self, name: str) -> dict | None:
-        """Return the config of the first transform that is a ``mmcv.LoadImageFromFile``, or another class of a package."""
+        """Return the config of the first transform of a package's class, such as ``mmcv.LoadImageFromFile``."""
         return next((transform for kind, transform in self.transforms if is_a(kind, name)), None)
 
     def loads(self, option: str) -> bool:

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.datasets.checked_image import CheckedImage
 from convnext_dense.datasets.label_rules import LARGEST
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
 
@@ -34,7 +34,7 @@ class CheckedAnnotations(BaseTransform):
             raise
         except Exception as error:
             file = results.get('img_path')
-            raise UsageError(f'{file}: its annotations cannot be read: {type(error).__name__}: {error}.') from error
+            raise UsageError(f'{file}: its annotations cannot be read: {describe(error)}.') from error
 
 
 def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> None:

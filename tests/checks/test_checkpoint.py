@@ -26,7 +26,7 @@ def plan(content, save, classes=('a', 'b'), split='test', **cfg):
     path = save(content)
     planned = RunPlan(Config(dict(model={}, load_from=path, **cfg)), (split,), path)
     built = SimpleNamespace(metainfo=dict(classes=classes))
-    planned.__dict__['datasets'] = [PlannedDataset(split, f'{split}_dataloader.dataset', {}, built)]
+    planned.__dict__['_leaves'] = [PlannedDataset(split, f'{split}_dataloader.dataset', {}, built, [])]
     return planned
 
 
@@ -147,8 +147,13 @@ class TestResume:
 
     @pytest.mark.parametrize(('epochs', 'is_finished'), [(1, True), (2, True), (3, False)])
     def test_a_finished_run_is_described(self, epochs, is_finished, save):
-        cfg = Config(dict(load_from=save(TRAINING), train_cfg=dict(max_epochs=epochs)))
-        assert bool(describe_finished(cfg)) == is_finished
+        cfg = Config(dict(resume=True, train_cfg=dict(max_epochs=epochs)))
+        assert bool(describe_finished(RunPlan(cfg, ('train',), save(TRAINING)))) == is_finished
+
+    def test_a_compared_run_goes_on_to_its_last_validation(self, save):
+        hooks = [dict(type='convnext_dense.TrainingCostHook')]
+        cfg = Config(dict(resume=True, train_cfg=dict(max_epochs=2), custom_hooks=hooks))
+        assert not describe_finished(RunPlan(cfg, ('train',), save(TRAINING)))
 
 
 class TestConfigAsData:

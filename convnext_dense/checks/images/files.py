@@ -61,7 +61,7 @@ class _Images:
     def findings(self, samples: list[Sample]) -> Iterator[Finding]:
         """Yield what is wrong with these images."""
         for sample in spread(samples):
-            if not os.path.isfile(sample.image):
+            if not os.path.exists(sample.image):
                 # The check `files` says it.
                 continue
             try:

@@ -11,7 +11,7 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.label_values import Histogram, value_findings
 from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.config.data_places import evaluators
+from convnext_dense.config.tree import evaluators
 from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
@@ -61,7 +61,7 @@ def _read_maps(dataset: PlannedDataset, samples: list[Sample], loader: dict, rul
     histogram = Histogram()
     lossy = []
     for sample in spread(samples):
-        if not os.path.isfile(sample.label_map):
+        if not os.path.exists(sample.label_map):
             # The check `files` says it.
             continue
         kind, fault = _read_map(sample, loader, rules, histogram)

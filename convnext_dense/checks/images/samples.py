@@ -43,7 +43,7 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
         dataset: One of its datasets.
 
     Raises:
-        UsageError: If they cannot be listed.
+        UsageError: If that fails.
     """
     if dataset.key not in plan.samples:
         plan.samples[dataset.key] = _list(plan, dataset)
