@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from helpers.planted import SIDE, DetectorRun
+from helpers.planted.runs import SIDE, DetectorRun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from helpers.planted import CLASSES, DetectorRun, SegmenterRun
+from helpers.planted.runs import CLASSES, DetectorRun, SegmenterRun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict

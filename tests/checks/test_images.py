@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.planted_image_faults import OF_ANY_IMAGES, OF_IMAGES
-from helpers.small_datasets import DetectorData, SegmenterData, save, turn_by_exif
+from helpers.data.small_datasets import DetectorData, SegmenterData, save, turn_by_exif
+from helpers.planted.image_faults import OF_ANY_IMAGES, OF_IMAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

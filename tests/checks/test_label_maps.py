@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.planted_map_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
-from helpers.small_datasets import SegmenterData, save, turn_by_exif
+from helpers.data.small_datasets import SegmenterData, save, turn_by_exif
+from helpers.planted.map_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.small_datasets import HEIGHT, WIDTH, save, turn_by_exif
+from helpers.data.small_datasets import HEIGHT, WIDTH, save, turn_by_exif
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
 

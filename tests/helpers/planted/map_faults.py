@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.small_datasets import HEIGHT, WIDTH, save
+from helpers.data.small_datasets import HEIGHT, WIDTH, save
 
 
 def _value_beyond(data, rng):
