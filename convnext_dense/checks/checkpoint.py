@@ -71,7 +71,7 @@ def _compare_classes(plan: RunPlan, saved: list[str] | None) -> Iterator[Finding
         elif len(own) == len(saved):
             yield Finding(
                 f'load_from: {plan.checkpoint} was trained on {_show(saved)}, and {dataset.key} has {_show(own)}: '
-                f'{_difference(own, saved)}; the heads of as many classes start from the weights of those.',
+                f'{_difference(own, saved)}; its heads fit, and start from the weights of other classes.',
                 is_error=False,
             )
             return

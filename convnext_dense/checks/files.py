@@ -1,4 +1,4 @@
-"""The check on files: annotation files, folders, images and label maps are there."""
+"""The check on files: datasets can be built, and their annotation files, folders, images and label maps are there."""
 
 import os
 from collections import Counter, defaultdict
@@ -94,16 +94,14 @@ def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence
             'a path in it.',
             is_error=False,
         )
-    slashed = [
-        i for i in (i for i, name in enumerate(file_names) if '\\' in name) if not Path(prefix, file_names[i]).exists()
-    ]
+    slashed = {i: name for i, name in enumerate(file_names) if '\\' in name and not Path(prefix, name).exists()}
     if slashed:
         who = subject('image', [ids[i] for i in slashed], len(ids))
         yield Finding(
-            f'{place}: {who} the file_name {file_names[slashed[0]]!r:.100} with a backslash, which is no such file; it '
-            'must have slashes.'
+            f'{place}: {who} the file_name {next(iter(slashed.values()))!r:.100} with a backslash, which is no such '
+            'file; it must have slashes.'
         )
-        file_names = [name for i, name in enumerate(file_names) if i not in set(slashed)]
+        file_names = [name for i, name in enumerate(file_names) if i not in slashed]
     yield from _absent(dataset, [os.path.join(prefix, name) for name in file_names], 'image')
 
 
@@ -202,4 +200,4 @@ def _names(folder: str) -> set[str] | None:
     return names if len(names) < LISTED_NAMES else None
 
 
-FILES = Check('files', 'annotation files, folders, images and label maps are there', find_in_files)
+FILES = Check('files', 'datasets: whether they can be built, and their files and folders are there', find_in_files)

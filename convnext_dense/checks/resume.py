@@ -9,12 +9,11 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.matching import printable
+from convnext_dense.weights.matching import printable, shorten
 
 # mmengine restores an optimizer's settings and a schedule from the checkpoint, and takes all else from the config.
 FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
-SHOWN_DIFFERENCES = 3
 ABSENT = 'absent'
 
 
@@ -142,13 +141,11 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
         pairs = [(key, value_at(own, key), value_at(saved, key)) for key in keys]
         differences = [difference for pair in pairs for difference in _differences(*pair)]
         if differences:
-            more = len(differences) - SHOWN_DIFFERENCES
-            shown = ', '.join(differences[:SHOWN_DIFFERENCES]) + (f' and {more} more' if more > 0 else '')
-            verb = 'holds' if len(differences) == 1 else 'hold'
+            values = 'value counts' if len(differences) == 1 else 'values count'
             remedy = '; start from its weights by load_from to train by the config' if keys is FROM_CHECKPOINT else ''
             yield Finding(
-                f'resume: the config differs from that of {plan.checkpoint} in {printable(shown)}: {holder} {verb}'
-                f'{remedy}.',
+                f'resume: the config differs from that of {plan.checkpoint} in {shorten(differences)}: {holder} '
+                f'{values}{remedy}.',
                 is_error=False,
             )
 

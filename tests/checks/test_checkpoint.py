@@ -116,28 +116,28 @@ class TestResume:
     def test_the_same_config_is_not_reported(self, save):
         assert not self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)))
 
-    def test_another_learning_rate_is_a_warning_of_which_holds(self, save):
+    def test_another_learning_rate_is_a_warning_of_which_counts(self, save):
         (finding,) = self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.2)))
         assert not finding.is_error
-        assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's holds" in finding.sentence
+        assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's value counts" in finding.sentence
 
     def test_a_schedule_without_an_end_keeps_that_of_the_first_training(self, save):
         text = "param_scheduler = [dict(type='PolyLR')]\ntrain_cfg = dict(max_epochs=2)"
         content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': text}}
         schedule = dict(param_scheduler=dict(type='PolyLR'), train_cfg=dict(max_epochs=4))
         (finding,) = self.find(content, save, **schedule)
-        assert "param_scheduler.0.end (4 instead of 2): the checkpoint's holds" in finding.sentence
+        assert "param_scheduler.0.end (4 instead of 2): the checkpoint's value counts" in finding.sentence
         assert not self.find(content, save, **schedule | dict(train_cfg=dict(max_epochs=2)))
 
     def test_another_optimizer_is_an_error(self, save):
         (finding,) = self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)))
         assert finding.is_error
 
-    def test_another_dataset_is_a_warning_of_which_holds(self, save):
+    def test_another_dataset_is_a_warning_of_which_counts(self, save):
         meta = {**TRAINING['meta'], 'cfg': "train_dataloader = dict(dataset=dict(data_root='a', pipeline=[1]))"}
         own = dict(dataset=dict(data_root='b', pipeline=[2]))
         (finding,) = self.find({**TRAINING, 'meta': meta}, save, train_dataloader=own)
-        assert "train_dataloader.dataset.data_root (b instead of a): the config's holds" in finding.sentence
+        assert "train_dataloader.dataset.data_root (b instead of a): the config's value counts" in finding.sentence
 
     def test_a_best_checkpoint_has_no_optimizer_and_says_so(self, save):
         content = {key: value for key, value in TRAINING.items() if key != 'optimizer'}

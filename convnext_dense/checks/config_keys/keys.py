@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense import registry
+from convnext_dense.build_errors import registered_names
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.config_keys.signatures import TAKEN_BEFORE, Signature, signature, wrong_kind
 from convnext_dense.checks.config_keys.top_level_keys import top_level_findings
@@ -232,9 +233,7 @@ def _names(registries: Iterable[Registry]) -> set[str]:
     names: set[str] = set()
     for own in registries:
         with own.root.switch_scope_and_registry(None) as current:
-            while current is not None:
-                names.update(current.module_dict)
-                current = current.parent
+            names.update(registered_names(current))
     return names
 
 

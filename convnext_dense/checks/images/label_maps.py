@@ -12,6 +12,7 @@ from convnext_dense.checks.images.label_values import Histogram, value_findings
 from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.tree import evaluators
+from convnext_dense.datasets.checked_loading import ignore_index
 from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
@@ -41,18 +42,12 @@ LABELS = Check('labels', "a segmenter's label maps: their files, sizes, and valu
 
 def _rules(plan: RunPlan, dataset: PlannedDataset) -> LabelRules:
     built = dataset.built
-    metric = (evaluators(plan.cfg, dataset.split) or [{}])[0] if dataset.split != 'train' else _head(plan)
     return LabelRules(
         len(built.metainfo.get('classes') or ()) or None,
-        metric.get('ignore_index', LARGEST),
+        ignore_index(plan.cfg, dataset.split),
         built.reduce_zero_label,
         built.label_map,
     )
-
-
-def _head(plan: RunPlan) -> dict:
-    head = plan.cfg.model.get('decode_head') or {}
-    return head[-1] if isinstance(head, list) else head
 
 
 def _read_maps(dataset: PlannedDataset, samples: list[Sample], loader: dict, rules: LabelRules) -> Iterator[Finding]:
@@ -133,7 +128,7 @@ def _disagreements(plan: RunPlan, datasets: list[PlannedDataset]) -> Iterator[Fi
             'count differently, the classes of one are shifted.',
             is_error=False,
         )
-    ignored = _head(plan).get('ignore_index', LARGEST)
+    ignored = ignore_index(plan.cfg, 'train')
     for split in plan.splits if datasets else ():
         for evaluator in evaluators(plan.cfg, split) if split != 'train' else []:
             scored = evaluator.get('ignore_index', LARGEST)

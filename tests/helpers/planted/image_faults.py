@@ -11,7 +11,7 @@ PNG_START = b'\x89PNG\r\n\x1a\n'
 
 def _missing_image(data, rng):
     data.image(1).unlink()
-    return [str(data.image(1)), 'there is no image']
+    return [str(data.image(1)), 'there is no']
 
 
 def _empty_image(data, rng):

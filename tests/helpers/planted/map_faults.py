@@ -136,7 +136,7 @@ def _transposed_map(data, rng):
 
 def _missing_map(data, rng):
     data.map(3).unlink()
-    return [str(data.map(3)), 'there is no label map']
+    return [str(data.map(3)), 'there is no']
 
 
 def _empty_map(data, rng):
