@@ -20,9 +20,11 @@ from mmengine.runner import Runner
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import WARM_UP, default_device, summarize, synchronize
 from convnext_dense.apis.runner import build_runner
+from convnext_dense.checks import RunPlan
+from convnext_dense.checks.check import report
+from convnext_dense.checks.files import find_in_files
 from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
 from convnext_dense.config import enable_speed_in_testing, load_config
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.speed.switches import TEST_SWITCHES
 from convnext_dense.config.tree import innermost_dataset
@@ -134,7 +136,7 @@ def measure_evaluation(cfg: Config, checkpoint: str | None = None, images: int |
     cfg = copy.deepcopy(cfg)
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise UsageError('config: it has no test_dataloader and test_evaluator to test with.')
-    check_data(cfg, 'test')
+    report(find_in_files(RunPlan(cfg, ('test',))))
     if images is not None:
         _take_images(cfg, images)
     if checkpoint is not None:

@@ -73,7 +73,7 @@ def _of_component(error: Exception, key: str, frame: FrameType) -> str:
     name = getattr(kind, '__name__', kind)
     if isinstance(error, KeyError) and frame.f_locals.get('obj_cls', error) is None:
         registry = frame.f_locals['registry']
-        found = difflib.get_close_matches(str(name), sorted(set(_names(registry))), n=3)
+        found = difflib.get_close_matches(str(name), sorted(set(registered_names(registry))), n=3)
         hint = f'; the nearest are {", ".join(found)}' if found else ''
         return f'{key}: there is no {name!r} in the {registry.name} registry{hint}.'
     if isinstance(error, TypeError) and (match := re.search(r"unexpected keyword argument '(\w+)'", str(error))):
@@ -83,7 +83,15 @@ def _of_component(error: Exception, key: str, frame: FrameType) -> str:
     return f'{key}: {message_of(error)}' if is_ours(error) else f'{key} ({name}): {message_of(error)}'
 
 
-def _names(registry: Registry) -> Iterator[str]:
+def registered_names(registry: Registry) -> Iterator[str]:
+    """Yield the names in a registry and in those that it inherits from.
+
+    Example:
+        >>> fruits = Registry('fruit', scope='garden')
+        >>> apple = fruits.register_module('apple', module=type('Apple', (), {}))
+        >>> list(registered_names(fruits))
+        ['apple']
+    """
     current: Registry | None = registry
     while current is not None:
         yield from current.module_dict

@@ -30,9 +30,11 @@ from benchmarks.measure import WARM_UP, added_memory, default_device, ratio_in_t
 from benchmarks.training.openmmlab import copy_weights, mmcv_ops, openmmlab_config
 from benchmarks.training.stepped_run import SteppedRun
 from benchmarks.training.synthetic_data import padded_shape, scale_images, take_batches, use_synthetic_data
+from convnext_dense.checks import RunPlan
+from convnext_dense.checks.check import report
+from convnext_dense.checks.files import find_in_files
 from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
 from convnext_dense.config import enable_speed, load_config
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.speed.switches import SWITCHES
 from convnext_dense.errors import UsageError
 from convnext_dense.reports.table import format_table
@@ -79,7 +81,7 @@ def prepare_config(
     if scale is not None:
         scale_images(cfg, scale)
     if with_data:
-        check_data(cfg, 'train')
+        report(find_in_files(RunPlan(cfg, ('train',))))
     else:
         # One process prepares the batches, before any step.
         cfg.train_dataloader.update(num_workers=0, persistent_workers=False)

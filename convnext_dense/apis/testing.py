@@ -10,11 +10,10 @@ from mmengine.runner import Runner
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
-from convnext_dense.checks.run_plan import is_a
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.machine import check_folder, check_output_file
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.testing import enable_tta, ensure_visualizer, leave_out_label_maps, missing_label_maps
+from convnext_dense.datasets.checked_loading import is_a
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.draw_predictions import DrawPredictionsHook
 from convnext_dense.evaluation.finite_predictions import FinitePredictionsHook
@@ -60,7 +59,6 @@ def test(
         raise UsageError('the config has no test_dataloader.dataset to test on.')
     check_checkpoint(checkpoint, 'checkpoint')
     _check_places(cfg, out, show_dir)
-    check_data(cfg, 'test')
     is_saved = bool(out or show_dir)
     if place := missing_label_maps(cfg):
         _skip_scores(place, is_saved)
@@ -85,7 +83,6 @@ def _check_places(cfg: Config, out: str | None, show_dir: str | None) -> None:
     if out and is_detector != out.endswith(PICKLE_SUFFIXES):
         kind = f'a file ending in {" or ".join(PICKLE_SUFFIXES)}' if is_detector else 'a folder'
         raise UsageError(f'out: a config of {cfg.default_scope} saves its predictions to {kind}; got {out}.')
-    check_folder(cfg.work_dir, 'work_dir')
     check_folder(show_dir, 'show_dir')
     (check_output_file if is_detector else check_folder)(out, 'out')
 
@@ -102,7 +99,7 @@ def _check_evaluator(runner: Runner, is_saved: bool) -> None:
     for metric in list(evaluator.metrics):
         # MultiDatasetsEvaluator needs a metric for each dataset.
         # By name, so that mmdet is not imported for a segmenter's run.
-        if is_a(type(metric), 'CocoMetric') and type(evaluator) is Evaluator and _has_nothing_to_score(metric):
+        if is_a(type(metric), 'mmdet.CocoMetric') and type(evaluator) is Evaluator and _has_nothing_to_score(metric):
             _skip_scores('test_evaluator.ann_file has no annotations', is_saved)
             evaluator.metrics.remove(metric)
 

@@ -10,7 +10,6 @@ from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.resume import set_resume
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import TrainRunner
@@ -36,13 +35,9 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     """
     if not (cfg.get('train_dataloader') or {}).get('dataset'):
         raise UsageError('the config has no train_dataloader.dataset to train with.')
-    check_data(cfg, 'train', 'val')
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)
-    check_run(RunPlan(cfg, ('train', 'val'), cfg.get('load_from')), skip_check)
-    # A comparison's run goes on: it may have been stopped before its last validation.
-    is_compared = 'TrainingCostHook' in str(cfg.get('custom_hooks'))
-    if cfg.get('resume') and not is_compared and (finished := describe_finished(cfg)):
+    if finished := _check(cfg, skip_check):
         print(f'resume: {finished}')
         return
     # Without this, a request to terminate would leave the loaders' workers. Launchers end their processes themselves.
@@ -59,3 +54,10 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
                 'train_dataloader.batch_size: BatchNorm got a batch of one image where the model pools it to one '
                 'pixel; take at least 2 images, drop_last=True, or a norm_cfg of another type.'
             ) from error
+
+
+def _check(cfg: Config, skip_check: Collection[str]) -> str:
+    """Look for faults, and return why nothing is left to train, if so. What was read for it is not kept."""
+    plan = RunPlan(cfg, ('train', 'val'), cfg.get('load_from'))
+    check_run(plan, skip_check)
+    return describe_finished(plan)

@@ -1,9 +1,11 @@
 """What a check is, and what it finds."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,23 @@ class Check:
     name: str
     reads: str
     find: Callable[[RunPlan], Iterable[Finding]]
+
+
+def report(findings: Iterable[Finding]) -> None:
+    """Print warnings, and raise the first error; for commands that make one check of all.
+
+    Args:
+        findings: What the check finds.
+
+    Raises:
+        UsageError: If there is an error.
+
+    Example:
+        >>> report([Finding('work_dir: /dev/null is a file; give a folder.')])
+        Traceback (most recent call last):
+        convnext_dense.errors.UsageError: work_dir: /dev/null is a file; give a folder.
+    """
+    for finding in findings:
+        if finding.is_error:
+            raise UsageError(finding.sentence)
+        print(f'warning: {finding.sentence}', file=sys.stderr)

@@ -3,12 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.matching import describe_diverged, printable, shorten
-
-# Models that take their classes as text have no order of classes in their weights.
-TEXT_ENCODERS = ('language_model', 'text_encoder')
 
 
 def find(plan: RunPlan) -> Iterator[Finding]:
@@ -50,26 +47,14 @@ def saved_classes(content: dict) -> list[str] | None:
     return None
 
 
-def class_names(dataset: PlannedDataset) -> list[str] | None:
-    """Return the class names of a dataset that has any."""
-    classes = dataset.built.metainfo.get('classes')
-    return list(classes) if isinstance(classes, list | tuple) else None
-
-
 def _compare_classes(plan: RunPlan, saved: list[str] | None) -> Iterator[Finding]:
     is_test = 'test' in plan.splits
-    model = plan.cfg.get('model') or {}
     # A run that resumes says by the check `resume` what differs.
-    if saved is None or plan.cfg.get('resume') or any(key in model for key in TEXT_ENCODERS):
+    if saved is None or plan.cfg.get('resume') or plan.is_open_vocabulary:
         return
-    try:
-        datasets = plan.datasets
-    except UsageError:
-        # The checks of data say why.
-        return
-    for dataset in datasets:
-        own = class_names(dataset)
-        if own is None or _plain(own) == _plain(saved) or dataset.split not in ('test', 'train'):
+    for dataset in plan.datasets:
+        own = dataset.classes
+        if not own or _plain(own) == _plain(saved) or dataset.split not in ('test', 'train'):
             continue
         if is_test:
             yield Finding(
@@ -80,7 +65,7 @@ def _compare_classes(plan: RunPlan, saved: list[str] | None) -> Iterator[Finding
         elif len(own) == len(saved):
             yield Finding(
                 f'load_from: {plan.checkpoint} was trained on {_show(saved)}, and {dataset.key} has {_show(own)}: '
-                f'{_difference(own, saved)}; the heads of as many classes start from the weights of those.',
+                f'{_difference(own, saved)}; its heads fit, and start from the weights of other classes.',
                 is_error=False,
             )
             return

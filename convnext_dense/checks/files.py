@@ -1,4 +1,4 @@
-"""The check on files: annotation files, folders, images and label maps are there."""
+"""The check on files: datasets can be built, and their annotation files, folders, images and label maps are there."""
 
 import os
 from collections import Counter, defaultdict
@@ -10,7 +10,9 @@ from mmengine.fileio import list_from_file
 
 from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.images.samples import list_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.errors import UsageError
 
 # Files are looked up in a listing of their folder if it is not larger; otherwise this many are looked for.
 LISTED_NAMES = 500_000
@@ -21,14 +23,11 @@ MAP_PREFIXES = ('seg', 'seg_map_path', 'ann')
 
 
 def find_in_files(plan: RunPlan) -> Iterator[Finding]:
-    """Find files and folders of datasets that are not there, each sentence once."""
-    for sentence, is_error in dict.fromkeys(
-        (finding.sentence, finding.is_error)
-        for dataset in plan.datasets
-        if dataset.is_local
-        for finding in _find(plan, dataset)
-    ):
-        yield Finding(sentence, is_error)
+    """Find datasets that cannot be built, and their files and folders that are not there."""
+    yield from map(Finding, plan.unbuilt)
+    for dataset in plan.datasets:
+        if dataset.is_local:
+            yield from _find(plan, dataset)
 
 
 def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
@@ -41,8 +40,8 @@ def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
         file = plan.coco_file(dataset)
         if file and not file.faults and file.kind != 'lvis':
             yield from _images_of(dataset, [image['file_name'] for image in file.images], file.image_ids)
-    elif dataset.is_a('BaseSegDataset'):
-        yield from _images_and_maps_of(dataset)
+    elif dataset.is_segmented:
+        yield from _images_and_maps_of(plan, dataset)
     elif type(built).load_data_list.__qualname__ == 'XMLDataset.load_data_list':
         names = list_from_file(built.ann_file)
         root = built.sub_data_root
@@ -53,7 +52,10 @@ def _find(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
 def _missing_root(dataset: PlannedDataset) -> Iterator[Finding]:
     root = dataset.built.data_root
     if root and not Path(root).is_dir():
-        yield Finding(f'{dataset.key}.data_root: there is no folder {root}; put the dataset there.')
+        yield Finding(
+            f'{dataset.key}.data_root: there is no folder {root}; put the dataset there, or give its place by '
+            f'cfg_options {dataset.key}.data_root=PATH.'
+        )
 
 
 def _missing_ann_file(dataset: PlannedDataset) -> Iterator[Finding]:
@@ -92,26 +94,24 @@ def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence
             'a path in it.',
             is_error=False,
         )
-    slashed = [
-        i for i in (i for i, name in enumerate(file_names) if '\\' in name) if not Path(prefix, file_names[i]).exists()
-    ]
+    slashed = {i: name for i, name in enumerate(file_names) if '\\' in name and not Path(prefix, name).exists()}
     if slashed:
         who = subject('image', [ids[i] for i in slashed], len(ids))
         yield Finding(
-            f'{place}: {who} the file_name {file_names[slashed[0]]!r:.100} with a backslash, which is no such file; it '
-            'must have slashes.'
+            f'{place}: {who} the file_name {next(iter(slashed.values()))!r:.100} with a backslash, which is no such '
+            'file; it must have slashes.'
         )
-        file_names = [name for i, name in enumerate(file_names) if i not in set(slashed)]
+        file_names = [name for i, name in enumerate(file_names) if i not in slashed]
     yield from _absent(dataset, [os.path.join(prefix, name) for name in file_names], 'image')
 
 
-def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
+def _images_and_maps_of(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Finding]:
     built = dataset.built
     folder = built.data_prefix.get('img_path') or ''
     try:
-        samples = built.load_data_list()
-    except Exception as error:  # noqa: BLE001 - whatever a dataset raises
-        yield Finding(f'{dataset.key}: its images cannot be found ({type(error).__name__}: {error}).')
+        samples = list_samples(plan, dataset)
+    except UsageError as error:
+        yield Finding(str(error))
         return
     if not samples:
         yield Finding(
@@ -119,11 +119,10 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
             f'{folder} holds {_suffixes(folder)}.'
         )
         return
-    images = [sample['img_path'] for sample in samples]
-    yield from _absent(dataset, images, 'image')
-    if not dataset.reads_maps or 'seg_map_path' not in samples[0]:
+    yield from _absent(dataset, [sample.image for sample in samples], 'image')
+    maps = [sample.label_map for sample in samples if sample.label_map]
+    if not dataset.reads_maps or not maps:
         return
-    maps = [sample['seg_map_path'] for sample in samples]
     folder = built.data_prefix['seg_map_path']
     if not any(path.endswith(built.seg_map_suffix) for path in _walk(folder)):
         yield Finding(
@@ -132,7 +131,8 @@ def _images_and_maps_of(dataset: PlannedDataset) -> Iterator[Finding]:
         )
         return
     yield from _absent(dataset, maps, 'label map')
-    if not built.ann_file:
+    # A list of names, or of indices, leaves out images on purpose.
+    if not built.ann_file and dataset.cfg.get('indices') is None:
         expected = set(maps)
         alone = [path for path in _walk(folder) if path.endswith(built.seg_map_suffix) and path not in expected]
         if alone:
@@ -176,13 +176,13 @@ def _look_for(paths: Sequence[str]) -> tuple[int, list[str]]:
     for path in paths:
         folders[os.path.dirname(path)].append(path)
     if len(paths) <= SAMPLE or len(folders) > LISTED_FOLDERS:
-        sample = _spread(paths)
+        sample = list(spread(paths, SAMPLE))
         return len(sample), [path for path in sample if not os.path.isfile(path)]
     looked, absent = 0, []
     for folder, wanted in folders.items():
         names = _names(folder)
         if names is None:
-            wanted = _spread(wanted)
+            wanted = list(spread(wanted, SAMPLE))
             absent += [path for path in wanted if not os.path.isfile(path)]
         else:
             absent += [path for path in wanted if os.path.basename(path) not in names]
@@ -200,8 +200,4 @@ def _names(folder: str) -> set[str] | None:
     return names if len(names) < LISTED_NAMES else None
 
 
-def _spread(paths: Sequence[str]) -> Sequence[str]:
-    return paths[:: -(-len(paths) // SAMPLE)] if len(paths) > SAMPLE else paths
-
-
-FILES = Check('files', 'annotation files, folders, images and label maps are there', find_in_files)
+FILES = Check('files', 'datasets: whether they can be built, and their files and folders are there', find_in_files)

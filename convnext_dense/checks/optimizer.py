@@ -15,7 +15,7 @@ def _find(plan: RunPlan) -> Iterator[Finding]:
         return
     optimizer = (plan.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     lr = optimizer.get('lr')
-    if optimizer.get('type') != 'SGD' or not isinstance(lr, int | float) or lr < HIGH_SGD_RATE:
+    if bare_type(optimizer.get('type')) != 'SGD' or not isinstance(lr, int | float) or lr < HIGH_SGD_RATE:
         return
     if 'ConvNeXt' in _backbones(plan.cfg.model):
         yield Finding(

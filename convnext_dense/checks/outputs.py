@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmengine.config import Config
-
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.machine import check_folder
+from convnext_dense.config.tree import value_at
 from convnext_dense.errors import UsageError
 
 # Where hooks, evaluators and visualizers write to, if their keys are given.
@@ -23,19 +22,12 @@ FOLDERS = (
 def find_outputs(plan: RunPlan) -> Iterator[Finding]:
     """Return the folders that cannot be written to."""
     for key in FOLDERS:
-        folder = _value(plan.cfg, key)
+        folder = value_at(plan.cfg, key)
         if isinstance(folder, str):
             try:
                 check_folder(folder, key)
             except UsageError as error:
                 yield Finding(str(error))
-
-
-def _value(cfg: Config, key: str) -> object:
-    value: object = cfg
-    for part in key.split('.'):
-        value = value.get(part) if isinstance(value, Config | dict) else None
-    return value
 
 
 OUTPUTS = Check('outputs', 'folders that are written to', find_outputs)

@@ -3,20 +3,17 @@
 import ast
 from collections.abc import Iterator
 
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.matching import printable
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.matching import printable, shorten
 
 # mmengine restores an optimizer's settings and a schedule from the checkpoint, and takes all else from the config.
 FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
-SHOWN_DIFFERENCES = 3
 MAX_STEPS = 2**31
 ABSENT = 'absent'
 
@@ -45,26 +42,32 @@ def find(plan: RunPlan) -> Iterator[Finding]:
 RESUME = Check('resume', "the checkpoint's state of training and its config", find)
 
 
-def describe_finished(cfg: Config) -> str:
+def describe_finished(plan: RunPlan) -> str:
     """Return a sentence if the checkpoint that a run resumes is at the end of its schedule, else nothing.
 
     Args:
-        cfg: A config with `resume` and `load_from`.
+        plan: The run.
     """
+    if not plan.cfg.get('resume') or not plan.checkpoint:
+        return ''
+    hooks = [bare_type(hook.get('type')) for hook in plan.cfg.get('custom_hooks') or []]
+    if 'TrainingCostHook' in hooks:
+        # It makes up for a last validation that was cut off.
+        return ''
     try:
-        content = read_weights(cfg.load_from)
+        content = plan.content
     except CheckpointError:
         return ''
     if _why_not(content):
         return ''
-    loop = cfg.get('train_cfg') or {}
+    loop = plan.cfg.get('train_cfg') or {}
     unit = 'iter' if loop.get('max_iters') else 'epoch'
     limit, reached = loop.get(f'max_{unit}s'), content['meta'][unit]
     if not isinstance(limit, int) or reached < limit:
         return ''
     return (
-        f'the run is finished: {cfg.load_from} is at {unit} {reached} of {limit}, and nothing is left to train; raise '
-        f'train_cfg.max_{unit}s to train longer.'
+        f'the run is finished: {plan.checkpoint} is at {unit} {reached} of {limit}, and nothing is left to train; '
+        f'raise train_cfg.max_{unit}s to train longer.'
     )
 
 
@@ -129,14 +132,14 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
     if not saved:
         return
     own, saved = _with_ends(plan.cfg.to_dict()), _with_ends(saved)
-    models = [_at(config, 'model.type') for config in (own, saved)]
-    if all(isinstance(kind, str) for kind in models) and bare_type(models[0]) != bare_type(models[1]):
+    models = [str(value_at(config, 'model.type') or '') for config in (own, saved)]
+    if all(models) and bare_type(models[0]) != bare_type(models[1]):
         yield Finding(
             f'resume: model.type is {models[0]} in the config, and {plan.checkpoint} is of a {printable(models[1])}; '
             'resume with the config that it was trained with.'
         )
         return
-    types = [str(_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
+    types = [str(value_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]
     if has_optimizer and all(types) and bare_type(types[0]) != bare_type(types[1]):
         yield Finding(
             f'resume: optim_wrapper.optimizer.type is {types[0]} in the config, and {plan.checkpoint} has the state of '
@@ -144,15 +147,14 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
         )
         return
     for keys, holder in ((FROM_CHECKPOINT if has_optimizer else (), "the checkpoint's"), (FROM_CONFIG, "the config's")):
-        differences = [difference for key in keys for difference in _differences(key, _at(own, key), _at(saved, key))]
+        pairs = [(key, value_at(own, key), value_at(saved, key)) for key in keys]
+        differences = [difference for pair in pairs for difference in _differences(*pair)]
         if differences:
-            more = len(differences) - SHOWN_DIFFERENCES
-            shown = ', '.join(differences[:SHOWN_DIFFERENCES]) + (f' and {more} more' if more > 0 else '')
-            verb = 'holds' if len(differences) == 1 else 'hold'
+            values = 'value counts' if len(differences) == 1 else 'values count'
             remedy = '; start from its weights by load_from to train by the config' if keys is FROM_CHECKPOINT else ''
             yield Finding(
-                f'resume: the config differs from that of {plan.checkpoint} in {printable(shown)}: {holder} {verb}'
-                f'{remedy}.',
+                f'resume: the config differs from that of {plan.checkpoint} in {shorten(differences)}: {holder} '
+                f'{values}{remedy}.',
                 is_error=False,
             )
 
@@ -163,7 +165,7 @@ def _with_ends(config: dict) -> dict:
     schedules = [schedules] if isinstance(schedules, dict) else schedules
     if not isinstance(schedules, list | tuple) or not all(isinstance(schedule, dict) for schedule in schedules):
         return config
-    ends = {by_epoch: _at(config, f'train_cfg.max_{"epochs" if by_epoch else "iters"}') for by_epoch in (True, False)}
+    ends = {True: value_at(config, 'train_cfg.max_epochs'), False: value_at(config, 'train_cfg.max_iters')}
     return {**config, 'param_scheduler': [dict(end=ends[bool(s.get('by_epoch', True))]) | s for s in schedules]}
 
 
@@ -183,10 +185,3 @@ def _differences(key: str, own: object, saved: object) -> Iterator[str]:
 def _short(value: object) -> str:
     text = str(value)
     return f'{text[:57]}...' if len(text) > 60 else text
-
-
-def _at(config: dict, key: str) -> object:
-    value: object = config
-    for part in key.split('.'):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value

@@ -94,7 +94,8 @@ def _find(check: Check, plan: RunPlan, is_faulty: bool) -> list[Finding]:
     """Return what a check finds. A fault of its own must not keep a run from starting."""
     try:
         with _no_garbage_collection():
-            return list(check.find(plan))
+            # Datasets may share a file.
+            return list(dict.fromkeys(check.find(plan)))
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - what a check does not foresee

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from mmengine.config import Config
@@ -12,9 +13,10 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from convnext_dense.checks.annotations.coco_file import CocoFile
 from convnext_dense.checks.classes_and_heads.metainfo import wrong_metainfo
-from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
-from convnext_dense.errors import UsageError
+from convnext_dense.config.tree import evaluators
+from convnext_dense.datasets.checked_loading import is_a, transform_class
+from convnext_dense.errors import UsageError, describe
 from convnext_dense.weights.sources import read_weights
 
 # The methods by which mmdet's datasets read a COCO file, and the kind of file. A subclass that reads in another way is
@@ -27,12 +29,9 @@ COCO_READERS = {
     'CocoDataset.parse_data_info': 'instances',
     'CocoPanopticDataset.parse_data_info': 'panoptic',
 }
-# What mmdet's transforms load if they are not asked.
-LOADED = {
-    'LoadAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
-    'LoadTrackAnnotations': {'with_bbox', 'with_label', 'poly2mask'},
-    'LoadPanopticAnnotations': {'with_bbox', 'with_label', 'with_mask', 'with_seg', 'poly2mask'},
-}
+# What mmdet's LoadAnnotations loads if it is not asked, and what its LoadPanopticAnnotations loads besides.
+LOADED = {'with_bbox', 'with_label', 'poly2mask'}
+PANOPTIC = {'with_mask', 'with_seg'}
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,14 @@ class PlannedDataset:
         key: Its place in the config, such as ``train_dataloader.dataset``.
         cfg: Its config.
         built: The dataset, without its annotations: ``metainfo``, ``ann_file`` and ``data_prefix`` are final.
+        transforms: The classes and configs of its pipeline's transforms, those inside of others included.
     """
 
     split: str
     key: str
     cfg: dict
     built: BaseDataset
+    transforms: list[tuple[type | None, dict]]
 
     @property
     def is_local(self) -> bool:
@@ -60,7 +61,7 @@ class PlannedDataset:
     @property
     def coco_kind(self) -> str | None:
         """Which kind of `CocoFile` it reads, or None if it reads its annotations in another way."""
-        if not self.is_a('CocoDataset'):
+        if not self.is_a('mmdet.CocoDataset'):
             return None
         kinds = [
             COCO_READERS.get(getattr(type(self.built), method).__qualname__, 'unknown')
@@ -72,21 +73,43 @@ class PlannedDataset:
     def classes(self) -> list[str]:
         """The names of its classes, none if it has no classes."""
         # MOT's datasets have names of all that the files mark, and feed pedestrians.
-        return [] if self.is_a('MOTChallengeDataset') else list(self.built.metainfo.get('classes') or ())
+        return [] if self.is_a('mmdet.MOTChallengeDataset') else list(self.built.metainfo.get('classes') or ())
 
     @property
     def sorts_categories(self) -> bool:
         """Whether its labels follow the ids of the categories, rather than their order in the file."""
-        return self.is_a('Objects365V1Dataset')
+        return self.is_a('mmdet.Objects365V1Dataset')
+
+    @property
+    def is_segmented(self) -> bool:
+        """Whether it is one of mmseg's, with label maps."""
+        return self.is_a('mmseg.BaseSegDataset')
 
     @property
     def reads_maps(self) -> bool:
         """Whether its pipeline loads label maps."""
-        return self.loads('' if self.is_a('BaseSegDataset') else 'with_seg')
+        return self.loads('' if self.is_segmented else 'with_seg')
+
+    @cached_property
+    def infos(self) -> list[dict]:
+        """What the dataset itself lists, which takes long if it reads a folder.
+
+        Raises:
+            UsageError: If that fails.
+        """
+        try:
+            return self.built.load_data_list()
+        except Exception as error:
+            # Whatever a dataset raises, such as the AssertionError that says which ann_file is missing.
+            raise UsageError(f'{self.key}: its images cannot be found ({describe(error)}).') from error
 
     def is_a(self, name: str) -> bool:
-        """Return whether a class of this name is the dataset's, or its class inherits from it."""
+        """Return whether its class is one of another package, such as ``mmdet.CocoDataset``, or inherits from it."""
         return is_a(type(self.built), name)
+
+    def transform(self, name: str) -> dict | None:
+        """Return the config of the first transform of a package's class, such as ``mmcv.LoadImageFromFile``."""
+        return next((transform for kind, transform in self.transforms if is_a(kind, name)), None)
 
     def loads(self, option: str) -> bool:
         """Return whether its pipeline loads annotations with an option, such as ``with_mask``.
@@ -95,9 +118,12 @@ class PlannedDataset:
             option: An argument of mmdet's `LoadAnnotations`; '' for whether it loads any.
         """
         return any(
-            not option or transform.get(option, option in LOADED[name])
-            for name, transform in _transforms(self.cfg.get('pipeline') or [])
-            if name in LOADED
+            not option
+            or transform.get(
+                option, option in (LOADED | PANOPTIC if is_a(kind, 'mmdet.LoadPanopticAnnotations') else LOADED)
+            )
+            for kind, transform in self.transforms
+            if is_a(kind, 'mmcv.LoadAnnotations')
         )
 
 
@@ -118,18 +144,15 @@ class RunPlan:
         # What `list_samples` has read, by the dataset's key.
         self.samples: dict[str, list] = {}
 
-    @cached_property
+    @property
     def datasets(self) -> list[PlannedDataset]:
-        """The datasets that the dataloaders of the splits read.
+        """The datasets that the dataloaders of the splits read, as far as they can be built."""
+        return [dataset for dataset in self._leaves if isinstance(dataset, PlannedDataset)]
 
-        Raises:
-            UsageError: If one cannot be built.
-        """
-        return [
-            dataset
-            for split in self.splits
-            for dataset in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
-        ]
+    @property
+    def unbuilt(self) -> list[str]:
+        """A sentence for each dataset that cannot be built."""
+        return [fault for fault in self._leaves if isinstance(fault, str)]
 
     @property
     def is_open_vocabulary(self) -> bool:
@@ -172,21 +195,20 @@ class RunPlan:
         """
         return read_weights(self.checkpoint) if self.checkpoint else {}
 
+    @cached_property
+    def _leaves(self) -> list[PlannedDataset | str]:
+        return [
+            leaf
+            for split in self.splits
+            for leaf in _leaves(split, f'{split}_dataloader.dataset', self._dataset_cfg(split), self.cfg)
+        ]
+
     def _dataset_cfg(self, split: str) -> dict | None:
         return (self.cfg.get(f'{split}_dataloader') or {}).get('dataset')
 
 
-def is_a(kind: type | None, name: str) -> bool:
-    """Return whether a class has a name, or inherits from one that has.
-
-    Example:
-        >>> is_a(bool, 'int')
-        True
-    """
-    return name in [base.__name__ for base in getattr(kind, '__mro__', ())]
-
-
-def _leaves(split: str, key: str, dataset: dict | None, cfg: Config) -> Iterator[PlannedDataset]:
+def _leaves(split: str, key: str, dataset: dict | None, cfg: Config) -> Iterator[PlannedDataset | str]:
+    """Yield the datasets inside of wrappers; for one that cannot be built, the sentence that says so."""
     if not isinstance(dataset, dict):
         return
     if isinstance(dataset.get('dataset'), dict):
@@ -195,24 +217,23 @@ def _leaves(split: str, key: str, dataset: dict | None, cfg: Config) -> Iterator
         for i, part in enumerate(dataset['datasets']):
             yield from _leaves(split, f'{key}.datasets.{i}', part, cfg)
     else:
-        yield PlannedDataset(split, key, dataset, _build(key, dataset, cfg.default_scope))
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            try:
+                built = DATASETS.build({**dataset, 'lazy_init': True})
+                transforms = list(_transforms(dataset.get('pipeline')))
+            except Exception as error:  # noqa: BLE001 - whatever a dataset raises
+                yield _why_unbuilt(key, dataset, error)
+            else:
+                yield PlannedDataset(split, key, dataset, built, transforms)
 
 
-def _build(key: str, dataset: dict, scope: str) -> BaseDataset:
-    with DefaultScope.overwrite_default_scope(scope):
-        try:
-            return DATASETS.build({**dataset, 'lazy_init': True})
-        except Exception as error:
-            # mmseg refuses some class names in words that do not say which.
-            kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
-            own = getattr(kind, 'METAINFO', {})
-            for fault in wrong_metainfo(key, dataset, own, is_a(kind, 'BaseSegDataset')):
-                raise UsageError(fault) from error
-            # Some of mmseg's assert that their folders are there, and say nothing more.
-            for name, path in _places(dataset):
-                if not Path(path).exists():
-                    raise UsageError(f'{key}.{name}: there is no {path}.') from error
-            raise UsageError(f'{key}: {type(error).__name__}: {error}') from error
+def _why_unbuilt(key: str, dataset: dict, error: Exception) -> str:
+    # mmseg refuses some class names in words that do not say which.
+    kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+    faults = wrong_metainfo(key, dataset, getattr(kind, 'METAINFO', {}), is_a(kind, 'mmseg.BaseSegDataset'))
+    # Some of mmseg's assert that their folders are there, and say nothing more.
+    missing = (f'{key}.{name}: there is no {path}.' for name, path in _places(dataset) if not Path(path).exists())
+    return next(chain(faults, missing), f'{key}: {describe(error)}.')
 
 
 def _places(dataset: dict) -> Iterator[tuple[str, str]]:
@@ -227,12 +248,11 @@ def _places(dataset: dict) -> Iterator[tuple[str, str]]:
             yield name, os.path.join(root, path)
 
 
-def _transforms(pipeline: object) -> Iterator[tuple[str, dict]]:
-    """Yield the names and configs of a pipeline's transforms, those inside of others included."""
+def _transforms(pipeline: object) -> Iterator[tuple[type | None, dict]]:
+    """Yield the classes and configs of a pipeline's transforms, those inside of others included."""
     if isinstance(pipeline, dict):
-        name = pipeline.get('type')
-        if name is not None:
-            yield getattr(name, '__name__', str(name)).rpartition('.')[2], pipeline
+        if 'type' in pipeline:
+            yield transform_class(pipeline), pipeline
         pipeline = list(pipeline.values())
     if isinstance(pipeline, list | tuple):
         for part in pipeline:

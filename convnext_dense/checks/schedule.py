@@ -11,11 +11,9 @@ from mmengine.model import revert_sync_batchnorm
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
-from convnext_dense.config.data_places import evaluators
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, evaluators, value_at
 from convnext_dense.meta_device import build_on_meta, without_allocating
 
-MISSING = object()
 # By evaluator: its prefix, and the metrics that it reports for each entry of its `metric` or `iou_metrics`.
 COCO_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 PROPOSAL_ITEMS = ('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
@@ -68,19 +66,10 @@ def find_schedule_faults(plan: RunPlan) -> Iterator[Finding]:
 SCHEDULE = Check('schedule', 'the lengths, intervals, loaders and optimizer of the config', find_schedule_faults)
 
 
-def _get(cfg: Config, key: str) -> object:
-    value = cfg
-    for name in key.split('.'):
-        value = value.get(name, MISSING) if isinstance(value, dict | Config) else MISSING
-    return value
-
-
 def _numbers(cfg: Config) -> Iterator[str]:
     for key, (minimum, is_whole) in MINIMA.items():
-        value = _get(cfg, key)
-        if value is MISSING or value is None:
-            continue
-        if not _is_number(value, minimum, is_whole):
+        value = value_at(cfg, key)
+        if value is not None and not _is_number(value, minimum, is_whole):
             kind = 'whole number' if is_whole else 'number'
             yield f'{key}: it is {value!r}; it must be a {kind} of at least {minimum}.'
 
@@ -125,7 +114,7 @@ def _loaders(cfg: Config) -> Iterator[str]:
 
 
 def _gradients(cfg: Config) -> Iterator[str]:
-    norm = _get(cfg, 'optim_wrapper.clip_grad.max_norm')
+    norm = value_at(cfg, 'optim_wrapper.clip_grad.max_norm')
     if isinstance(norm, int | float) and not norm > 0:
         yield f'optim_wrapper.clip_grad.max_norm: it is {norm}, which leaves no gradient; it must be above 0.'
 
@@ -191,7 +180,7 @@ def _batch_norm(cfg: Config) -> Iterator[str]:
         return
     if 'BN' not in str(cfg.model):
         return
-    size = _get(cfg, 'model.data_preprocessor.size')
+    size = value_at(cfg, 'model.data_preprocessor.size')
     shape = size if isinstance(size, list | tuple) else (512, 512)
     problem = ''
     with suppress(Exception), without_allocating():
@@ -258,5 +247,5 @@ def _schedulers(cfg: Config) -> Iterator[str]:
 
 
 def _no_learning(cfg: Config) -> Iterator[str]:
-    if _get(cfg, 'optim_wrapper.optimizer.lr') == 0:
+    if value_at(cfg, 'optim_wrapper.optimizer.lr') == 0:
         yield 'optim_wrapper.optimizer.lr: it is 0, so nothing is learned.'

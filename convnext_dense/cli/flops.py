@@ -17,10 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Count, and print the table."""
     find_config(args.config)
-    from convnext_dense.checks.config_keys.keys import check_keys
+    from convnext_dense.checks.check import report
+    from convnext_dense.checks.config_keys.keys import key_findings
     from convnext_dense.config import load_config
     from convnext_dense.reports import complexity_table
 
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options), backbone=args.backbone)
-    check_keys(cfg)
+    report(key_findings(cfg))
     print(complexity_table(cfg, args.shape))

@@ -12,10 +12,8 @@ from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.processes import Command, launch
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.checks import RunPlan, check_run
-from convnext_dense.checks.config_keys.keys import check_keys
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.load import file_name, load_config
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.meta_device import build_on_meta
@@ -79,16 +77,14 @@ def compare_backbones(
         cfg = load_config(
             config, str(work_dir), cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe, data=data
         )
-        if not runs and 'keys' not in skip_check:
-            check_keys(cfg)
-        check_data(cfg, 'train', 'val')
+        is_first = not runs
+        runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
+        if is_first:
+            # The data and the schedule are the same for all.
+            check_run(RunPlan(runs[0].cfg, ('train', 'val')), skip_check)
         _fetch_weights(cfg, backbone)
         shape = tuple(shape or default_shape(cfg))
         complexity[backbone] = _complexity(cfg, shape)
-        runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
-        if len(complexity) == 1:
-            # The data and the schedule are the same for all.
-            check_run(RunPlan(runs[0].cfg, ('train', 'val')), skip_check)
     if shape is None:
         raise UsageError('backbones: name at least one.')
     comparison = Comparison(config, shape, runs, complexity, command)

@@ -5,9 +5,8 @@ import os
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
-from convnext_dense.config.tree import bare_type, leaf_datasets
+from convnext_dense.config.tree import bare_type, evaluators, leaf_datasets
 from convnext_dense.errors import UsageError
 
 # What PackDetInputs keeps by default, as far as merging needs it.
@@ -64,7 +63,7 @@ def missing_label_maps(cfg: Config) -> str | None:
         cfg: As `load_config` returns it.
 
     Example:
-        >>> dataset = dict(data_root='data', data_prefix=dict(img_path='images'))
+        >>> dataset = dict(data_root='.', data_prefix=dict(img_path='images'))
         >>> missing_label_maps(Config(dict(default_scope='mmseg', test_dataloader=dict(dataset=dataset))))
         'test_dataloader.dataset.data_prefix has no seg_map_path'
     """
@@ -78,10 +77,14 @@ def _place_without_maps(dataset: dict) -> str | None:
     prefixes = dataset.get('data_prefix')
     if prefixes is None or dataset.get('backend_args'):
         return None
+    root = dataset.get('data_root') or ''
+    if root and URL_MARK not in root and not os.path.isdir(root):
+        # The check `files` says it.
+        return None
     folder = prefixes.get('seg_map_path')
     if folder is None:
         return 'test_dataloader.dataset.data_prefix has no seg_map_path'
-    folder = os.path.join(dataset.get('data_root') or '', folder)
+    folder = os.path.join(root, folder)
     if URL_MARK in folder or (os.path.isdir(folder) and any(os.scandir(folder))):
         return None
     return f'test_dataloader.dataset.data_prefix.seg_map_path: there are no label maps in {folder}'

@@ -1,5 +1,7 @@
 """Reads a config's nested dicts."""
 
+from mmengine.config import Config
+
 
 def bare_type(kind: str | type | None) -> str:
     """Return the name of a `type` without its scope; '' if there is none.
@@ -15,6 +17,42 @@ def bare_type(kind: str | type | None) -> str:
         return ''
     name = kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
     return name.rpartition('.')[2]
+
+
+def value_at(cfg: Config | dict, key: str) -> object:
+    """Return what a key of dots names; None if it is not there.
+
+    Args:
+        cfg: The config, or a part of it.
+        key: Names of keys, and numbers in lists.
+
+    Example:
+        >>> cfg = dict(param_scheduler=[dict(type='LinearLR', end=500)])
+        >>> value_at(cfg, 'param_scheduler.0.end'), value_at(cfg, 'train_cfg.max_epochs')
+        (500, None)
+    """
+    value: object = cfg
+    for name in key.split('.'):
+        if isinstance(value, list | tuple):
+            value = value[int(name)] if name.isdecimal() and int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict | Config) else None
+    return value
+
+
+def evaluators(cfg: Config, split: str) -> list[dict]:
+    """Return the evaluators of a split, of which a config may have none, one, or a list.
+
+    Args:
+        cfg: The config.
+        split: 'val' or 'test'; training has none.
+
+    Example:
+        >>> evaluators(Config(dict(val_evaluator=dict(type='IoUMetric'))), 'val')
+        [{'type': 'IoUMetric'}]
+    """
+    found = cfg.get(f'{split}_evaluator') or []
+    return found if isinstance(found, list) else [found]
 
 
 def innermost_dataset(dataset: dict) -> dict:

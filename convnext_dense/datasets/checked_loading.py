@@ -3,12 +3,13 @@
 from collections.abc import Collection
 
 from mmcv.transforms import BaseTransform
+from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from mmengine.runner import Runner
 
 from convnext_dense.datasets.checked_image import CheckedImage
 from convnext_dense.datasets.label_rules import LARGEST
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
 
@@ -34,7 +35,7 @@ class CheckedAnnotations(BaseTransform):
             raise
         except Exception as error:
             file = results.get('img_path')
-            raise UsageError(f'{file}: its annotations cannot be read: {type(error).__name__}: {error}.') from error
+            raise UsageError(f'{file}: its annotations cannot be read: {describe(error)}.') from error
 
 
 def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> None:
@@ -48,7 +49,6 @@ def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> Non
             label maps.
 
     Example:
-        >>> from mmengine.config import Config
         >>> runner = Runner.from_cfg(Config(dict(model=torch.nn.Module(), work_dir='.')))  # doctest: +SKIP
         >>> check_while_loading(runner)  # doctest: +SKIP
     """
@@ -72,15 +72,8 @@ class _Checks:
 
     def __init__(self, runner: Runner, split: str, skip_check: Collection[str]) -> None:
         self.skip_check = skip_check
-        model = runner.cfg.get('model') or {}
-        # Test-time augmentation wraps the model.
-        head = model.get('decode_head') or model.get('module', {}).get('decode_head') or {}
-        head = head[-1] if isinstance(head, list) else head
-        self.num_classes = head.get('num_classes')
-        self.ignore_index = head.get('ignore_index', LARGEST)
-        if split != 'train':
-            evaluator = runner.cfg.get(f'{split}_evaluator') or {}
-            self.ignore_index = evaluator.get('ignore_index', LARGEST) if isinstance(evaluator, dict) else LARGEST
+        self.num_classes = decode_head(runner.cfg).get('num_classes')
+        self.ignore_index = ignore_index(runner.cfg, split)
 
     def of(self, transform: dict) -> dict | None:
         """Return the checked transform's config, or None if it loads nothing that is checked."""
@@ -98,6 +91,34 @@ class _Checks:
         if name.startswith('Load') and 'Annotation' in name:
             return dict(type=CheckedAnnotations, loader=transform)
         return None
+
+
+def decode_head(cfg: Config) -> dict:
+    """Return the config of a segmenter's last head; {} if it has none.
+
+    Example:
+        >>> decode_head(Config(dict(model=dict(decode_head=[dict(num_classes=2), dict(num_classes=3)]))))
+        {'num_classes': 3}
+    """
+    model = cfg.get('model') or {}
+    # Test-time augmentation wraps the model.
+    head = model.get('decode_head') or model.get('module', {}).get('decode_head') or {}
+    return head[-1] if isinstance(head, list) else head
+
+
+def ignore_index(cfg: Config, split: str) -> int:
+    """Return the class that a segmenter ignores: in training its head does, and otherwise its first metric.
+
+    Args:
+        cfg: The config.
+        split: 'train', 'val' or 'test'.
+
+    Example:
+        >>> ignore_index(Config(dict(val_evaluator=[dict(type='IoUMetric', ignore_index=254)])), 'val')
+        254
+    """
+    holder = decode_head(cfg) if split == 'train' else cfg.get(f'{split}_evaluator') or {}
+    return (holder[0] if isinstance(holder, list) else holder).get('ignore_index', LARGEST)
 
 
 def transform_class(transform: dict) -> type | None:

@@ -11,13 +11,13 @@ from torch import nn
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import FILE_ONLY
+from convnext_dense.weights.matching import shorten
 
 # A loss scaler skips steps with infinite gradients, and a batch may have a loss that is NaN and no gradient: the
 # weights stay finite, and training goes on. After so many such steps in a row it has stopped for good.
 MAX_SKIPPED_STEPS = 20
 # Processes tell each other at these steps only; one that ended alone would leave the others waiting.
 STEPS_BETWEEN_MESSAGES = 10
-SHOWN_NAMES = 3
 NORM_STATISTICS = ('running_mean', 'running_var')
 
 
@@ -105,12 +105,12 @@ class DivergenceHook(Hook):
     def _check_start(self, runner: Runner) -> None:
         if names := find_non_finite(runner.model):
             source = f'checkpoint {runner._load_from}' if runner._load_from else 'the weights at the start'
-            raise UsageError(f'{source}: NaN or infinite values are in {_shorten(names)}.')
+            raise UsageError(f'{source}: NaN or infinite values are in {shorten(names)}.')
 
     def _look_at_weights(self, runner: Runner, losses: str) -> None:
         names = find_non_finite(runner.model)
         if names:
-            self._problem = f'{losses} at step {runner.iter + 1}, and {_shorten(names)} with it'
+            self._problem = f'{losses} at step {runner.iter + 1}, and {shorten(names)} with it'
             return
         self._skipped += 1
         if self._skipped == MAX_SKIPPED_STEPS:
@@ -124,7 +124,7 @@ class DivergenceHook(Hook):
 
     def _check_weights(self, runner: Runner, step: int) -> None:
         if not self._problem and (names := find_non_finite(runner.model)):
-            self._problem = f'NaN or infinite values are in {_shorten(names)} after step {step}'
+            self._problem = f'NaN or infinite values are in {shorten(names)} after step {step}'
         self._end_together(runner, step)
 
     def _end_together(self, runner: Runner, step: int) -> None:
@@ -157,12 +157,7 @@ def _losses(runner: Runner, outputs: dict) -> dict[str, float]:
 
 def _describe(losses: dict[str, float], bad: list[str]) -> str:
     terms = [name for name in bad if name != 'loss'] or bad
-    return f'{_shorten(terms)} {"is" if len(terms) == 1 else "are"} {losses[terms[0]]:g}'
-
-
-def _shorten(names: list[str]) -> str:
-    more = len(names) - SHOWN_NAMES
-    return ', '.join(names[:SHOWN_NAMES]) + (f' and {more} more' if more > 0 else '')
+    return f'{shorten(terms)} {"is" if len(terms) == 1 else "are"} {losses[terms[0]]:g}'
 
 
 def _advice(runner: Runner) -> str:

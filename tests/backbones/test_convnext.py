@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from helpers.random_weights import randomize
+from helpers.weights.random_weights import randomize
 from mmengine.registry import MODELS
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from helpers.random_weights import randomize
+from helpers.weights.random_weights import randomize
 from mmdet.models import ResNet
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode

@@ -94,7 +94,7 @@ class TestMeasureEvaluation:
         ('options', 'message'),
         [
             (dict(test_evaluator=None), 'no test_dataloader and test_evaluator'),
-            ({'test_dataloader.dataset.data_root': '/nowhere'}, 'there is no /nowhere'),
+            ({'test_dataloader.dataset.data_root': '/nowhere'}, 'there is no folder /nowhere'),
             ({'test_dataloader.dataset': dict(_delete_=True, type='ConcatDataset', datasets=[])}, 'of several'),
         ],
     )

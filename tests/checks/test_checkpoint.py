@@ -26,7 +26,7 @@ def plan(content, save, classes=('a', 'b'), split='test', **cfg):
     path = save(content)
     planned = RunPlan(Config(dict(model={}, load_from=path, **cfg)), (split,), path)
     built = SimpleNamespace(metainfo=dict(classes=classes))
-    planned.__dict__['datasets'] = [PlannedDataset(split, f'{split}_dataloader.dataset', {}, built)]
+    planned.__dict__['_leaves'] = [PlannedDataset(split, f'{split}_dataloader.dataset', {}, built, [])]
     return planned
 
 
@@ -116,10 +116,10 @@ class TestResume:
     def test_the_same_config_is_not_reported(self, save):
         assert not self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)))
 
-    def test_another_learning_rate_is_a_warning_of_which_holds(self, save):
+    def test_another_learning_rate_is_a_warning_of_which_counts(self, save):
         (finding,) = self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.2)))
         assert not finding.is_error
-        assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's holds" in finding.sentence
+        assert "optim_wrapper.optimizer.lr (0.2 instead of 0.1): the checkpoint's value counts" in finding.sentence
 
     def test_another_model_is_an_error(self, save):
         content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': "model = dict(type='mmdet.MaskRCNN')"}}
@@ -136,18 +136,18 @@ class TestResume:
         content = {**TRAINING, 'meta': {**TRAINING['meta'], 'cfg': text}}
         schedule = dict(param_scheduler=dict(type='PolyLR'), train_cfg=dict(max_epochs=4))
         (finding,) = self.find(content, save, **schedule)
-        assert "param_scheduler.0.end (4 instead of 2): the checkpoint's holds" in finding.sentence
+        assert "param_scheduler.0.end (4 instead of 2): the checkpoint's value counts" in finding.sentence
         assert not self.find(content, save, **schedule | dict(train_cfg=dict(max_epochs=2)))
 
     def test_another_optimizer_is_an_error(self, save):
         (finding,) = self.find(TRAINING, save, optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)))
         assert finding.is_error
 
-    def test_another_dataset_is_a_warning_of_which_holds(self, save):
+    def test_another_dataset_is_a_warning_of_which_counts(self, save):
         meta = {**TRAINING['meta'], 'cfg': "train_dataloader = dict(dataset=dict(data_root='a', pipeline=[1]))"}
         own = dict(dataset=dict(data_root='b', pipeline=[2]))
         (finding,) = self.find({**TRAINING, 'meta': meta}, save, train_dataloader=own)
-        assert "train_dataloader.dataset.data_root (b instead of a): the config's holds" in finding.sentence
+        assert "train_dataloader.dataset.data_root (b instead of a): the config's value counts" in finding.sentence
 
     def test_a_best_checkpoint_has_no_optimizer_and_says_so(self, save):
         content = {key: value for key, value in TRAINING.items() if key != 'optimizer'}
@@ -157,8 +157,13 @@ class TestResume:
 
     @pytest.mark.parametrize(('epochs', 'is_finished'), [(1, True), (2, True), (3, False)])
     def test_a_finished_run_is_described(self, epochs, is_finished, save):
-        cfg = Config(dict(load_from=save(TRAINING), train_cfg=dict(max_epochs=epochs)))
-        assert bool(describe_finished(cfg)) == is_finished
+        cfg = Config(dict(resume=True, train_cfg=dict(max_epochs=epochs)))
+        assert bool(describe_finished(RunPlan(cfg, ('train',), save(TRAINING)))) == is_finished
+
+    def test_a_compared_run_goes_on_to_its_last_validation(self, save):
+        hooks = [dict(type='convnext_dense.TrainingCostHook')]
+        cfg = Config(dict(resume=True, train_cfg=dict(max_epochs=2), custom_hooks=hooks))
+        assert not describe_finished(RunPlan(cfg, ('train',), save(TRAINING)))
 
 
 class TestConfigAsData:

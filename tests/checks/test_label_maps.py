@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.planted_map_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
-from helpers.small_datasets import SegmenterData, save, turn_by_exif
+from helpers.data.small_datasets import SegmenterData, save, turn_by_exif
+from helpers.planted.map_faults import OF_MAPS, OF_MAPS_FROM_0, OF_MAPS_FROM_1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from convnext_dense.checks.files import FILES
 from convnext_dense.checks.images import IMAGES, LABELS
 
 PLANTED = [
@@ -31,8 +32,9 @@ ODD = [
 
 
 def found(data):
-    """What `labels` and `images` find."""
-    return [*LABELS.find(data.plan()), *IMAGES.find(data.plan())]
+    """What `files`, `labels` and `images` find."""
+    plan = data.plan()
+    return [finding for check in (FILES, LABELS, IMAGES) for finding in check.find(plan)]
 
 
 class TestPlantedFaults:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from helpers.large_coco import CLASSES, write_large_coco
+from helpers.data.large_coco import CLASSES, write_large_coco
 
 from convnext_dense.checks.annotations.find import find_in_annotations
 from convnext_dense.checks.classes_and_heads.classes import find_in_classes

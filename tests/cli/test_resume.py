@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 from helpers.demo_runs import SEGMENTER, segmenter_options
-from helpers.hostile_checkpoints import REFUSED, change, save_hostile, save_zip_bomb
+from helpers.weights.hostile_checkpoints import REFUSED, change, save_hostile, save_zip_bomb
 
 OPTIONS = segmenter_options(6)
 

@@ -139,7 +139,7 @@ class TestMistakes:
     def test_no_data(self, fails, tmp_path):
         options = 'train_dataloader.dataset.data_root=/nowhere'
         message = fails('train', DETECTOR, '--work-dir', tmp_path, '--cfg-options', options)
-        assert 'train_dataloader.dataset.data_root: there is no /nowhere' in message
+        assert 'train_dataloader.dataset.data_root: there is no folder /nowhere' in message
 
     def test_no_such_checkpoint(self, fails, tmp_path):
         message = fails('test', DETECTOR, 'nowhere.pth', '--work-dir', tmp_path)

@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 
 from convnext_dense.config import enable_amp, enable_auto_scale_lr, load_config
-from convnext_dense.config.data_places import check_data
 from convnext_dense.config.device import fit_to_device
 from convnext_dense.config.testing import enable_tta
 from convnext_dense.errors import UsageError
@@ -91,30 +90,6 @@ def test_augmented_testing_wraps_each_of_several_datasets(cfg):
     cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=parts)
     enable_tta(cfg)
     assert [part.pipeline[-1].type for part in cfg.test_dataloader.dataset.datasets] == ['TestTimeAug'] * 2
-
-
-@pytest.mark.parametrize(
-    ('settings', 'key'),
-    [
-        (dict(train_dataloader=dict(dataset=dict(data_root='nowhere'))), 'train_dataloader.dataset.data_root'),
-        (
-            dict(train_dataloader=dict(dataset=dict(dataset=dict(data_root='nowhere')))),
-            'train_dataloader.dataset.dataset.data_root',
-        ),
-        (dict(train_evaluator=dict(ann_file='nowhere')), 'train_evaluator.ann_file'),
-        (dict(train_evaluator=[dict(ann_file='nowhere')]), 'train_evaluator.ann_file'),
-    ],
-)
-def test_missing_data_is_named_by_its_key(settings, key):
-    with pytest.raises(UsageError, match=rf'{key}: there is no nowhere'):
-        check_data(Config(settings), 'train')
-
-
-@pytest.mark.parametrize(
-    'dataset', [dict(data_root='s3://bucket'), dict(data_root='data', backend_args=dict(backend='petrel'))]
-)
-def test_remote_data_is_not_looked_for(dataset):
-    check_data(Config(dict(train_dataloader=dict(dataset=dataset))), 'train')
 
 
 class TestNamesOfConfigs:

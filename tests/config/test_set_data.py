@@ -1,10 +1,10 @@
 """A dataset's name puts the dataset into a config, with all that follows from it."""
 
 import pytest
-from helpers.coco_layouts import write_layout
 from helpers.commands import run_command
+from helpers.data.coco_layouts import write_layout
+from helpers.data.map_folders import write_map_layout
 from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
-from helpers.map_folders import write_map_layout
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 

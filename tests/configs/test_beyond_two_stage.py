@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mmdet
 import pytest
-from helpers.batches import detection_batch, segmentation_batch
+from helpers.data.batches import detection_batch, segmentation_batch
 from helpers.training_steps import assert_trains, build_for_training, make_shallow
 from helpers.zoo import CONFIGS, config, differences, metadata, names, readme_rows, tiers
 from mmengine.config import Config

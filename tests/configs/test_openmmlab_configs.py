@@ -5,7 +5,7 @@ from pathlib import Path
 import mmdet
 import mmseg
 import pytest
-from helpers.batches import detection_batch, segmentation_batch
+from helpers.data.batches import detection_batch, segmentation_batch
 from helpers.training_steps import assert_trains, make_shallow
 from helpers.zoo import tiers
 from mmengine.config import Config

@@ -5,7 +5,7 @@ import copy
 import pytest
 import timm
 import torch
-from helpers.batches import detection_batch, segmentation_batch
+from helpers.data.batches import detection_batch, segmentation_batch
 from helpers.zoo import config
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, DefaultScope
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.planted_image_faults import OF_IMAGES
-from helpers.planted_map_faults import OF_MAPS
-from helpers.small_datasets import DetectorData, SegmenterData, save, turn_by_exif
+from helpers.data.small_datasets import DetectorData, SegmenterData, save, turn_by_exif
+from helpers.planted.image_faults import OF_IMAGES
+from helpers.planted.map_faults import OF_MAPS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.registry import DATASETS, DefaultScope

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.coco_layouts import CATEGORIES, LAYOUTS, POLYGON, write_layout, write_split
+from helpers.data.coco_layouts import CATEGORIES, LAYOUTS, POLYGON, write_layout, write_split
 
 from convnext_dense.datasets.formats.coco import describe_coco
 from convnext_dense.errors import UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.map_folders import LAYOUTS, write_map_layout, write_pairs
+from helpers.data.map_folders import LAYOUTS, write_map_layout, write_pairs
 from PIL import Image
 
 from convnext_dense.datasets.formats.map_folders import describe_maps

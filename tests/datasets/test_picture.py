@@ -4,7 +4,7 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
-from helpers.small_datasets import turn_by_exif
+from helpers.data.small_datasets import turn_by_exif
 
 from convnext_dense.datasets.picture import picture
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers.coco_data import evaluate, make_annotations, make_samples
+from helpers.data.coco_data import evaluate, make_annotations, make_samples
 from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.metrics import coco_metric
 

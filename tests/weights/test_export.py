@@ -4,7 +4,7 @@ import mmpretrain.models
 import pytest
 import timm
 import torch
-from helpers.backbones_and_sources import SMALL, random_state, v1, v2
+from helpers.weights.backbones_and_sources import SMALL, random_state, v1, v2
 from safetensors.torch import load_file
 
 from convnext_dense.errors import CheckpointError

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from helpers.backbones_and_sources import v1
-from helpers.hostile_checkpoints import REFUSED, change, raise_zip_version, save_hostile, save_zip_bomb
+from helpers.weights.backbones_and_sources import v1
+from helpers.weights.hostile_checkpoints import REFUSED, change, raise_zip_version, save_hostile, save_zip_bomb
 from mmengine.logging import HistoryBuffer
 from mmengine.model import PretrainedInit
 from mmengine.runner import load_checkpoint

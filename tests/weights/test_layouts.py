@@ -11,7 +11,7 @@ import timm
 import torch
 import torchvision
 import transformers
-from helpers.backbones_and_sources import (
+from helpers.weights.backbones_and_sources import (
     SMALL,
     depths_and_channels,
     num_reported,

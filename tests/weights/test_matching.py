@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from helpers.backbones_and_sources import num_reported, random_state, v1, v2
+from helpers.weights.backbones_and_sources import num_reported, random_state, v1, v2
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import WEIGHT_INITIALIZERS

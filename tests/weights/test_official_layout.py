@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import official_models as official
-from helpers.backbones_and_sources import SMALL, depths_and_channels, num_reported, v1, v2
+from helpers.weights import official_models as official
+from helpers.weights.backbones_and_sources import SMALL, depths_and_channels, num_reported, v1, v2
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint

@@ -6,8 +6,8 @@ import pytest
 import timm
 import torch
 import torchvision
-from helpers.backbones_and_sources import random_state, v1
-from helpers.web import serve
+from helpers.weights.backbones_and_sources import random_state, v1
+from helpers.weights.web import serve
 from huggingface_hub import constants
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file

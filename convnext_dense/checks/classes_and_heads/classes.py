@@ -13,9 +13,7 @@ def find_in_classes(plan: RunPlan) -> Iterator[Finding]:
     """Find class names of datasets that are wrong, or that are not those of their files or of each other."""
     good = []
     for dataset in plan.datasets:
-        faults = list(
-            wrong_metainfo(dataset.key, dataset.cfg, type(dataset.built).METAINFO, dataset.is_a('BaseSegDataset'))
-        )
+        faults = list(wrong_metainfo(dataset.key, dataset.cfg, type(dataset.built).METAINFO, dataset.is_segmented))
         yield from map(Finding, faults)
         if not faults and dataset.classes:
             good.append(dataset)

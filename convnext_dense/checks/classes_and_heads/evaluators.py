@@ -7,9 +7,8 @@ from convnext_dense.checks.annotations.coco_file import CocoFile
 from convnext_dense.checks.annotations.wording import names, subject
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.config.data_places import evaluators
 from convnext_dense.config.find import URL_MARK
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, evaluators
 
 # It takes each image's dataset from the predictions, and has an evaluator for each.
 SEVERAL = 'MultiDatasetsEvaluator'

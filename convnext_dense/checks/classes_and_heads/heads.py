@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.data.heads import STUFF, THINGS, find_heads, head_argument
+from convnext_dense.config.tree import bare_type
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _wrong_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
 def _wrong_decode_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding]:
     count = head_argument(head, 'num_classes')
     # STDC's predicts borders.
-    if count is None or str(head.get('type')).endswith('STDCHead'):
+    if count is None or bare_type(head.get('type')) == 'STDCHead':
         return
     if count != wanted.classes:
         yield _wrong_count(key, head, count, wanted.classes, wanted)
@@ -118,7 +119,7 @@ def _wrong_count(key: str, head: dict, count: int, must: int, wanted: Wanted) ->
 def _is_softmax(head: dict) -> bool:
     losses = head.get('loss_decode') or dict(type='CrossEntropyLoss')
     losses = losses if isinstance(losses, list | tuple) else [losses]
-    return all(str(loss.get('type')).endswith('CrossEntropyLoss') and not loss.get('use_sigmoid') for loss in losses)
+    return all(bare_type(loss.get('type')) == 'CrossEntropyLoss' and not loss.get('use_sigmoid') for loss in losses)
 
 
 def _wrong_weights(key: str, head: dict, lengths: set[int] | None) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convnext_dense.checks.annotations.coco_file import repeated
 from convnext_dense.checks.annotations.wording import names
+from convnext_dense.config.tree import bare_type
 
 # What classes are called elsewhere: in mmdet 2, in JSON, in other libraries.
 OTHER_NAMES = ('CLASSES', 'Classes', 'class', 'class_names', 'classnames', 'names', 'categories')
@@ -49,7 +50,7 @@ def wrong_metainfo(key: str, dataset: dict, own_metainfo: dict, needs_subset: bo
     yield from _wrong_names(f'{place}.classes', classes)
     own_classes = own_metainfo.get('classes')
     if needs_subset and own_classes and (unknown := [name for name in classes if name not in own_classes]):
-        kind = str(dataset.get('type')).rpartition('.')[2]
+        kind = bare_type(dataset.get('type'))
         yield (
             f"{place}.classes: {names(unknown)} {_is(unknown)} not among {kind}'s own"
             f"{nearest(unknown[0], own_classes)}; for other classes use type='mmseg.BaseSegDataset'."

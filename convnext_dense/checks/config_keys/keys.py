@@ -1,7 +1,6 @@
 """Finds keys that nothing reads, types that nothing registers, and values of the wrong kind."""
 
 import difflib
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,10 +10,10 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense import registry
+from convnext_dense.build_errors import registered_names
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.config_keys.signatures import TAKEN_BEFORE, Signature, signature, wrong_kind
 from convnext_dense.checks.config_keys.top_level_keys import top_level_findings
-from convnext_dense.errors import UsageError
 
 SPLITS = ('train', 'val', 'test')
 WRAPPER_KEYS = frozenset({'optimizer', 'constructor', 'paramwise_cfg', 'accumulative_counts'})
@@ -81,7 +80,6 @@ def key_findings(cfg: Config) -> Iterator[Finding]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for key, place, value in _places(cfg):
             yield from _component(key, value, place)
-        yield from _lengths(cfg)
         yield from _plain(cfg, 'env_cfg', ENV_KEYS)
         yield from _plain(cfg, 'auto_scale_lr', {'base_batch_size', 'enable'})
         yield from _plain(cfg.get('optim_wrapper') or {}, 'paramwise_cfg', PARAMWISE_KEYS, 'optim_wrapper.')
@@ -215,14 +213,6 @@ def _arguments(key: str, value: dict, name: str, known: Signature, more: Collect
                 yield Finding(f'{key}: {name} is not known to take {argument!r}{hint}.', is_error=False)
 
 
-def _lengths(cfg: Config) -> Iterator[Finding]:
-    """Find runs that would train nothing, and end as if they had."""
-    for name in ('max_epochs', 'max_iters', 'val_interval'):
-        length = (cfg.get('train_cfg') or {}).get(name, 1)
-        if isinstance(length, int | float) and length < 1:
-            yield Finding(f'train_cfg.{name}: it must be at least 1; got {length}.')
-
-
 def _plain(holder: dict | Config, key: str, known: Collection[str], prefix: str = '') -> Iterator[Finding]:
     """Warn of keys that are almost those of a plain dict."""
     for name in holder.get(key) or {}:
@@ -247,9 +237,7 @@ def _names(registries: Iterable[Registry]) -> set[str]:
     names: set[str] = set()
     for own in registries:
         with own.root.switch_scope_and_registry(None) as current:
-            while current is not None:
-                names.update(current.module_dict)
-                current = current.parent
+            names.update(registered_names(current))
     return names
 
 
@@ -262,26 +250,6 @@ def nearest(name: str, names: Iterable[str], alike: float = ALIKE) -> str:
     """
     found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=alike)
     return f'; the nearest is {found[0]!r}' if found else ''
-
-
-def check_keys(cfg: Config) -> None:
-    """Print the warnings about a config's keys, for commands that run no other check.
-
-    Args:
-        cfg: As `load_config` returns it.
-
-    Raises:
-        UsageError: If a key or a type cannot be right.
-
-    Example:
-        >>> from convnext_dense.config import load_config
-        >>> check_keys(load_config('mask-rcnn_convnext-demo_fpn_demo-coco'))
-    """
-    findings = list(key_findings(cfg))
-    for finding in findings:
-        if finding.is_error:
-            raise UsageError(finding.sentence)
-        print(f'warning: {finding.sentence}', file=sys.stderr)
 
 
 KEYS = Check('keys', 'the names of keys and types', lambda plan: key_findings(plan.cfg))

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.checks.check import Finding
 from convnext_dense.checks.config_keys.signatures import signature
+from convnext_dense.config.tree import value_at
 
 # What mmengine's runner reads, or mmdet's and mmseg's tools, or this package.
 KNOWN = frozenset(signature(Runner).parameters) | {
@@ -87,21 +88,12 @@ def _option(cfg: Config, key: str) -> Iterator[Finding]:
         hint = f'; the nearest is {name!r}' if name else '; change the keys that its value went into'
         yield Finding(f'cfg_options {key}: nothing reads it{hint}.', is_error=False)
         return
-    holder: object = cfg
-    for part in path:
-        holder = _item(holder, part)
+    holder = value_at(cfg, '.'.join(path))
     # Parts of a model without a type are read by name, here and there. What is there already is right.
     if top == 'model' and len(path) > 1 and isinstance(holder, dict) and 'type' not in holder:
         others = [name for name in holder if name != last]
         if names := difflib.get_close_matches(last, others, n=1, cutoff=ALIKE):
             yield Finding(f'cfg_options {key}: the config has {names[0]!r} there already.', is_error=False)
-
-
-def _item(holder: object, name: str) -> object:
-    """Return what a key of `cfg_options` names; None if another option has taken it away."""
-    if isinstance(holder, list | tuple):
-        return holder[int(name)] if name.isdecimal() and int(name) < len(holder) else None
-    return holder.get(name) if isinstance(holder, dict | Config) else None
 
 
 def _is_used(cfg: Config, key: str) -> bool:

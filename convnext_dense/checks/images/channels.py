@@ -1,10 +1,8 @@
 """Compares the channels of images with what a model takes."""
 
 import numpy as np
-from mmengine.registry import DefaultScope
 
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.datasets.checked_loading import transform_class
 
 COLORS = 3
 # Transforms of these packages leave the channels as they are.
@@ -24,8 +22,7 @@ class ChannelsCheck:
         self.in_channels = (model.get('backbone') or {}).get('in_channels', COLORS)
         preprocessor = model.get('data_preprocessor') or {}
         self.lengths = {name: len(preprocessor[name]) for name in ('mean', 'std') if preprocessor.get(name)}
-        with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
-            kinds = [transform_class(part) for part in dataset.cfg.get('pipeline') or [] if isinstance(part, dict)]
+        kinds = [kind for kind, _ in dataset.transforms]
         self.is_known = all(kind is not None and kind.__module__.split('.')[0] in PACKAGES for kind in kinds)
 
     def fault(self, image: np.ndarray) -> str | None:

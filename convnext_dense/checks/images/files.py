@@ -1,8 +1,8 @@
 """Finds images that cannot be read, or are not what the loader takes them for."""
 
+import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from os import environ
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.channels import ChannelsCheck
-from convnext_dense.checks.images.samples import Sample, find_transform, is_local, is_segmented, list_samples, spread
+from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.images.small_images import small_image_fault
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.checked_image import CheckedImage
@@ -29,20 +29,7 @@ def find_image_faults(plan: RunPlan) -> Iterator[Finding]:
     Args:
         plan: The run.
     """
-    for dataset in plan.datasets:
-        loader = find_transform(plan, dataset, 'mmcv.LoadImageFromFile')
-        if loader is None:
-            continue
-        try:
-            samples = list_samples(plan, dataset)
-        except UsageError as error:
-            yield Finding(f'{dataset.key}: {error}.')
-            continue
-        if not samples and is_segmented(dataset) and is_local(dataset):
-            yield Finding(
-                f'{dataset.key}: there is no image whose name ends in {dataset.built.img_suffix!r} in '
-                f'{dataset.built.data_prefix.get("img_path")}; set img_suffix.'
-            )
+    for dataset, loader, samples in loaded_samples(plan, 'mmcv.LoadImageFromFile'):
         with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
             yield from _Images(plan, dataset, loader).findings(samples)
 
@@ -74,6 +61,9 @@ class _Images:
     def findings(self, samples: list[Sample]) -> Iterator[Finding]:
         """Yield what is wrong with these images."""
         for sample in spread(samples):
+            if not os.path.exists(sample.image):
+                # The check `files` says it.
+                continue
             try:
                 self._read(sample)
             except UsageError as error:
@@ -168,7 +158,7 @@ def _header(file: str) -> tuple[tuple[int, int] | None, str, int]:
             mode = image.mode
     except Exception:  # noqa: BLE001 - decoders raise anything; another one may know the file
         return None, '', 8
-    limit = int(environ.get(PIXEL_LIMIT_VARIABLE, 2**30))
+    limit = int(os.environ.get(PIXEL_LIMIT_VARIABLE, 2**30))
     if width * height > limit:
         raise UsageError(
             f'{file}: the image has {width}x{height} = {width * height:,} pixels; more than {limit:,} are refused; '

@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mmcv
-from mmengine.fileio import list_dir_or_file
 from PIL import Image
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.label_values import Histogram, value_findings
-from convnext_dense.checks.images.samples import Sample, find_transform, is_segmented, list_samples, spread
+from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.config.data_places import evaluators
+from convnext_dense.config.tree import evaluators
+from convnext_dense.datasets.checked_loading import ignore_index
 from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
 from convnext_dense.datasets.orientation import SIDEWAYS, orientation
-from convnext_dense.errors import UsageError
 
 
 def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
@@ -26,11 +25,7 @@ def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
     Args:
         plan: The run.
     """
-    segmented = [dataset for dataset in plan.datasets if is_segmented(dataset)]
-    for dataset in segmented:
-        loader = find_transform(plan, dataset, 'mmseg.LoadAnnotations')
-        if loader is None:
-            continue
+    for dataset, loader, samples in loaded_samples(plan, 'mmseg.LoadAnnotations'):
         configured = loader.get('reduce_zero_label')
         if configured not in (None, dataset.built.reduce_zero_label):
             yield Finding(
@@ -38,14 +33,8 @@ def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
                 f'LoadAnnotations {configured}; they must agree.'
             )
             continue
-        try:
-            samples = list_samples(plan, dataset)
-        except UsageError:
-            # The images' check says it.
-            continue
-        yield from _maps_without_image(dataset, samples)
         yield from _read_maps(dataset, samples, loader, _rules(plan, dataset))
-    yield from _disagreements(plan, segmented)
+    yield from _disagreements(plan, [dataset for dataset in plan.datasets if dataset.is_segmented])
 
 
 LABELS = Check('labels', "a segmenter's label maps: their files, sizes, and values", find_label_faults)
@@ -53,52 +42,23 @@ LABELS = Check('labels', "a segmenter's label maps: their files, sizes, and valu
 
 def _rules(plan: RunPlan, dataset: PlannedDataset) -> LabelRules:
     built = dataset.built
-    metric = (evaluators(plan.cfg, dataset.split) or [{}])[0] if dataset.split != 'train' else _head(plan)
     return LabelRules(
         len(built.metainfo.get('classes') or ()) or None,
-        metric.get('ignore_index', LARGEST),
+        ignore_index(plan.cfg, dataset.split),
         built.reduce_zero_label,
         built.label_map,
     )
 
 
-def _head(plan: RunPlan) -> dict:
-    head = plan.cfg.model.get('decode_head') or {}
-    return head[-1] if isinstance(head, list) else head
-
-
-def _maps_without_image(dataset: PlannedDataset, samples: list[Sample]) -> Iterator[Finding]:
-    """Yield a warning if a folder has label maps of images that are missing: they are left out in silence."""
-    folder = dataset.built.data_prefix.get('seg_map_path') or ''
-    # A list of names, or of indices, leaves out images on purpose.
-    if not samples or dataset.built.ann_file or dataset.cfg.get('indices') is not None or not Path(folder).is_dir():
-        return
-    used = {os.path.normpath(sample.label_map) for sample in samples if sample.label_map}
-    names = list_dir_or_file(folder, list_dir=False, suffix=dataset.built.seg_map_suffix, recursive=True)
-    files = {os.path.normpath(os.path.join(folder, name)) for name in names}
-    unused = sorted(files - used)
-    if unused:
-        yield Finding(
-            f'{dataset.key}: {len(unused)} label map{"s have" if len(unused) > 1 else " has"} no image, such as '
-            f'{unused[0]}; the images end in {dataset.built.img_suffix!r}.',
-            is_error=False,
-        )
-
-
 def _read_maps(dataset: PlannedDataset, samples: list[Sample], loader: dict, rules: LabelRules) -> Iterator[Finding]:
-    samples = [sample for sample in samples if sample.label_map]
-    missing = [sample for sample in samples if not Path(sample.label_map).exists()]
-    if len(missing) == len(samples) and dataset.split == 'test':
-        # Images that are segmented, and not scored.
-        return
-    # By kind of fault: the first sentence, and how many maps have it.
+    # By kind of fault: the sentence of each map that has it.
     faults: dict[str, list[str]] = {}
-    if missing:
-        faults['missing'] = [f'{sample.label_map}: there is no such file' for sample in missing]
     histogram = Histogram()
     lossy = []
-    existing = [sample for sample in samples if Path(sample.label_map).exists()]
-    for sample in spread(existing):
+    for sample in spread(samples):
+        if not os.path.exists(sample.label_map):
+            # The check `files` says it.
+            continue
         kind, fault = _read_map(sample, loader, rules, histogram)
         if kind == 'lossy':
             lossy.append(sample.label_map)
@@ -161,14 +121,14 @@ def _hint(values: list[int], rules: LabelRules) -> str:
 
 
 def _disagreements(plan: RunPlan, datasets: list[PlannedDataset]) -> Iterator[Finding]:
-    reduced = {dataset.built.reduce_zero_label: dataset.key for dataset in datasets}
+    reduced = {bool(dataset.built.reduce_zero_label): dataset.key for dataset in datasets}
     if len(reduced) > 1:
         yield Finding(
             f'reduce_zero_label: it is True in {reduced[True]} and False in {reduced[False]}; unless their label maps '
             'count differently, the classes of one are shifted.',
             is_error=False,
         )
-    ignored = _head(plan).get('ignore_index', LARGEST)
+    ignored = ignore_index(plan.cfg, 'train')
     for split in plan.splits if datasets else ():
         for evaluator in evaluators(plan.cfg, split) if split != 'train' else []:
             scored = evaluator.get('ignore_index', LARGEST)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from mmengine.dataset import BaseDataset
-from mmengine.registry import DefaultScope
 
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.datasets.checked_loading import is_a, transform_class
-from convnext_dense.datasets.file_faults import is_here
 from convnext_dense.errors import UsageError
 
 # How many files of a dataset are read, and for how long at most.
@@ -47,7 +43,7 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
         dataset: One of its datasets.
 
     Raises:
-        UsageError: If a segmenter's folder or list cannot be read.
+        UsageError: If that fails.
     """
     if dataset.key not in plan.samples:
         plan.samples[dataset.key] = _list(plan, dataset)
@@ -56,12 +52,11 @@ def list_samples(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
 
 def _list(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     built = dataset.built
-    if not is_local(dataset):
+    if not dataset.is_local:
         return []
-    if is_segmented(dataset):
-        infos = _infos(built)
-        found = [Sample(info['img_path'], None, info.get('seg_map_path') or '') for info in infos]
-    elif is_a(type(built), 'mmdet.CocoDataset'):
+    if dataset.is_segmented:
+        found = [Sample(info['img_path'], None, info.get('seg_map_path') or '') for info in dataset.infos]
+    elif dataset.coco_kind:
         found = [
             Sample(
                 os.path.join(built.data_prefix.get('img', ''), image['file_name']), (image['height'], image['width'])
@@ -73,26 +68,7 @@ def _list(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
     indices = dataset.cfg.get('indices')
     if isinstance(indices, int):
         return found[:indices] if indices >= 0 else found[indices:]
-    return [found[i] for i in indices] if indices is not None else found
-
-
-def is_segmented(dataset: PlannedDataset) -> bool:
-    """Return whether a dataset is one of mmseg's, with label maps.
-
-    Args:
-        dataset: The dataset.
-    """
-    return is_a(type(dataset.built), 'mmseg.BaseSegDataset')
-
-
-def is_local(dataset: PlannedDataset) -> bool:
-    """Return whether a dataset's files are paths on this machine. A file backend may map them to where they are.
-
-    Args:
-        dataset: The dataset.
-    """
-    folder = dataset.built.data_prefix.get('img_path', dataset.built.data_prefix.get('img'))
-    return not dataset.cfg.get('backend_args') and (not folder or is_here(folder))
+    return found if indices is None else [found[i] for i in indices if -len(found) <= i < len(found)]
 
 
 def spread(items: Sequence[Item], count: int = SAMPLES, seconds: float = SECONDS) -> Iterator[Item]:
@@ -118,37 +94,23 @@ def spread(items: Sequence[Item], count: int = SAMPLES, seconds: float = SECONDS
         yield items[chosen[place]]
 
 
-def find_transform(plan: RunPlan, dataset: PlannedDataset, name: str) -> dict | None:
-    """Return the config of the first transform of a class in a dataset's pipeline, those inside of others included.
+def loaded_samples(plan: RunPlan, name: str) -> Iterator[tuple[PlannedDataset, dict, list[Sample]]]:
+    """Yield the datasets whose images or maps a class loads: the dataset, the transform's config, and its images.
 
     Args:
         plan: The run.
-        dataset: One of its datasets.
         name: The class, as in `is_a`.
     """
-    with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
-        return next(_of_class(dataset.cfg.get('pipeline'), name), None)
-
-
-def _infos(dataset: BaseDataset) -> list[dict]:
-    try:
-        return dataset.load_data_list()
-    except FileNotFoundError as error:
-        raise UsageError(f'there is no {error.filename}') from error
-    except Exception as error:
-        # Such as the AssertionError that says which ann_file is missing.
-        raise UsageError(f'its images cannot be listed: {type(error).__name__}: {error}') from error
-
-
-def _of_class(node: object, name: str) -> Iterator[dict]:
-    if isinstance(node, dict):
-        found = transform_class(node) if 'type' in node else None
-        if is_a(found, name):
-            yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for part in node:
-            yield from _of_class(part, name)
+    for dataset in plan.datasets:
+        loader = dataset.transform(name)
+        if loader is None:
+            continue
+        try:
+            samples = list_samples(plan, dataset)
+        except UsageError:
+            # The check `files` says it.
+            continue
+        yield dataset, loader, samples
 
 
 def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:

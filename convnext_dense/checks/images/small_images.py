@@ -2,7 +2,6 @@
 
 from mmengine.dataset import Compose
 
-from convnext_dense.checks.images.samples import is_segmented
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.tree import bare_type
 
@@ -21,7 +20,7 @@ def small_image_fault(plan: RunPlan, dataset: PlannedDataset, sizes: dict[str, t
         dataset: One of its datasets.
         sizes: Height and width of some of its images by their files.
     """
-    if not sizes or not is_segmented(dataset):
+    if not sizes or not dataset.is_segmented:
         return None
     file = min(sizes, key=lambda name: min(sizes[name]))
     height, width = sizes[file]
@@ -45,7 +44,7 @@ def small_image_fault(plan: RunPlan, dataset: PlannedDataset, sizes: dict[str, t
 
 def _prepared(dataset: PlannedDataset, file: str) -> tuple[int, int] | None:
     """Return the size that an image has after the dataset's pipeline; None if the pipeline fails or augments."""
-    infos = (info for info in dataset.built.load_data_list() if info['img_path'] == file)
+    infos = (info for info in dataset.infos if info['img_path'] == file)
     try:
         packed = Compose(dataset.cfg.get('pipeline') or [])(next(infos))
         rows, columns = packed['inputs'].shape[-2:]

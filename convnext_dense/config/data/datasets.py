@@ -3,8 +3,7 @@
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.config.data.replace import make_palette, replace_dataset
-from convnext_dense.config.data_places import evaluators
-from convnext_dense.config.tree import bare_type, leaf_datasets
+from convnext_dense.config.tree import bare_type, evaluators, leaf_datasets
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.errors import UsageError
 

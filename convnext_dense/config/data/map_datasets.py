@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.config.data.replace import make_palette, replace_dataset
-from convnext_dense.config.data_places import evaluators
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, evaluators
 from convnext_dense.datasets.formats.description import MapDescription
 from convnext_dense.errors import UsageError
 

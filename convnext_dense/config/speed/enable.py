@@ -25,7 +25,7 @@ def enable_speed(cfg: Config, switches: Sequence[str]) -> None:
 
     Args:
         cfg: The config, which is changed.
-        switches: Names from `speed_switches.SWITCHES`, in any order.
+        switches: Names from `switches.SWITCHES`, in any order.
 
     Raises:
         UsageError: If there is no such switch, or the config lacks what it acts on.
@@ -48,7 +48,7 @@ def enable_speed_in_testing(cfg: Config, switches: Sequence[str]) -> None:
 
     Args:
         cfg: The config, which is changed.
-        switches: Names from `speed_switches.TEST_SWITCHES`, in any order.
+        switches: Names from `switches.TEST_SWITCHES`, in any order.
 
     Raises:
         UsageError: If a switch does not act in testing, or there is no such switch.

@@ -61,6 +61,11 @@ class DetectorRun:
     def pick(self, entries: list) -> dict:
         return self.draw(st.sampled_from(entries))
 
+    def entry(self, kind: str = 'annotations') -> tuple[str, dict]:
+        """Choose a file and one of its entries."""
+        split = self.split()
+        return self.path(split).name, self.pick(self.files[split][kind])
+
     def plan(self) -> RunPlan:
         """Write the files, and return what a training reads."""
         for split, content in self.files.items():

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.small_datasets import HEIGHT, WIDTH, save, turn_by_exif
+from helpers.data.small_datasets import HEIGHT, WIDTH, save, turn_by_exif
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
 
 
 def _missing_image(data, rng):
     data.image(1).unlink()
-    return [str(data.image(1)), 'no such file']
+    return [str(data.image(1)), 'there is no']
 
 
 def _empty_image(data, rng):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from helpers.small_datasets import HEIGHT, WIDTH, save
+from helpers.data.small_datasets import HEIGHT, WIDTH, save
 
 
 def _value_beyond(data, rng):
@@ -136,7 +136,7 @@ def _transposed_map(data, rng):
 
 def _missing_map(data, rng):
     data.map(3).unlink()
-    return [str(data.map(3)), 'no such file']
+    return [str(data.map(3)), 'there is no']
 
 
 def _empty_map(data, rng):
