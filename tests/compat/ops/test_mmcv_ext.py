@@ -13,7 +13,7 @@ from mmengine.utils.dl_utils.misc import mmcv_full_available
 
 from convnext_dense.compat import provide_mmcv_ext
 
-PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'reference' / 'mmcv-ops.md'
+PAGE = Path(__file__).resolve().parents[3] / 'docs' / 'reference' / 'mmcv-ops.md'
 
 
 def test_mmcv_counts_as_complete():
