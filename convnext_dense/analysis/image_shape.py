@@ -33,7 +33,8 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or []
         sizes = [transform.size for transform in pipeline if transform['type'] in PAD and transform.get('size')]
         # mmdet's pipelines have the width first.
-        return tuple(reversed(_pair(sizes[-1], 'the size of Pad in test_dataloader'))) if sizes else DETECTION_SHAPE
+        width, height = _pair(sizes[-1], 'the size of Pad in test_dataloader') if sizes else DETECTION_SHAPE[::-1]
+        return height, width
     test_cfg = cfg.model.get('test_cfg') or {}
     if test_cfg.get('mode') == 'slide':
         height, width = _pair(test_cfg.get('crop_size'), 'model.test_cfg.crop_size')

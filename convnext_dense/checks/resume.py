@@ -132,8 +132,8 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
     if not saved:
         return
     own, saved = _with_ends(plan.cfg.to_dict()), _with_ends(saved)
-    models = [str(value_at(config, 'model.type') or '') for config in (own, saved)]
-    if all(models) and bare_type(models[0]) != bare_type(models[1]):
+    models = [bare_type(str(value_at(config, 'model.type') or '')) for config in (own, saved)]
+    if all(models) and models[0] != models[1]:
         yield Finding(
             f'resume: model.type is {models[0]} in the config, and {plan.checkpoint} is of a {printable(models[1])}; '
             'resume with the config that it was trained with.'

@@ -1,8 +1,8 @@
 """Writes a pure-Python config, whose types are classes and functions, as one whose types are names."""
 
-from collections.abc import Mapping
+from types import BuiltinFunctionType, FunctionType
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import DefaultScope, Registry, root
 
@@ -29,19 +29,25 @@ def with_names(cfg: Config) -> Config:
         >>> with_names(Config(dict(layer=LazyObject('torch.nn', 'GELU'), depth=3))).to_dict()
         {'layer': 'GELU', 'depth': 3, 'default_scope': None}
     """
-    tree = _built(cfg._to_lazy_dict())
-    scope = tree.setdefault('default_scope', None) or _scope(tree.get('model'))
-    tree['default_scope'] = scope
+    tree = {key: _built(value) for key, value in cfg._to_lazy_dict().items()}
+    given = tree.get('default_scope')
+    tree['default_scope'] = scope = given if isinstance(given, str) else _scope(tree.get('model'))
+    names = _registered_names()
     with DefaultScope.overwrite_default_scope(scope):
-        return Config(_named(tree, _registered_names()), filename=cfg.filename)
+        return Config({key: _named(value, names) for key, value in tree.items()}, filename=cfg.filename)
 
 
 def _built(tree: object) -> object:
-    if isinstance(tree, LazyObject | LazyAttr):
-        return tree.build()
-    if isinstance(tree, Mapping):
-        return {key: _built(value) for key, value in tree.items()}
-    return type(tree)(_built(value) for value in tree) if type(tree) in (list, tuple) else tree
+    match tree:
+        case LazyObject() | LazyAttr():
+            return tree.build()
+        case dict():
+            return {key: _built(value) for key, value in tree.items()}
+        case list():
+            return [_built(value) for value in tree]
+        case tuple():
+            return tuple(_built(value) for value in tree)
+    return tree
 
 
 def _scope(model: object) -> str | None:
@@ -62,14 +68,19 @@ def _registered_names() -> Names:
 
 
 def _named(tree: object, names: Names) -> object:
-    if isinstance(tree, dict):
-        return ConfigDict({key: _named(value, names) for key, value in tree.items()})
-    if type(tree) in (list, tuple):
-        return type(tree)(_named(value, names) for value in tree)
-    return _name(tree, names) if callable(tree) and hasattr(tree, '__qualname__') else tree
+    match tree:
+        case dict():
+            return {key: _named(value, names) for key, value in tree.items()}
+        case list():
+            return [_named(value, names) for value in tree]
+        case tuple():
+            return tuple(_named(value, names) for value in tree)
+        case type() | FunctionType() | BuiltinFunctionType():
+            return _name(tree, names)
+    return tree
 
 
-def _name(component: type, names: Names) -> str:
+def _name(component: type | FunctionType | BuiltinFunctionType, names: Names) -> str:
     package = component.__module__.partition('.')[0]
     for registry, scope, name in names.get(id(component), []):
         # What is registered by another package is known only where that is imported.

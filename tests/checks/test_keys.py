@@ -58,7 +58,6 @@ class TestFindings:
             ('model.rpn_head', 'RPNHead', "error: model.rpn_head: it must be a dict; got 'RPNHead'"),
             ('model.rpn_head.loss_cls', 0.5, 'error: model.rpn_head.loss_cls: it must be a dict; got 0.5'),
             ('default_hooks.checkpoint.intervall', 1, "error: .*: CheckpointHook has no argument 'intervall'"),
-            ('model.rpn_head.bbox_coder.tyype', 'x', "warning: .* not known to take 'tyype'; the nearest is 'type'"),
             ('train_dataloader.dataset.pipeline', [3], 'error: .*pipeline.0: it must be a dict; got 3'),
             ('model.data_preprocessor.type', 3, 'error: model.data_preprocessor.type: it must be a name; got 3'),
             ('model.rpn_head.type', 3, 'error: model.rpn_head.type: it must be a name; got 3'),

@@ -206,7 +206,7 @@ def _arguments(key: str, value: dict, name: str, known: Signature, more: Collect
                 yield Finding(f'{key}.{argument}: it must be {expected}; got {given!r}.')
         elif argument not in known.literals:
             # What **kwargs take is known only to the code that reads them.
-            hint = nearest(argument, [*known.parameters, 'type'], MORE_ALIKE if known.is_open else ALIKE)
+            hint = nearest(argument, known.parameters, MORE_ALIKE if known.is_open else ALIKE)
             if not known.is_open:
                 yield Finding(f'{key}: {name} has no argument {argument!r}{hint}.')
             elif hint:
