@@ -1,8 +1,11 @@
 """Every way in which mmdet's and mmseg's models name the channels that they take."""
 
+import re
+
 import pytest
 from helpers.swaps import MASK_RCNN, UPERNET, swap
 
+from convnext_dense.config.backbone import channels
 from convnext_dense.meta_device import build_on_meta
 
 ATTO = [40, 80, 160, 320]
@@ -56,6 +59,16 @@ class TestInChannels:
         cfg = swap(VIT_UPERNET, 'timm/vit_tiny_patch16_224(depth=1)')
         assert 'neck' not in cfg.model
         assert cfg.model.decode_head.in_channels == [256] * 4
+
+
+def test_a_head_that_upsamples_beyond_the_image_is_a_warning(monkeypatch):
+    lines = []
+    monkeypatch.setattr(channels, 'print_log', lambda line, **_: lines.append(line))
+    swap('mmseg::setr/setr_vit-l_pup_8xb2-160k_ade20k-512x512.py', 'convnext_atto')
+    sizes = [re.search(r'(\w+) \(SETRUPHead\) makes maps of (\d+) px of images of 512 px', line) for line in lines]
+    assert [size.groups() for size in sizes] == [('auxiliary_head', '2048'), ('auxiliary_head', '1024')]
+    swap(UPERNET, 'convnext_atto')
+    assert len(lines) == 2
 
 
 class TestOutIndices:

@@ -1,10 +1,12 @@
 """Fits the channels of a model's neck and heads to another backbone."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -57,6 +59,14 @@ def fit_channels(model: ConfigDict, old: Sequence[FeatureMap], new: Sequence[Fea
         _fit_heads(model, *channels)
     heads = [(f'model.{key}', head) for key in ('decode_head', 'auxiliary_head') for head in _as_list(model.get(key))]
     outputs = [_run(head, where, after) for where, head in heads]
+    for (where, head), output in zip(heads, outputs, strict=True):
+        if isinstance(output, Tensor) and output.shape[-1] > PROBE_SIZE[1]:
+            print_log(
+                f'backbone: {where} ({head.type}) makes maps of {output.shape[-1]} px of images of {PROBE_SIZE[1]} px. '
+                'Its upsampling is meant for smaller maps, and takes much memory.',
+                logger='current',
+                level=logging.WARNING,
+            )
     if not heads:
         outputs = [after if 'neck' in model else None]
     return any(output is None for output in outputs) or _all_used(features, outputs)
