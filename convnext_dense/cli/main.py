@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ('stdout', 'stderr'):
         # Python has none of a stream that was closed by the shell.
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open('w'))
+            setattr(sys, name, Path(os.devnull).open('w'))  # noqa: SIM115 - open as long as the process
     args = build_parser().parse_args(arguments)
     args.arguments = arguments
     # A log that cannot be written, to a closed pipe or a full disk, is no reason for a traceback a line.
