@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from convnext_dense.cli import compare, completion, demo, env, flops, test, train, weights
@@ -73,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name ...
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for name in ('stdout', 'stderr'):
+        # Python has none of a stream that was closed by the shell.
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open('w'))  # noqa: SIM115 - open as long as the process
     args = build_parser().parse_args(arguments)
     args.arguments = arguments
     # A log that cannot be written, to a closed pipe or a full disk, is no reason for a traceback a line.

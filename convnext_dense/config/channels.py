@@ -4,6 +4,7 @@ from mmengine.config import Config
 
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.config.tree import bare_type
+from convnext_dense.errors import UsageError
 
 PREPROCESSORS = ('DetDataPreprocessor', 'SegDataPreProcessor')
 # What mmdet's and mmseg's own take.
@@ -28,8 +29,13 @@ def fit_data_preprocessor(cfg: Config) -> None:
     preprocessor = cfg.model.get('data_preprocessor')
     if not isinstance(preprocessor, dict) or bare_type(preprocessor.get('type')) not in PREPROCESSORS:
         return
-    given = [preprocessor.get(name) or [0] for name in ('mean', 'std')]
-    channels = [len(values) for values in given if isinstance(values, list | tuple)]
+    given = {name: preprocessor.get(name) or [0] for name in ('mean', 'std')}
+    for name, values in given.items():
+        if not isinstance(values, list | tuple) or not all(isinstance(value, int | float) for value in values):
+            raise UsageError(
+                f'model.data_preprocessor.{name} must be a list of numbers, one a channel; got {values!r}.'
+            )
+    channels = [len(values) for values in given.values()]
     channels.append((cfg.model.get('backbone') or {}).get('in_channels', 3))
     if any(number not in COMMON_CHANNELS for number in channels):
         preprocessor.type = f'convnext_dense.{bare_type(preprocessor.type)}'

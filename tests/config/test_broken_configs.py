@@ -47,6 +47,10 @@ class TestConfigsThatRaise:
             (f"_base_ = '{DETECTOR}'\nwork_dir = 3\n", r'work_dir must be a text; got 3'),
             (f"_base_ = '{DETECTOR}'\nresume = 'a.pth'\n", r"resume must be True or False; got 'a.pth'"),
             (f"_base_ = '{DETECTOR}'\nmodel = dict(backbone='ResNet')\n", r"backbone must be a dict; got 'ResNet'"),
+            (
+                f"_base_ = '{DETECTOR}'\nmodel = dict(data_preprocessor=dict(mean=3))\n",
+                r'mean must be a list of numbers, one a channel; got 3',
+            ),
             (wrapping('dataset=None'), r'train_dataloader.dataset.dataset must be a dict; got None'),
             (wrapping('datasets=3'), r'train_dataloader.dataset.datasets must be a list of dicts; got 3'),
             (wrapping('dataset=dict(ann_file=3)'), r'train_dataloader.dataset.dataset.ann_file must be a text; got 3'),

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
+from convnext_dense.cli.main import main
 from convnext_dense.config import load_config
 
 UNWRITABLE = [os.devnull, '/proc/x', __file__, os.path.join(__file__, 'x')]
@@ -83,6 +84,12 @@ class TestCalls:
         result = command('weights', *call, address, *(['new.pth'] if call == ['convert'] else []))
         assert result.status == 2
         assert address in result.error
+
+
+class TestClosedOutput:
+    def test_is_no_mistake(self, monkeypatch):
+        monkeypatch.setattr('sys.stdout', None)
+        main(['weights', 'list'])
 
 
 def keys_of(value: object, key: str) -> Iterator[str]:
