@@ -33,7 +33,7 @@ def check_archive(path: Path) -> None:
         path: A file in PyTorch's format.
 
     Raises:
-        BadZipFile, NotImplementedError: If it cannot be told. PyTorch reads some files that Python's zipfile refuses.
+        BadZipFile, NotImplementedError: If zipfile cannot read it. PyTorch reads some files that zipfile refuses.
 
     Example:
         >>> import tempfile
