@@ -136,7 +136,7 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
     if all(models) and models[0] != models[1]:
         yield Finding(
             f'resume: model.type is {models[0]} in the config, and {plan.checkpoint} is of a {printable(models[1])}; '
-            'resume with the config that it was trained with.'
+            'resume with the config that it was trained with, or load its weights alone by load_from.'
         )
         return
     types = [str(value_at(config, 'optim_wrapper.optimizer.type') or '') for config in (own, saved)]

@@ -111,7 +111,7 @@ class TestNumbers:
         ),
     )
     def test_that_cannot_be_right_are_errors_with_key_and_value(self, key, value):
-        assume(type(value) is not int or value < MINIMA[key][0])
+        assume(type(value) not in (int, float) or not value >= MINIMA[key][0])
         found = sentences(DETECTOR, **{key.replace('.', '__'): value})
         assert f'{key}: it is {value!r}; it must be a' in found[0]
 

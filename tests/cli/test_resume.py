@@ -73,7 +73,7 @@ class TestCheckpoint:
         (warning,) = [line for line in result.err.splitlines() if line.startswith('warning: resume')]
         assert 'optim_wrapper.optimizer.lr (0.5 instead of' in warning
         assert 'param_scheduler.0.end (7 instead of' in warning
-        assert "the checkpoint's hold" in warning
+        assert "the checkpoint's values count" in warning
 
     def test_the_same_config_warns_of_nothing(self, resume):
         assert 'warning: ' not in resume('train_cfg.max_iters=5').err

@@ -44,7 +44,6 @@ class TestRefusals:
         ('name', 'message'),
         [
             ('mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py', r'roi_head\.shared_head \(ResLayer\)'),
-            ('mmdet::ssd/ssd300_coco.py', r'model\.neck \(SSDNeck\) cannot take maps'),
             (
                 'mmdet::bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17halfval.py',
                 'no model.backbone',

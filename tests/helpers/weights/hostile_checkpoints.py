@@ -1,12 +1,14 @@
 """Checkpoints as a stranger could make them, from a good one."""
 
 import copy
+import pickle
 import re
 import shutil
 import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -136,7 +138,8 @@ def save_hostile(changed, path):
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(100_000)
     try:
-        torch.save(changed, path)
+        # Python's own pickler: that in C has a limit that cannot be set.
+        torch.save(changed, path, pickle_module=SimpleNamespace(Pickler=pickle._Pickler))
     finally:
         sys.setrecursionlimit(limit)
     return path
