@@ -139,7 +139,7 @@ def save_hostile(changed, path):
     sys.setrecursionlimit(100_000)
     try:
         # Python's own pickler: that in C has a limit that cannot be set.
-        torch.save(changed, path, pickle_module=SimpleNamespace(Pickler=pickle._Pickler))
+        torch.save(changed, path, pickle_module=SimpleNamespace(Pickler=pickle._Pickler, __name__='pickle'))
     finally:
         sys.setrecursionlimit(limit)
     return path
