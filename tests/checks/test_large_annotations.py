@@ -1,6 +1,4 @@
-"""The checks read a file of COCO's size, and say how long it takes."""
-
-import time
+"""The checks read large annotation files."""
 
 import pytest
 from helpers.data.large_coco import CLASSES, write_large_coco
@@ -15,16 +13,14 @@ CHECKS = find_in_files, find_in_annotations, find_in_classes
 
 
 @pytest.mark.parametrize(
-    ('images', 'objects'), [(600, 4_000), pytest.param(118_000, 860_000, marks=pytest.mark.full)], ids=['small', 'coco']
+    ('images', 'objects'), [(600, 4_000), pytest.param(30_000, 215_000, marks=pytest.mark.full)], ids=['small', 'large']
 )
-def test_nothing_is_found_in_a_large_dataset(images, objects, tmp_path, record_property):
+def test_nothing_is_found_in_a_large_dataset(images, objects, tmp_path):
     write_large_coco(tmp_path, images, objects)
     cfg = load_config('mask-rcnn_convnext-t_fpn_amp-1x_coco')
     cfg.train_dataloader.dataset.update(data_root=str(tmp_path), metainfo=dict(classes=CLASSES))
     plan = RunPlan(cfg, ('train',))
-    start = time.monotonic()
     assert not [finding.sentence for find in CHECKS for finding in find(plan)]
-    record_property('seconds', time.monotonic() - start)
 
 
 def test_one_missing_image_of_many_is_found(tmp_path):

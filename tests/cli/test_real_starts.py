@@ -21,7 +21,11 @@ def wheel_site(tmp_path_factory) -> Path:
     """A folder of installed packages that has this one from a wheel, and the others by the path of the tests' own."""
     # Copied, because building leaves files behind.
     source = tmp_path_factory.mktemp('source') / 'convnext_dense'
-    ignore = shutil.ignore_patterns('.git', '.venv', 'data', 'work_dirs', '__pycache__', 'build', '*.egg-info')
+
+    def ignore(folder, names):
+        at_root = {'.git', '.venv', 'data', 'work_dirs', 'build', 'convnext_dense.egg-info'}
+        return {'__pycache__'} | (at_root if Path(folder) == ROOT else set())
+
     shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
     build = 'import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])'
     dist = tmp_path_factory.mktemp('dist')
