@@ -136,7 +136,7 @@ def test_a_config_that_cannot_be_fitted_is_an_error(name, sentence, pets):
 
 def test_boxes_without_masks_name_a_config_that_takes_them(tmp_path):
     write_layout(tmp_path, 'COCO', segmentation=[])
-    with pytest.raises(UsageError, match=r'MaskRCNN learns masks.*has boxes alone; take a config without'):
+    with pytest.raises(UsageError, match=r'MaskRCNN learns masks.*has objects without; take a config without'):
         load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=str(tmp_path))
     load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', data=str(tmp_path))
 

@@ -57,8 +57,8 @@ def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescri
             raise UsageError(f'data: {key} loads label maps besides objects, which {data.place} has not.')
         if kind == 'LoadAnnotations' and transform.get('with_mask') and not data.has_masks:
             raise UsageError(
-                f'data: {cfg.model.type} learns masks, and {data.place} has boxes alone; take a config without a mask '
-                'head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
+                f'data: {cfg.model.type} learns masks, and {data.place} has objects without; take a config without a '
+                'mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
             )
 
 

@@ -1,6 +1,7 @@
 """Splits an annotation file of COCO's form that is alone."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -53,9 +54,20 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
         ids = {image.get('id') for image in kept}
         annotations = [entry for entry in content.get('annotations', []) if entry.get('image_id') in ids]
         files[name] = folder / f'{name}.json'
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            files[name].write_text(json.dumps({**content, 'images': kept, 'annotations': annotations}))
-        except OSError as error:
-            raise UsageError(f'work_dir: {files[name]} cannot be written: {error.strerror}.') from error
+        write_part(files[name], json.dumps({**content, 'images': kept, 'annotations': annotations}))
     return files
+
+
+def write_part(file: Path, text: str) -> None:
+    """Write a part of a split. Other processes of the same run may read it, and write the same, at any time.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    unfinished = file.with_name(f'{file.name}.{os.getpid()}')
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding='utf-8')
+        unfinished.replace(file)
+    except OSError as error:
+        raise UsageError(f'work_dir: {file} cannot be written: {error.strerror}.') from error
