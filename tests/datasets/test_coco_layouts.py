@@ -170,6 +170,16 @@ def _no_train(root):
     (root / 'annotations' / 'instances_train2017.json').rename(root / 'annotations' / 'instances_test2017.json')
 
 
+def _byte_order_mark(root):
+    file = root / 'annotations' / 'instances_val2017.json'
+    file.write_text(file.read_text(), encoding='utf-8-sig')
+
+
+def _utf_16(root):
+    file = root / 'annotations' / 'instances_val2017.json'
+    file.write_text(file.read_text(), encoding='utf-16')
+
+
 def _no_images(root):
     shutil.rmtree(root / 'val2017')
     shutil.rmtree(root / 'train2017')
@@ -229,6 +239,8 @@ def _one_for_each_image(root):
         (_no_images, 'such as 0.png, are in no folder of'),
         (_no_annotations, 'holds no JSON file with images, annotations and categories'),
         (_broken, 'instances_val2017.json: is no JSON: '),
+        (_byte_order_mark, 'is no JSON: Unexpected UTF-8 BOM'),
+        (_utf_16, "is no JSON: 'utf-8' codec can't decode"),
         (_empty, 'instances_train2017.json has no images'),
         (_name_twice, "with id 1 and name 'dog' has the id or the name of another"),
         (_id_twice, 'has the id or the name of another'),

@@ -5,8 +5,6 @@ import os
 import random
 from pathlib import Path
 
-import msgspec
-
 from convnext_dense.errors import UsageError
 
 VAL_FRACTION = 0.2
@@ -35,11 +33,7 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
         >>> {name: len(json.loads(file.read_text())['images']) for name, file in files.items()}
         {'train': 8, 'val': 2}
     """
-    raw = path.read_bytes()
-    try:
-        content = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        content = json.loads(raw)
+    content = json.loads(path.read_bytes())
     images = content['images']
     if len(images) < 2:
         raise UsageError(f'data: {path} has {len(images)} images; training and validation need one each at least.')
