@@ -79,7 +79,7 @@ def test_images_without_a_label_map_are_left_out(i, tmp_path):
     data = describe_maps(str(tmp_path), str(tmp_path / 'run'))
     assert Path(data.splits['train'].names).read_text().split() == [str(j) for j in range(4) if j != i]
     assert not data.splits['val'].names
-    assert str(data).count('1 images of') == 1
+    assert str(data).count('are left out: 1.') == 1
 
 
 def test_label_maps_in_the_folder_of_images_are_no_images(tmp_path):

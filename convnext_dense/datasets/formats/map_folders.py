@@ -60,7 +60,7 @@ def describe_maps(place: str, work_dir: str) -> MapDescription:
         # It holds the folders of the splits.
         pairs.pop('', None)
     remarks = [
-        f'{pair.without_map} images of {pair.images} have no label map in {pair.maps}, and are left out.'
+        f'Images of {pair.images} without a label map in {pair.maps} are left out: {pair.without_map}.'
         for pair in pairs.values()
         if pair.without_map
     ]
