@@ -45,6 +45,16 @@ def test_a_file_that_is_alone_is_split(place, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_parts_of_a_split_are_written_whole_or_not(tmp_path):
+    place = tmp_path / 'set'
+    write_split(place, 'all.json', 'images', '')
+    describe_coco(str(place), str(tmp_path / 'run'))
+    assert sorted(path.name for path in (tmp_path / 'run' / 'data').iterdir()) == ['train.json', 'val.json']
+    (tmp_path / 'file').touch()
+    with pytest.raises(UsageError, match=r'^work_dir: .*train.json cannot be written: '):
+        describe_coco(str(place), str(tmp_path / 'file'))
+
+
 def test_a_category_that_is_the_name_of_a_group_is_left_out(tmp_path):
     group = dict(id=0, name='pets', supercategory='none')
     members = [dict(id=1, name='dog', supercategory='pets'), dict(id=3, name='cat', supercategory='pets')]
