@@ -84,7 +84,7 @@ def load_config(
     added = [
         *([file_name(backbone)] if backbone else []),
         *([f'recipe-{recipe}'] if recipe else []),
-        *([file_name(Path(data).resolve().stem)] if data else []),
+        *([file_name(_data_name(data))] if data else []),
         *([] if pretrained else ['from-scratch']),
     ]
     default = str(Path('work_dirs', '_'.join([file.stem, *added])))
@@ -171,6 +171,12 @@ def _check_dataset(dataset: object, where: str) -> None:
 def _is(what: str, value: object) -> bool:
     parts = value if what == DICTS and isinstance(value, list | tuple) else [value]
     return value is None or all(isinstance(part, TYPES[what]) for part in parts)
+
+
+def _data_name(place: str) -> str:
+    path = Path(place).resolve()
+    # What follows a dot in a folder's name may be a version.
+    return path.name if path.is_dir() else path.stem
 
 
 def file_name(backbone: str) -> str:

@@ -112,6 +112,29 @@ def test_weights_of_classes_are_those_of_the_first_and_of_the_background(pets):
     assert head.loss_cls.class_weight == [1.0, 1.0, 0.1]
 
 
+def test_a_model_that_reads_class_names_reads_those_of_the_dataset(streets):
+    model = load_config('mmseg::san/san-vit-b16_coco-stuff164k-640x640.py', data=streets).model
+    assert (model.text_encoder.dataset_name, model.text_encoder.vocabulary) == (None, ['road', 'sky', 'tree'])
+    assert model.decode_head.num_classes == 3
+
+
+@pytest.mark.parametrize('sampler', ['MultiSourceSampler', 'MultiDataSampler', 'CustomSampleSizeSampler'])
+def test_a_sampler_of_several_datasets_is_an_error(sampler, pets, tmp_path):
+    path = tmp_path / 'several.py'
+    path.write_text(
+        f"_base_ = ['{DETECTOR}']\ntrain_dataloader = dict(sampler=dict(_delete_=True, type='{sampler}'))\n"
+    )
+    with pytest.raises(UsageError, match=rf'train_dataloader.sampler \({sampler}\) needs more than one dataset'):
+        load_config(str(path), data=pets)
+
+
+@pytest.mark.parametrize(('name', 'ending'), [('pets-1.0', 'pets-1.0'), ('pets-1.1/', 'pets-1.1')])
+def test_the_work_dir_has_the_whole_name_of_a_folder(name, ending, tmp_path):
+    write_layout(tmp_path / name, 'COCO')
+    cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=f'{tmp_path}/{name}')
+    assert cfg.work_dir == f'work_dirs/mask-rcnn_convnext-demo_fpn_demo-coco_{ending}'
+
+
 def test_options_come_last(pets):
     cfg = load_config(
         'mask-rcnn_convnext-demo_fpn_demo-coco', data=pets, cfg_options={'train_dataloader.dataset.indices': 2}
@@ -136,7 +159,7 @@ def test_a_config_that_cannot_be_fitted_is_an_error(name, sentence, pets):
 
 def test_boxes_without_masks_name_a_config_that_takes_them(tmp_path):
     write_layout(tmp_path, 'COCO', segmentation=[])
-    with pytest.raises(UsageError, match=r'MaskRCNN learns masks.*has boxes alone; take a config without'):
+    with pytest.raises(UsageError, match=r'MaskRCNN learns masks.*has objects without; take a config without'):
         load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=str(tmp_path))
     load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', data=str(tmp_path))
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from helpers.data.coco_layouts import CATEGORIES, LAYOUTS, POLYGON, write_layout, write_split
 
+from convnext_dense.datasets.formats import places
 from convnext_dense.datasets.formats.coco import describe_coco
+from convnext_dense.datasets.formats.places import split_name
 from convnext_dense.errors import UsageError
 
 
@@ -43,6 +45,16 @@ def test_a_file_that_is_alone_is_split(place, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_parts_of_a_split_are_written_whole_or_not(tmp_path):
+    place = tmp_path / 'set'
+    write_split(place, 'all.json', 'images', '')
+    describe_coco(str(place), str(tmp_path / 'run'))
+    assert sorted(path.name for path in (tmp_path / 'run' / 'data').iterdir()) == ['train.json', 'val.json']
+    (tmp_path / 'file').touch()
+    with pytest.raises(UsageError, match=r'^work_dir: .*train.json cannot be written: '):
+        describe_coco(str(place), str(tmp_path / 'file'))
+
+
 def test_a_category_that_is_the_name_of_a_group_is_left_out(tmp_path):
     group = dict(id=0, name='pets', supercategory='none')
     members = [dict(id=1, name='dog', supercategory='pets'), dict(id=3, name='cat', supercategory='pets')]
@@ -69,6 +81,92 @@ def test_files_of_other_tasks_are_passed_over(tmp_path):
     assert describe_coco(str(tmp_path), '').splits['train'].annotations.endswith('instances_train2017.json')
 
 
+def _edit(root, change, names=('train', 'val')):
+    for name in names:
+        file = root / 'annotations' / f'instances_{name}2017.json'
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+
+
+def test_files_that_systems_and_runs_leave_are_passed_over(tmp_path):
+    write_layout(tmp_path, 'COCO')
+    for folder in ('.ipynb_checkpoints', '__MACOSX', 'work_dirs/a/data', 'run/data'):
+        shutil.copytree(tmp_path / 'annotations', tmp_path / folder)
+    (tmp_path / 'annotations' / '._instances_train2017.json').write_bytes(b'\0\5')
+    (tmp_path / 'loop').symlink_to(tmp_path)
+    splits = describe_coco(str(tmp_path), str(tmp_path / 'run')).splits
+    assert {Path(split.annotations).parent.name for split in splits.values()} == {'annotations'}
+
+
+def test_a_split_that_lacks_an_image_keeps_its_folder(tmp_path):
+    write_layout(tmp_path, 'COCO')
+    (tmp_path / 'val2017' / '1.png').unlink()
+    assert describe_coco(str(tmp_path), '').splits['val'].images == str(tmp_path / 'val2017')
+
+
+def test_label_maps_are_not_taken_for_images(tmp_path):
+    write_layout(tmp_path, 'COCO')
+    shutil.copytree(tmp_path / 'train2017', tmp_path / 'masks' / 'train')
+    assert describe_coco(str(tmp_path), '').splits['train'].images == str(tmp_path / 'train2017')
+
+
+def test_links_to_the_images_are_the_images(tmp_path):
+    write_split(tmp_path, 'all.json', 'a', '')
+    (tmp_path / 'b').symlink_to(tmp_path / 'a')
+    assert describe_coco(str(tmp_path), str(tmp_path / 'run')).splits['train'].images == str(tmp_path / 'a')
+
+
+def test_each_file_has_its_own_ids(tmp_path):
+    write_layout(tmp_path, 'COCO')
+
+    def add_ten(content):
+        for category in content['categories']:
+            category['id'] += 10
+        for annotation in content['annotations']:
+            annotation['category_id'] += 10
+
+    _edit(tmp_path, add_ten, ['val'])
+    assert describe_coco(str(tmp_path), '').splits['val'].objects == dict(cat=1, dog=2)
+
+
+def test_a_class_named_as_its_own_group_stays(tmp_path):
+    write_layout(tmp_path, 'COCO')
+    _edit(tmp_path, lambda content: content['categories'].append(dict(id=5, name='person', supercategory='person')))
+    assert describe_coco(str(tmp_path), '').classes == ('cat', 'dog', 'person')
+
+
+@pytest.mark.parametrize('segmentation', [[], [[]], None])
+def test_masks_of_one_split_are_no_masks(segmentation, tmp_path):
+    write_layout(tmp_path, 'COCO')
+    _edit(tmp_path, lambda content: content['annotations'][0].update(segmentation=segmentation), ['val'])
+    assert not describe_coco(str(tmp_path), '').has_masks
+
+
+def test_a_file_whose_split_is_not_known_is_left_out(tmp_path):
+    write_layout(tmp_path, 'COCO')
+    shutil.copy(tmp_path / 'annotations' / 'instances_val2017.json', tmp_path / 'holdout.json')
+    assert 'holdout.json is left out' in str(describe_coco(str(tmp_path), ''))
+
+
+@pytest.mark.parametrize(
+    ('name', 'split'),
+    [
+        *(('latest', ''), ('contest', ''), ('straining', ''), ('evaluation', ''), ('test2017', 'test')),
+        *(('trainval', 'train'), ('train_val', 'train'), ('test-dev2017', 'test'), ('valImages', 'val')),
+    ],
+)
+def test_a_name_says_its_split(name, split):
+    assert split_name(Path('data', name), Path('data')) == split
+
+
+def test_too_many_folders_are_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, 'MOST_FOLDERS', 3)
+    write_layout(tmp_path, 'COCO')
+    with pytest.raises(UsageError, match='more than 3 folders'):
+        describe_coco(str(tmp_path), '')
+
+
 def _second_file(root):
     shutil.copy(root / 'annotations' / 'instances_train2017.json', root / 'train.json')
 
@@ -80,6 +178,16 @@ def _other_classes(root):
 
 def _no_train(root):
     (root / 'annotations' / 'instances_train2017.json').rename(root / 'annotations' / 'instances_test2017.json')
+
+
+def _byte_order_mark(root):
+    file = root / 'annotations' / 'instances_val2017.json'
+    file.write_text(file.read_text(), encoding='utf-8-sig')
+
+
+def _utf_16(root):
+    file = root / 'annotations' / 'instances_val2017.json'
+    file.write_text(file.read_text(), encoding='utf-16')
 
 
 def _no_images(root):
@@ -101,6 +209,32 @@ def _empty(root):
     file.write_text(json.dumps(dict(images=[], annotations=[], categories=CATEGORIES)))
 
 
+def _name_twice(root):
+    _edit(root, lambda content: content['categories'][0].update(name='dog'))
+
+
+def _id_twice(root):
+    _edit(root, lambda content: content['categories'][0].update(id=1))
+
+
+def _no_name(root):
+    _edit(root, lambda content: content['categories'][0].update(name=None))
+
+
+def _no_categories(root):
+    _edit(root, lambda content: content.update(categories=[]))
+
+
+def _null_categories(root):
+    _edit(root, lambda content: content.update(categories=None), ['train'])
+
+
+def _two_folders(root):
+    (root / 'train2017').rename(root / 'a')
+    shutil.rmtree(root / 'val2017')
+    shutil.copytree(root / 'a', root / 'b')
+
+
 def _one_for_each_image(root):
     for i in range(30):
         (root / 'train2017' / f'{i}.json').write_text('{}')
@@ -115,7 +249,15 @@ def _one_for_each_image(root):
         (_no_images, 'such as 0.png, are in no folder of'),
         (_no_annotations, 'holds no JSON file with images, annotations and categories'),
         (_broken, 'instances_val2017.json: is no JSON: '),
+        (_byte_order_mark, 'is no JSON: Unexpected UTF-8 BOM'),
+        (_utf_16, "is no JSON: 'utf-8' codec can't decode"),
         (_empty, 'instances_train2017.json has no images'),
+        (_name_twice, "with id 1 and name 'dog' has the id or the name of another"),
+        (_id_twice, 'has the id or the name of another'),
+        (_no_name, "a category needs a whole number as id, and a name; got {'id': 3, 'name': None}"),
+        (_no_categories, 'instances_train2017.json has no categories'),
+        (_null_categories, 'images, annotations and categories must be lists of objects'),
+        (_two_folders, 'have files of the same names'),
         (_one_for_each_image, 'JSON files or more'),
     ],
     ids=lambda value: value.__name__.strip('_') if callable(value) else '',

@@ -56,6 +56,59 @@ def test_names_are_read_from_a_file(values, names, ignores_zero, tmp_path):
     assert data.ignores_zero == ignores_zero
 
 
+def test_folders_in_a_split_are_parts_of_it(tmp_path):
+    for split, city, count in (('train', 'aachen', 2), ('train', 'bochum', 3), ('val', 'lindau', 2)):
+        folders = (f'leftImg8bit/{split}/{city}', f'gtFine/{split}/{city}')
+        write_pairs(tmp_path, *folders, '_leftImg8bit.png', '_gtFine_labelTrainIds.png', count, prefix=f'{city}_')
+    splits = describe_maps(str(tmp_path), '').splits
+    assert {name: (split.count, split.images) for name, split in splits.items()} == {
+        'train': (5, str(tmp_path / 'leftImg8bit/train')),
+        'val': (2, str(tmp_path / 'leftImg8bit/val')),
+    }
+
+
+def test_images_in_a_folder_of_train_alone_are_split(tmp_path):
+    write_pairs(tmp_path, 'images/train', 'masks/train', count=5)
+    assert [split.count for split in describe_maps(str(tmp_path), str(tmp_path / 'run')).splits.values()] == [4, 1]
+
+
+@pytest.mark.parametrize('i', range(4))
+def test_images_without_a_label_map_are_left_out(i, tmp_path):
+    write_map_layout(tmp_path, 'ADE20K')
+    (tmp_path / f'annotations/training/{i}.png').unlink()
+    data = describe_maps(str(tmp_path), str(tmp_path / 'run'))
+    assert Path(data.splits['train'].names).read_text().split() == [str(j) for j in range(4) if j != i]
+    assert not data.splits['val'].names
+    assert str(data).count('are left out: 1.') == 1
+
+
+def test_label_maps_in_the_folder_of_images_are_no_images(tmp_path):
+    for split in ('train', 'val'):
+        write_pairs(tmp_path, split, f'{split}/masks')
+    split = describe_maps(str(tmp_path), str(tmp_path / 'run')).splits['train']
+    assert Path(split.names).read_text().split() == ['0', '1', '2']
+
+
+def test_files_that_systems_leave_are_passed_over(tmp_path):
+    write_map_layout(tmp_path, 'ADE20K')
+    for folder in ('images', 'annotations'):
+        shutil.copytree(tmp_path / folder, tmp_path / '__MACOSX' / folder)
+        shutil.copytree(tmp_path / folder, tmp_path / '.ipynb_checkpoints' / folder)
+    (tmp_path / 'images/training/._0.jpg').write_bytes(b'')
+    (tmp_path / 'images/training/Thumbs.db').write_bytes(b'')
+    (tmp_path / 'preview').mkdir()
+    for name in ('a.jpg', 'b.png'):
+        (tmp_path / 'preview' / name).write_bytes(b'')
+    split = describe_maps(str(tmp_path), '').splits['train']
+    assert (split.images, split.names, split.count) == (str(tmp_path / 'images/training'), '', 4)
+
+
+def test_classes_without_a_pixel_are_named(tmp_path):
+    write_map_layout(tmp_path, 'ADE20K', values=(0, 2))
+    (tmp_path / 'classes.txt').write_text('road\nsky\ntree\nhouse')
+    assert 'No pixel was seen of sky, house.' in str(describe_maps(str(tmp_path), ''))
+
+
 def _color(root):
     path = root / 'annotations/training/0.png'
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(path)
@@ -93,10 +146,26 @@ def _two_maps(root):
     shutil.copytree(root / 'annotations/training', root / 'masks/training')
 
 
-def _binary(root):
+def _write_values(root, values):
     for split in ('training', 'validation'):
         shutil.rmtree(root / 'annotations' / split)
-        write_pairs(root, f'images/{split}', f'annotations/{split}', '.jpg', values=(0, 255))
+        write_pairs(root, f'images/{split}', f'annotations/{split}', '.jpg', values=values)
+
+
+def _binary(root):
+    _write_values(root, (0, 255))
+
+
+def _gray(root):
+    _write_values(root, (0, 38, 75))
+
+
+def _one_name(root):
+    (root / 'classes.txt').write_text('road, sky\n')
+
+
+def _one_value(root):
+    _write_values(root, (0,))
 
 
 @pytest.mark.parametrize(
@@ -106,11 +175,14 @@ def _binary(root):
         (_broken, 'annotations/training/0.png cannot be read as a label map'),
         (_too_many_values, 'have values up to 2, and'),
         (_name_twice, 'must have a name in each line, and none twice'),
-        (_two_endings, 'images of one folder must end alike; there are 3 .jpg and 1 .jpeg'),
+        (_two_endings, 'images must end alike; there are 5 .jpg and 1 .jpeg in'),
         (_no_maps, 'holds no folder of images and folder of label maps of the same names'),
         (_no_train, 'has no images for training with label maps, but'),
         (_two_maps, 'it is not clear which are the label maps of train: '),
         (_binary, 'have the values 0 and 255, and 255 is ignored; write 0 and 1'),
+        (_gray, 'have the values 0, 38, 75, which do not count classes'),
+        (_one_name, "has one class, 'road, sky', and a segmenter tells classes apart"),
+        (_one_value, "has one class, 'class 0', and"),
     ],
     ids=lambda value: value.__name__.strip('_') if callable(value) else '',
 )

@@ -11,6 +11,11 @@ from convnext_dense.errors import UsageError
 KEPT = ('pipeline', 'filter_cfg', 'test_mode', 'return_classes', 'serialize_data', 'lazy_init', 'max_refetch')
 # Datasets that feed more than boxes, masks and classes, such as texts, tracks, or pairs of images.
 OTHER_DATASETS = ('Caption', 'RefCoco', 'Youtube', 'MOT', 'ReID', 'VID', 'Panoptic', 'DSDL', 'ODVG', 'Flickr', 'DOD')
+# Samplers that draw from several datasets, or by what the old dataset said of its images.
+OTHER_SAMPLERS = (
+    *('ClassAwareSampler', 'CustomSampleSizeSampler', 'GroupMultiSourceSampler', 'MultiDataSampler'),
+    'MultiSourceSampler',
+)
 METRICS = ('CocoMetric', 'FasterCocoMetric')
 
 
@@ -39,8 +44,7 @@ def set_datasets(cfg: Config, data: DataDescription) -> None:
         )
         loader.dataset = replace_dataset(f'{name}_dataloader.dataset', loader.dataset, dataset, OTHER_DATASETS, KEPT)
         _check_pipeline(cfg, f'{name}_dataloader.dataset', loader.dataset, data)
-        # Groups images by what the old dataset said of them.
-        if bare_type((loader.get('sampler') or {}).get('type')) in ('ClassAwareSampler', 'GroupMultiSourceSampler'):
+        if bare_type((loader.get('sampler') or {}).get('type')) in OTHER_SAMPLERS:
             raise UsageError(
                 f'data: {name}_dataloader.sampler ({loader.sampler.type}) needs more than one dataset or its own; take '
                 'another config.'
@@ -57,8 +61,8 @@ def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescri
             raise UsageError(f'data: {key} loads label maps besides objects, which {data.place} has not.')
         if kind == 'LoadAnnotations' and transform.get('with_mask') and not data.has_masks:
             raise UsageError(
-                f'data: {cfg.model.type} learns masks, and {data.place} has boxes alone; take a config without a mask '
-                'head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
+                f'data: {cfg.model.type} learns masks, and {data.place} has objects without; take a config without a '
+                'mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
             )
 
 

@@ -42,8 +42,10 @@ def set_data(cfg: Config, place: str, work_dir: str) -> None:
             set_map_datasets(changed, data)
         else:
             raise UsageError(f'data: {cfg.model.type} is of {cfg.default_scope}; a detector or a segmenter takes data.')
-        # A model that reads class names as texts has no number of them.
-        if not {'language_model', 'text_encoder'} & set(cfg.model):
+        if encoder := changed.model.get('text_encoder'):
+            encoder.dataset_name, encoder.vocabulary = None, list(data.classes)
+        # A model that reads class names with each image has no number of them.
+        if 'language_model' not in cfg.model:
             set_num_classes(changed.model, len(data.classes))
     for key, value in changed.items():
         cfg[key] = value

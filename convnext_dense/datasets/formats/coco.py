@@ -1,5 +1,6 @@
 """Recognizes datasets whose annotations are JSON files of COCO's form, in the layouts that people have them in."""
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from msgspec import UNSET, Raw
 from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, split_coco
 from convnext_dense.datasets.formats.description import DataDescription, Split
-from convnext_dense.datasets.formats.places import SPLITS, folders, split_name
+from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
 from convnext_dense.errors import UsageError
 
 # COCO's own files of other tasks lie beside its instances.
@@ -19,6 +20,8 @@ OTHER_TASKS = ('captions', 'panoptic', 'person', 'stuff', 'image')
 MOST_FILES = 20
 # How many images are looked for.
 SAMPLE = 20
+# The JSON of a segmentation that is empty is shorter.
+SHORT = 100
 
 
 @dataclass(frozen=True)
@@ -45,38 +48,51 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
     root = Path(place)
     if not root.exists():
         raise UsageError(f'data: there is no {place}.')
-    files = _annotation_files(root)
+    files = _annotation_files(root, work_dir)
     remarks = []
-    if list(files) == ['train'] or list(files) == ['']:
+    if len(files) > 1 and (other := files.pop('', None)):
+        remarks.append(f'{other.path} is left out: its name does not say which split it is.')
+    if list(files) in (['train'], ['']):
         (file,) = files.values()
+        folder = _image_folder(file, root, work_dir)
         files = {name: _read(path) for name, path in split_coco(file.path, Path(work_dir, 'data')).items()}
+        image_folders = dict.fromkeys(files, folder)
         remarks.append(
             f'{file.path} is the only annotation file: {VAL_FRACTION:.0%} of its images are for validation, drawn with '
             f'seed {SEED}; the parts are in {work_dir}/data.'
         )
-        image_folders = dict.fromkeys(files, _image_folder(file, root))
     else:
         if 'train' not in files:
             raise UsageError(f'data: {place} has no annotation file for training, but {_list(files)}.')
         if 'val' not in files:
             files['val'] = files['test']
             remarks.append(f'There is no split for validation; {files["test"].path} is taken for it.')
-        image_folders = {name: _image_folder(file, root) for name, file in files.items()}
-    names, left_out = _classes(files)
+        image_folders = {name: _image_folder(file, root, work_dir) for name, file in files.items()}
+    objects = {name: _objects(file) for name, file in files.items()}
+    classes, left_out = _classes(files, objects)
     if left_out:
         remarks.append(f'{left_out!r} is left out: it is the name of a group of classes, and no object is one.')
-    splits = {name: _split(files[name], image_folders[name], names) for name in SPLITS if name in files}
-    return DataDescription(place, 'COCO', tuple(names.values()), splits, _has_masks(files['train']), remarks)
+    splits = {
+        name: Split(
+            str(files[name].path),
+            image_folders[name],
+            len(files[name].content.images),
+            {label: objects[name][label] for label in classes},
+        )
+        for name in SPLITS
+        if name in files
+    }
+    return DataDescription(place, 'COCO', classes, splits, _has_masks(files), remarks)
 
 
-def _annotation_files(root: Path) -> dict[str, _File]:
+def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
     """Return the annotation files by their split; one that is alone may have none, ''."""
     if root.is_file():
         return {'': _read(root)}
     paths = [
         path
-        for folder in folders(root)
-        for path in sorted(folder.glob('*.[jJ][sS][oO][nN]'))
+        for folder in folders(root, work_dir)
+        for path in sorted(folder.glob('[!.]*.[jJ][sS][oO][nN]'))
         if re.split('[^a-z]', path.name.lower())[0] not in OTHER_TASKS
     ]
     if len(paths) > MOST_FILES:
@@ -87,11 +103,7 @@ def _annotation_files(root: Path) -> dict[str, _File]:
     if not files:
         raise UsageError(f'data: {root} holds no JSON file with images, annotations and categories.')
     if len(files) == 1:
-        return (
-            {split_name(files[0].path, root): files[0]}
-            if split_name(files[0].path, root) == 'train'
-            else {'': files[0]}
-        )
+        return {'': files[0]}
     found: dict[str, _File] = {}
     for file in files:
         name = split_name(file.path, root)
@@ -101,15 +113,18 @@ def _annotation_files(root: Path) -> dict[str, _File]:
                 f'data: {root} has two annotation files {which}, {found[name].path} and {file.path}; name one of them.'
             )
         found[name] = file
-    found.pop('', None)
     return found
 
 
 def _content(path: Path) -> CocoContent | None:
     try:
-        return coco_content(read_json(path, is_coco=True))
+        data = read_json(path, is_coco=True)
     except ValueError as error:
         raise UsageError(f'data: {path}: {error}') from error
+    content = coco_content(data)
+    if content is None and isinstance(data, dict) and {'images', 'annotations', 'categories'} <= data.keys():
+        raise UsageError(f'data: {path}: images, annotations and categories must be lists of objects.')
+    return content
 
 
 def _read(path: Path) -> _File:
@@ -119,7 +134,7 @@ def _read(path: Path) -> _File:
     return _File(path, content)
 
 
-def _image_folder(file: _File, root: Path) -> str:
+def _image_folder(file: _File, root: Path, work_dir: str) -> str:
     """Return the folder that an annotation file's images are in."""
     names = [str(image.get('file_name')) for image in file.content.images]
     if not names:
@@ -128,56 +143,85 @@ def _image_folder(file: _File, root: Path) -> str:
     # A file that was named by itself may lie in a folder next to the images.
     roots = [root] if root.is_dir() else [root.parent, root.parent.parent]
     for place in roots:
-        found = {folder: sum((folder / name).is_file() for name in sample) for folder in folders(place)}
-        most = max(found.values())
-        if most:
-            best = [folder for folder, count in found.items() if count == most]
-            return str(min(best, key=lambda folder: _distance(folder, file.path, place)))
+        found = {path: sum(os.path.isfile(path / name) for name in sample) for path in folders(place, work_dir)}
+        if most := max(found.values()):
+            # The right folder may lack some images that another split's has by chance.
+            likely = [folder for folder, count in found.items() if count * 2 >= most]
+            return str(_likeliest(likely, file.path, place, sample))
     raise UsageError(f'data: the images of {file.path}, such as {sample[0]}, are in no folder of {roots[-1]}.')
 
 
-def _distance(folder: Path, annotations: Path, root: Path) -> tuple[bool, bool]:
-    """Return a key that sorts folders that hold images of the same names, as those of two splits often do."""
-    return split_name(folder, root) != split_name(annotations, root), folder != annotations.parent
+def _likeliest(likely: list[Path], annotations: Path, root: Path, sample: list[str]) -> Path:
+    """Return one of the folders that hold images of the same names, as those of two splits often do."""
+
+    def distance(folder: Path) -> tuple:
+        split = split_name(folder, root)
+        is_map = has_word(folder, root, MAP_WORDS) and not has_word(folder, root, IMAGE_WORDS)
+        return split != split_name(annotations, root), split != '', is_map, folder != annotations.parent
+
+    best = min(likely, key=distance)
+    for other in likely:
+        if distance(other) == distance(best) and any((best / n).resolve() != (other / n).resolve() for n in sample):
+            raise UsageError(
+                f'data: it is not clear where the images of {annotations} are: {best} and {other} have files of the '
+                'same names; name the folder of each split as the split.'
+            )
+    return best
 
 
-def _classes(files: dict[str, _File]) -> tuple[dict, str]:
-    """Return the classes' names by their ids, and the name of a category that is none."""
+def _names(file: _File) -> dict:
+    """Return the names of a file's categories by their ids."""
+    names = {}
+    for category in file.content.categories:
+        i, name = category.get('id'), category.get('name')
+        if not isinstance(i, int) or not isinstance(name, str) or not name.strip():
+            raise UsageError(f'data: {file.path}: a category needs a whole number as id, and a name; got {category}.')
+        if i in names or name in names.values():
+            raise UsageError(
+                f'data: {file.path}: the category with id {i} and name {name!r} has the id or the name of another; '
+                'delete one of them.'
+            )
+        names[i] = name
+    if not names:
+        raise UsageError(f'data: {file.path} has no categories.')
+    return names
+
+
+def _objects(file: _File) -> Counter:
+    """Return how many objects of each category there are."""
+    names = _names(file)
+    ids = (annotation.category_id for annotation in file.content.annotations)
+    return Counter(names[i] for i in ids if isinstance(i, int) and i in names)
+
+
+def _classes(files: dict[str, _File], objects: dict[str, Counter]) -> tuple[tuple[str, ...], str]:
+    """Return the names of the classes, and the name of a category that is none."""
     first = files['train']
-    try:
-        names = {category['id']: category['name'] for category in first.content.categories}
-    except KeyError as error:
-        raise UsageError(f'data: {first.path}: a category has no {error}.') from error
-    used = {annotation.category_id for file in files.values() for annotation in file.content.annotations}
+    names = list(_names(first).values())
+    for file in files.values():
+        if list(_names(file).values()) != names:
+            raise UsageError(
+                f'data: {file.path} has the classes {list(_names(file).values())}, but {first.path} has {names}; they '
+                'must be the same in the same order.'
+            )
     # Roboflow writes the dataset's name as a category, which all others have as supercategory.
-    groups = {category.get('supercategory') for category in first.content.categories}
-    left_out = next((i for i, name in names.items() if i not in used and name in groups and len(names) > 1), None)
-    other = next((file for file in files.values() if _names(file) != _names(first)), None)
-    if other is not None:
-        raise UsageError(
-            f'data: {other.path} has the classes {_names(other)}, but {first.path} has {_names(first)}; they must be '
-            'the same in the same order.'
-        )
-    return {i: name for i, name in names.items() if i != left_out}, names.get(left_out, '')
+    groups = [category.get('supercategory') for category in first.content.categories]
+    groups = [group for group, name in zip(groups, names, strict=True) if group != name]
+    used = set().union(*objects.values())
+    left_out = next((name for name in names if name in groups and name not in used), '')
+    return tuple(name for name in names if name != left_out), left_out
 
 
-def _names(file: _File) -> list:
-    return [category.get('name') for category in file.content.categories]
-
-
-def _split(file: _File, images: str, names: dict) -> Split:
-    counts = Counter(annotation.category_id for annotation in file.content.annotations)
-    objects = {name: counts[i] for i, name in names.items()}
-    return Split(str(file.path), images, len(file.content.images), objects)
-
-
-def _has_masks(file: _File) -> bool:
-    annotations = file.content.annotations
+def _has_masks(files: dict[str, _File]) -> bool:
+    annotations = [annotation for file in files.values() for annotation in file.content.annotations]
     return bool(annotations) and all(_is_mask(annotation.segmentation) for annotation in annotations)
 
 
 def _is_mask(segmentation: object) -> bool:
-    return segmentation not in (UNSET, None, [], Raw(b''), Raw(b'[]'), Raw(b'null'))
+    if isinstance(segmentation, Raw):
+        text = bytes(segmentation)
+        return len(text) >= SHORT or text.translate(None, b' \t\r\n') not in (b'', b'[]', b'[[]]', b'null')
+    return segmentation not in (UNSET, None, [], [[]])
 
 
 def _list(files: dict[str, _File]) -> str:

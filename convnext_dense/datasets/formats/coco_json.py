@@ -128,7 +128,8 @@ read_polygons: Callable[[Any], list[list[float]]] = msgspec.json.Decoder(list[li
 
 def _parse_slowly(raw: bytes) -> object:
     try:
-        return json.loads(raw)
+        # Not of bytes, of which json reads encodings that pycocotools does not.
+        return json.loads(raw.decode())
     except json.JSONDecodeError as error:
         is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
         hint = '; it seems to be cut off' if is_cut else ''

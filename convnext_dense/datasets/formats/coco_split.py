@@ -1,10 +1,9 @@
 """Splits an annotation file of COCO's form that is alone."""
 
 import json
+import os
 import random
 from pathlib import Path
-
-import msgspec
 
 from convnext_dense.errors import UsageError
 
@@ -34,11 +33,7 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
         >>> {name: len(json.loads(file.read_text())['images']) for name, file in files.items()}
         {'train': 8, 'val': 2}
     """
-    raw = path.read_bytes()
-    try:
-        content = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        content = json.loads(raw)
+    content = json.loads(path.read_bytes())
     images = content['images']
     if len(images) < 2:
         raise UsageError(f'data: {path} has {len(images)} images; training and validation need one each at least.')
@@ -53,9 +48,20 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
         ids = {image.get('id') for image in kept}
         annotations = [entry for entry in content.get('annotations', []) if entry.get('image_id') in ids]
         files[name] = folder / f'{name}.json'
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            files[name].write_text(json.dumps({**content, 'images': kept, 'annotations': annotations}))
-        except OSError as error:
-            raise UsageError(f'work_dir: {files[name]} cannot be written: {error.strerror}.') from error
+        write_part(files[name], json.dumps({**content, 'images': kept, 'annotations': annotations}))
     return files
+
+
+def write_part(file: Path, text: str) -> None:
+    """Write a part of a split. Other processes of the same run may read it, and write the same, at any time.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    unfinished = file.with_name(f'{file.name}.{os.getpid()}')
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding='utf-8')
+        unfinished.replace(file)
+    except OSError as error:
+        raise UsageError(f'work_dir: {file} cannot be written: {error.strerror}.') from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from convnext_dense.datasets.formats.description import SHOWN_CLASSES
 from convnext_dense.errors import UsageError
 
 # A line for each class.
@@ -13,6 +14,7 @@ NAME_FILES = ('classes.txt', 'labels.txt', 'class_names.txt', 'label_names.txt',
 IGNORED = 255
 # How many label maps are read, of all splits; the others are looked at when they are loaded.
 SAMPLE = 200
+SHOWN_VALUES = 5
 
 
 def find_classes(root: Path, maps: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], bool, list[str]]:
@@ -43,18 +45,34 @@ def find_classes(root: Path, maps: Mapping[str, Sequence[Path]]) -> tuple[tuple[
     most = max(values - {IGNORED})
     file = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
     if file is None:
+        if len(values - {IGNORED}) * 2 < most + 1:
+            shown = ', '.join(map(str, sorted(values)[:SHOWN_VALUES]))
+            raise UsageError(
+                f'data: the label maps of {root} have the values {shown}, which do not count classes; count from 0, or '
+                f'write {NAME_FILES[0]} with a name for each value in a line.'
+            )
         names = tuple(f'class {value}' for value in range(most + 1))
         said = f'There is no {NAME_FILES[0]} with a name in each line, so the classes are named by their values.'
-        return names, False, [said]
-    names = tuple(line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip())
-    if len(set(names)) < len(names) or not names:
-        raise UsageError(f'data: {file} must have a name in each line, and none twice.')
-    if most > len(names):
-        raise UsageError(f'data: the label maps of {root} have values up to {most}, and {file} has {len(names)} names.')
+    else:
+        names = tuple(line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip())
+        if len(set(names)) < len(names) or not names:
+            raise UsageError(f'data: {file} must have a name in each line, and none twice.')
+        if most > len(names):
+            raise UsageError(
+                f'data: the label maps of {root} have values up to {most}, and {file} has {len(names)} names.'
+            )
+        said = f'Names are from {file}.'
+    if len(names) == 1:
+        raise UsageError(
+            f'data: {root} has one class, {names[0]!r}, and a segmenter tells classes apart; a background is a class, '
+            f'and {NAME_FILES[0]} has a line for each.'
+        )
     ignores_zero = most == len(names)
-    said = f'Names are from {file}.'
     if ignores_zero:
         said += f' The label maps have values up to {most}, so the first name is 1, and 0 is ignored.'
+    unseen = [name for i, name in enumerate(names) if i + ignores_zero not in values]
+    if unseen:
+        said += f' No pixel was seen of {", ".join(unseen[:SHOWN_CLASSES])}{", ..." * (len(unseen) > SHOWN_CLASSES)}.'
     return names, ignores_zero, [said]
 
 

@@ -2,32 +2,56 @@
 
 import os
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from convnext_dense.errors import UsageError
+
 SPLITS = {
-    'train': ('train', 'training', 'tr'),
+    'train': ('train', 'training', 'trainval', 'tr'),
     'val': ('val', 'valid', 'validation', 'dev', 'eval'),
     'test': ('test', 'testing'),
 }
+# What the names of folders say.
+IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
+MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
+# Left by macOS's archives, and by runs.
+OTHER_FOLDERS = ('__MACOSX', 'work_dirs')
 # How deep a folder is looked into. A mistyped place may be a whole disk.
 DEPTH = 3
-MOST_FOLDERS = 2000
+MOST_FOLDERS = 5000
 
 
-def folders(root: Path) -> Iterator[Path]:
-    """Yield a folder and those in it, in the order of their names.
+def folders(root: Path, work_dir: str | None = None) -> Iterator[Path]:
+    """Yield a folder and those in it, in the order of their names, without hidden ones.
+
+    Args:
+        root: The folder.
+        work_dir: A folder to leave out, which may hold the parts of a split.
+
+    Raises:
+        UsageError: If there are too many.
 
     Example:
         >>> next(folders(Path('.')))
         PosixPath('.')
     """
-    for folder, subfolders, _ in islice(os.walk(root, followlinks=True), MOST_FOLDERS):
-        subfolders.sort()
-        if len(Path(folder).relative_to(root).parts) >= DEPTH:
-            subfolders.clear()
-        yield Path(folder)
+    for count, (name, subfolders, _) in enumerate(os.walk(root, followlinks=True)):
+        if count == MOST_FOLDERS:
+            raise UsageError(f'data: {root} holds more than {MOST_FOLDERS} folders; name one of those in it.')
+        folder = Path(name)
+        is_deepest = len(folder.relative_to(root).parts) >= DEPTH
+        subfolders[:] = [] if is_deepest else sorted(part for part in subfolders if _is_data(folder / part, work_dir))
+        yield folder
+
+
+def _is_data(folder: Path, work_dir: str | None) -> bool:
+    if folder.name.startswith('.') or folder.name in OTHER_FOLDERS:
+        return False
+    if work_dir is not None and folder.resolve() == Path(work_dir).resolve():
+        return False
+    # A link to a folder that it is in has no end.
+    return not folder.is_symlink() or not folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def split_name(path: Path, root: Path) -> str:
@@ -42,8 +66,25 @@ def split_name(path: Path, root: Path) -> str:
         'val'
     """
     for part in reversed(path.relative_to(root).parts):
-        words = set(re.findall('[a-z]+', part.lower()))
+        words = set(_words(part))
+        # COCO's test-dev.
+        if 'test' in words:
+            words.discard('dev')
         for name, synonyms in SPLITS.items():
             if words & set(synonyms):
                 return name
     return ''
+
+
+def has_word(folder: Path, root: Path, beginnings: Sequence[str]) -> bool:
+    """Return whether a word in a folder's path begins in one of several ways.
+
+    Example:
+        >>> has_word(Path('data/train_masks'), Path('data'), ['mask'])
+        True
+    """
+    return any(word.startswith(tuple(beginnings)) for word in _words(str(folder.relative_to(root))))
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in re.findall('[A-Z]?[a-z]+|[A-Z]+', text)]
