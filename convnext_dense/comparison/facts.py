@@ -54,7 +54,9 @@ def _scheduler(cfg: dict) -> str:
 
 def _dataset(cfg: Config) -> str:
     dataset = innermost_dataset(cfg.train_dataloader.dataset)
-    return f'{dataset.get("type")} in {dataset.get("data_root")}'
+    folders = (dataset.get('data_prefix') or {}).values()
+    place = dataset.get('data_root') or dataset.get('ann_file') or next(iter(folders), '')
+    return f'{dataset.get("type")} in {place}'
 
 
 def _by_backbone(runs: list[Run], describe: Callable[[Config], str]) -> str:

@@ -121,7 +121,8 @@ def _data(dataset: Dataset) -> str:
         innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
     parts = len(getattr(dataset, 'datasets', []))
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
-    place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '')
+    folders = (getattr(innermost, 'data_prefix', None) or {}).values()
+    place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '') or next(iter(folders), '')
     return f'{len(samples)} samples, {type(innermost).__name__} {place}{and_more}'
 
 

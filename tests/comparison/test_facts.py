@@ -34,3 +34,17 @@ STEM = 'to the same rate for the stem'
 )
 def test_layer_decay_is_said_for_each_backbone_if_it_differs(rates, line):
     assert layer_decay(**rates) == line
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'line'),
+    [
+        (dict(type='CocoDataset', data_root='data/coco/', ann_file='a.json'), 'CocoDataset in data/coco/'),
+        (dict(type='CocoDataset', data_root='', ann_file='pets/train.json'), 'CocoDataset in pets/train.json'),
+        (dict(type='BaseSegDataset', data_prefix=dict(img_path='pets/train')), 'BaseSegDataset in pets/train'),
+    ],
+)
+def test_the_data_is_named_by_its_place(dataset, line):
+    cfg = dict(model=dict(backbone={}), train_dataloader=dict(batch_size=2, dataset=dataset), train_cfg={})
+    cfg['optim_wrapper'] = dict(type='OptimWrapper', optimizer=dict(type='AdamW'))
+    assert line in recipe_facts(Comparison('a.py', (64, 64), [Run('tiny', 0, Config(cfg), Path())])).values()

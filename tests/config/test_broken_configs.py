@@ -80,7 +80,7 @@ class TestConfigsThatRaise:
         ('name', 'content', 'message'),
         [
             ('bad.yaml', b'a: [1\nb: }', r'bad.yaml, line 2: '),
-            ('bad.json', b'{"a": 1,\n}', r'bad.json, line 2: '),
+            ('bad.json', b'{"a": 1,\n b}', r'bad.json, line 2: '),
             ('bad.json', b'[1]', r'bad.json: '),
             ('bad.py', b'\x80\xff', r'bad.py: .*UnicodeDecodeError'),
             ('bad.txt', b'x', r'should be py, json, yaml or yml'),
