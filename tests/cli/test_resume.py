@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from helpers.demo_runs import SEGMENTER, segmenter_options
+from helpers.demo_runs import FEW_WORKERS, SEGMENTER, segmenter_options
 from helpers.weights.hostile_checkpoints import REFUSED, change, save_hostile, save_zip_bomb
 
 OPTIONS = segmenter_options(6)
@@ -139,9 +139,10 @@ class TestHostileCheckpoints:
             save_zip_bomb(good, path, 2**28)
         else:
             save_hostile(change(good, how, tmp_path / 'ran'), path)
-        work_dir = ['--work-dir', tmp_path] if arguments[0] != 'weights' else []
+        # Workers of a run that is refused take seconds to end.
+        options = ['--work-dir', tmp_path, '--cfg-options', *FEW_WORKERS] if arguments[0] != 'weights' else []
         words = [str(word).format(path) for word in arguments]
-        result = command(*words[:2], *work_dir, *words[2:])
+        result = command(*words, *options)
         assert result.status == 2
         assert 'hostile.pth' in result.error
         assert not (tmp_path / 'ran').exists()
