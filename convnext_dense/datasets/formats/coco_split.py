@@ -3,12 +3,16 @@
 import json
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from convnext_dense.errors import UsageError
 
 VAL_FRACTION = 0.2
 SEED = 0
+
+Image = TypeVar('Image')
 
 
 def split_coco(path: Path, folder: Path) -> dict[str, Path]:
@@ -34,22 +38,37 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
         {'train': 8, 'val': 2}
     """
     content = json.loads(path.read_bytes())
-    images = content['images']
-    if len(images) < 2:
-        raise UsageError(f'data: {path} has {len(images)} images; training and validation need one each at least.')
-    # By position: ids may be of any kind, and there more than once.
-    chosen = set(random.Random(SEED).sample(range(len(images)), max(1, round(len(images) * VAL_FRACTION))))
-    parts = {
-        'train': [image for i, image in enumerate(images) if i not in chosen],
-        'val': [image for i, image in enumerate(images) if i in chosen],
-    }
     files = {}
-    for name, kept in parts.items():
+    # Entries, not ids: ids may be of any kind, and there more than once.
+    for name, kept in draw_parts(content['images'], path).items():
         ids = {image.get('id') for image in kept}
         annotations = [entry for entry in content.get('annotations', []) if entry.get('image_id') in ids]
         files[name] = folder / f'{name}.json'
         write_part(files[name], json.dumps({**content, 'images': kept, 'annotations': annotations}))
     return files
+
+
+def draw_parts(images: Sequence[Image], place: Path) -> dict[str, list[Image]]:
+    """Return a part of a dataset's images for training and one for validation, always the same.
+
+    Args:
+        images: The images.
+        place: Where they are, for what is said.
+
+    Raises:
+        UsageError: If there are fewer than two.
+
+    Example:
+        >>> draw_parts('abcde', Path('letters'))
+        {'train': ['a', 'b', 'c', 'e'], 'val': ['d']}
+    """
+    if len(images) < 2:
+        raise UsageError(f'data: {place} has {len(images)} images; training and validation need one each at least.')
+    chosen = set(random.Random(SEED).sample(range(len(images)), max(1, round(len(images) * VAL_FRACTION))))
+    return {
+        'train': [image for i, image in enumerate(images) if i not in chosen],
+        'val': [image for i, image in enumerate(images) if i in chosen],
+    }
 
 
 def write_part(file: Path, text: str) -> None:

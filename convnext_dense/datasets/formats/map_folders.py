@@ -1,6 +1,5 @@
 """Recognizes datasets of images and label maps in folders."""
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from mmengine.fileio import list_dir_or_file
 
-from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, write_part
+from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, draw_parts, write_part
 from convnext_dense.datasets.formats.description import MapDescription, MapSplit
 from convnext_dense.datasets.formats.map_classes import find_classes
 from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
@@ -67,7 +66,8 @@ def describe_maps(place: str, work_dir: str) -> MapDescription:
     folder = Path(work_dir, 'data')
     if list(pairs) in ([''], ['train']):
         (pair,) = pairs.values()
-        splits = {name: _listed_split(pair, names, folder, name) for name, names in _drawn_names(pair).items()}
+        parts = draw_parts(pair.names, pair.images)
+        splits = {name: _listed_split(pair, names, folder, name) for name, names in parts.items()}
         remarks.append(
             f'{pair.images} is the only folder of images: {VAL_FRACTION:.0%} of them are for validation, drawn with '
             f'seed {SEED}; the lists are in {folder}.'
@@ -189,14 +189,3 @@ def _listed_split(pair: _Pair, names: Sequence[str], folder: Path, name: str) ->
     file = folder / f'{name}.txt'
     write_part(file, ''.join(f'{stem}\n' for stem in names))
     return MapSplit(str(pair.images), str(pair.maps), str(file), len(names))
-
-
-def _drawn_names(pair: _Pair) -> dict[str, list[str]]:
-    """Return names for training and for validation."""
-    if len(pair.names) < 2:
-        raise UsageError(f'data: {pair.images} has one image; training and validation need one each at least.')
-    chosen = set(random.Random(SEED).sample(pair.names, max(1, round(len(pair.names) * VAL_FRACTION))))
-    return {
-        name: [stem for stem in pair.names if (stem in chosen) == is_val]
-        for name, is_val in (('train', False), ('val', True))
-    }
