@@ -2,7 +2,7 @@
 
 from mmengine.config import Config, ConfigDict
 
-from convnext_dense.config.data.replace import make_palette, replace_dataset
+from convnext_dense.config.data.replace import loaders_and_splits, make_palette, replace_dataset
 from convnext_dense.config.tree import bare_type, evaluators, leaf_datasets
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.errors import UsageError
@@ -30,11 +30,7 @@ def set_datasets(cfg: Config, data: DataDescription) -> None:
         UsageError: If a pipeline loads what the dataset has not.
     """
     metainfo = dict(classes=data.classes, palette=make_palette(len(data.classes)))
-    for name in ('train', 'val', 'test'):
-        loader = cfg.get(f'{name}_dataloader')
-        if not loader:
-            continue
-        split = data.splits.get(name) or data.splits['val']
+    for name, loader, split in loaders_and_splits(cfg, data.splits):
         dataset = dict(
             type='mmdet.CocoDataset',
             data_root='',

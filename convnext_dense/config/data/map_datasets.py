@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mmengine.config import Config, ConfigDict
 
-from convnext_dense.config.data.replace import make_palette, replace_dataset
+from convnext_dense.config.data.replace import loaders_and_splits, make_palette, replace_dataset
 from convnext_dense.config.tree import bare_type, evaluators
 from convnext_dense.datasets.formats.description import MapDescription
 from convnext_dense.errors import UsageError
@@ -25,11 +25,7 @@ def set_map_datasets(cfg: Config, data: MapDescription) -> None:
     Raises:
         UsageError: If the model learns other things than label maps.
     """
-    for name in ('train', 'val', 'test'):
-        loader = cfg.get(f'{name}_dataloader')
-        if not loader:
-            continue
-        split = data.splits.get(name) or data.splits['val']
+    for name, loader, split in loaders_and_splits(cfg, data.splits):
         dataset = dict(
             type='mmseg.BaseSegDataset',
             data_root='',

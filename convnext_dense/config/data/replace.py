@@ -1,12 +1,15 @@
 """Puts one dataset in the place of another, inside of its wrappers."""
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
+
+AnySplit = TypeVar('AnySplit')
 
 
 def replace_dataset(key: str, old: ConfigDict, new: dict, others: Sequence[str], kept: Sequence[str]) -> ConfigDict:
@@ -38,6 +41,23 @@ def replace_dataset(key: str, old: ConfigDict, new: dict, others: Sequence[str],
     if any(word in kind for word in others):
         raise UsageError(f'data: {key} is {kind}, which feeds the model other things too; take another config.')
     return ConfigDict({**new, **{name: old[name] for name in kept if name in old}})
+
+
+def loaders_and_splits(cfg: Config, splits: Mapping[str, AnySplit]) -> Iterator[tuple[str, ConfigDict, AnySplit]]:
+    """Yield the dataloaders of a config with the splits that they are to read: 'val' where there is no 'test'.
+
+    Args:
+        cfg: The config.
+        splits: The splits by their names.
+
+    Example:
+        >>> cfg = Config(dict(train_dataloader=dict(batch_size=2), test_dataloader=dict(batch_size=1)))
+        >>> [(name, split) for name, _, split in loaders_and_splits(cfg, dict(train='a', val='b'))]
+        [('train', 'a'), ('test', 'b')]
+    """
+    for name in ('train', 'val', 'test'):
+        if loader := cfg.get(f'{name}_dataloader'):
+            yield name, loader, splits.get(name) or splits['val']
 
 
 def make_palette(count: int) -> list[tuple[int, ...]]:
