@@ -50,16 +50,36 @@ def set_datasets(cfg: Config, data: DataDescription) -> None:
 
 
 def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescription) -> None:
-    pipelines = [dataset.get('pipeline') or [], *(leaf.get('pipeline') or [] for leaf in leaf_datasets(dataset))]
-    for transform in (transform for pipeline in pipelines for transform in pipeline):
+    for transform in _transforms(dataset):
         kind = bare_type(transform.get('type'))
         if kind == 'LoadPanopticAnnotations' or (kind == 'LoadAnnotations' and transform.get('with_seg')):
             raise UsageError(f'data: {key} loads label maps besides objects, which {data.place} has not.')
         if kind == 'LoadAnnotations' and transform.get('with_mask') and not data.has_masks:
             raise UsageError(
                 f'data: {cfg.model.type} learns masks, and {data.place} has objects without; take a config without a '
-                'mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
+                'mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py, or set boxes_to_masks.'
             )
+
+
+def loads_masks(cfg: Config) -> bool:
+    """Return whether a detector's training data is loaded with masks.
+
+    Args:
+        cfg: The config.
+
+    Example:
+        >>> pipeline = [dict(type='LoadAnnotations', with_bbox=True)]
+        >>> loads_masks(Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline)))))
+        False
+    """
+    loaders = [cfg.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
+    datasets = [loader.dataset for loader in loaders if loader]
+    return any(transform.get('with_mask') for dataset in datasets for transform in _transforms(dataset))
+
+
+def _transforms(dataset: ConfigDict) -> list[dict]:
+    pipelines = [dataset.get('pipeline') or [], *(leaf.get('pipeline') or [] for leaf in leaf_datasets(dataset))]
+    return [transform for pipeline in pipelines for transform in pipeline]
 
 
 def _evaluator(cfg: Config, name: str, split: Split) -> ConfigDict:

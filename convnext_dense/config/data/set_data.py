@@ -4,15 +4,15 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from convnext_dense.config.data.datasets import set_datasets
+from convnext_dense.config.data.datasets import loads_masks, set_datasets
 from convnext_dense.config.data.map_datasets import set_map_datasets
 from convnext_dense.config.data.num_classes import set_num_classes
-from convnext_dense.datasets.formats.coco import describe_coco
-from convnext_dense.datasets.formats.map_folders import describe_maps
+from convnext_dense.datasets.formats.describe import describe_data
+from convnext_dense.datasets.formats.description import DataDescription
 from convnext_dense.errors import UsageError
 
 
-def set_data(cfg: Config, place: str, work_dir: str) -> None:
+def set_data(cfg: Config, place: str, work_dir: str, boxes_to_masks: bool = False) -> None:
     """Put a dataset into a config of this package's, mmdet's or mmseg's.
 
     The dataset determines the files and folders of the dataloaders, the class names, the number of classes of every
@@ -20,9 +20,10 @@ def set_data(cfg: Config, place: str, work_dir: str) -> None:
 
     Args:
         cfg: The config, which is changed.
-        place: For a detector a folder or an annotation file, as in `describe_coco`; for a segmenter a folder, as in
-            `describe_maps`.
-        work_dir: Where the files of a split that had to be made are written.
+        place: A folder or a file, as in `describe_data`.
+        work_dir: Where the files of a split that had to be made are written. Those of other formats are converted next
+            to it.
+        boxes_to_masks: Whether objects without a mask get their box as one.
 
     Raises:
         UsageError: If there is no dataset, or a part of the config cannot be fitted to it, which is then unchanged.
@@ -34,14 +35,11 @@ def set_data(cfg: Config, place: str, work_dir: str) -> None:
     """
     changed = Config(cfg.to_dict())
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        if cfg.default_scope == 'mmdet':
-            data = describe_coco(place, work_dir)
+        data = describe_data(place, find_task(cfg), work_dir, boxes_to_masks)
+        if isinstance(data, DataDescription):
             set_datasets(changed, data)
-        elif cfg.default_scope == 'mmseg':
-            data = describe_maps(place, work_dir)
-            set_map_datasets(changed, data)
         else:
-            raise UsageError(f'data: {cfg.model.type} is of {cfg.default_scope}; a detector or a segmenter takes data.')
+            set_map_datasets(changed, data)
         if encoder := changed.model.get('text_encoder'):
             encoder.dataset_name, encoder.vocabulary = None, list(data.classes)
         # A model that reads class names with each image has no number of them.
@@ -51,3 +49,20 @@ def set_data(cfg: Config, place: str, work_dir: str) -> None:
         cfg[key] = value
     for line in str(data).splitlines():
         print_log(line, logger='current')
+
+
+def find_task(cfg: Config) -> str:
+    """Return what a config's model learns: 'boxes', 'instances' or 'semantic'.
+
+    Raises:
+        UsageError: If it is neither a detector nor a segmenter.
+
+    Example:
+        >>> find_task(Config(dict(default_scope='mmseg', model=dict(type='EncoderDecoder'))))
+        'semantic'
+    """
+    if cfg.default_scope == 'mmseg':
+        return 'semantic'
+    if cfg.default_scope != 'mmdet':
+        raise UsageError(f'data: {cfg.model.type} is of {cfg.default_scope}; a detector or a segmenter takes data.')
+    return 'instances' if loads_masks(cfg) else 'boxes'

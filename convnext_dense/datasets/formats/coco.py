@@ -3,15 +3,17 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import UNSET, Raw
 
 from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
-from convnext_dense.datasets.formats.coco_split import SEED, VAL_FRACTION, split_coco
+from convnext_dense.datasets.formats.coco_split import split_coco
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
+from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
 from convnext_dense.errors import UsageError
 
 # COCO's own files of other tasks lie beside its instances.
@@ -30,8 +32,8 @@ class _File:
     content: CocoContent
 
 
-def describe_coco(place: str, work_dir: str) -> DataDescription:
-    """Describe a dataset of COCO's form.
+def find_coco(place: str, work_dir: str) -> DataDescription | None:
+    """Describe a dataset of COCO's form; return None if no file has it.
 
     Args:
         place: An annotation file, or a folder with annotation files and images: COCO's own layout, the exports of
@@ -40,15 +42,16 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
         work_dir: Where the files of a split that had to be made are written.
 
     Raises:
-        UsageError: If it is no such dataset, or it is not clear which.
+        UsageError: If it has, and it is not clear which files are which, or they contradict each other.
 
     Example:
-        >>> describe_coco('data/nuclei', 'work_dirs/nuclei')  # doctest: +SKIP
+        >>> find_coco('docs', '') is None
+        True
     """
     root = Path(place)
-    if not root.exists():
-        raise UsageError(f'data: there is no {place}.')
     files = _annotation_files(root, work_dir)
+    if not files:
+        return None
     remarks = []
     if len(files) > 1 and (other := files.pop('', None)):
         remarks.append(f'{other.path} is left out: its name does not say which split it is.')
@@ -68,10 +71,36 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
             files['val'] = files['test']
             remarks.append(f'There is no split for validation; {files["test"].path} is taken for it.')
         image_folders = {name: _image_folder(file, root, work_dir) for name, file in files.items()}
+    return _describe(place, 'COCO', files, image_folders, remarks)
+
+
+def describe_files(
+    place: str, form: str, paths: Mapping[str, Path], images: Mapping[str, str], remarks: Sequence[str]
+) -> DataDescription:
+    """Describe a dataset whose annotation files are known.
+
+    Args:
+        place: What the dataset is called by.
+        form: What it was recognized as.
+        paths: The files of COCO's form, by their splits.
+        images: The folder of each split that the names of its images are in.
+        remarks: Sentences on what was chosen or left out.
+
+    Raises:
+        UsageError: If a file has not that form.
+    """
+    files = {name: _read(path) for name, path in paths.items()}
+    return _describe(place, form, files, images, remarks)
+
+
+def _describe(
+    place: str, form: str, files: Mapping[str, _File], image_folders: Mapping[str, str], remarks: Sequence[str]
+) -> DataDescription:
     objects = {name: _objects(file) for name, file in files.items()}
     classes, left_out = _classes(files, objects)
     if left_out:
-        remarks.append(f'{left_out!r} is left out: it is the name of a group of classes, and no object is one.')
+        said = f'{left_out!r} is left out: it is the name of a group of classes, and no object is one.'
+        remarks = [*remarks, said]
     splits = {
         name: Split(
             str(files[name].path),
@@ -82,13 +111,14 @@ def describe_coco(place: str, work_dir: str) -> DataDescription:
         for name in SPLITS
         if name in files
     }
-    return DataDescription(place, 'COCO', classes, splits, _has_masks(files), remarks)
+    return DataDescription(place, form, classes, splits, _has_masks(files), remarks)
 
 
 def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
     """Return the annotation files by their split; one that is alone may have none, ''."""
     if root.is_file():
-        return {'': _read(root)}
+        content = _content(root)
+        return {} if content is None else {'': _File(root, content)}
     paths = [
         path
         for folder in folders(root, work_dir)
@@ -96,12 +126,8 @@ def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
         if re.split('[^a-z]', path.name.lower())[0] not in OTHER_TASKS
     ]
     if len(paths) > MOST_FILES:
-        raise UsageError(
-            f"data: {root} holds {len(paths)} JSON files or more; a dataset of COCO's form has one for each split."
-        )
+        return {}
     files = [_File(path, content) for path in paths if (content := _content(path)) is not None]
-    if not files:
-        raise UsageError(f'data: {root} holds no JSON file with images, annotations and categories.')
     if len(files) == 1:
         return {'': files[0]}
     found: dict[str, _File] = {}
@@ -194,7 +220,7 @@ def _objects(file: _File) -> Counter:
     return Counter(names[i] for i in ids if isinstance(i, int) and i in names)
 
 
-def _classes(files: dict[str, _File], objects: dict[str, Counter]) -> tuple[tuple[str, ...], str]:
+def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tuple[tuple[str, ...], str]:
     """Return the names of the classes, and the name of a category that is none."""
     first = files['train']
     names = list(_names(first).values())
@@ -212,7 +238,7 @@ def _classes(files: dict[str, _File], objects: dict[str, Counter]) -> tuple[tupl
     return tuple(name for name in names if name != left_out), left_out
 
 
-def _has_masks(files: dict[str, _File]) -> bool:
+def _has_masks(files: Mapping[str, _File]) -> bool:
     annotations = [annotation for file in files.values() for annotation in file.content.annotations]
     return bool(annotations) and all(_is_mask(annotation.segmentation) for annotation in annotations)
 
@@ -224,5 +250,5 @@ def _is_mask(segmentation: object) -> bool:
     return segmentation not in (UNSET, None, [], [[]])
 
 
-def _list(files: dict[str, _File]) -> str:
+def _list(files: Mapping[str, _File]) -> str:
     return ' and '.join(str(file.path) for file in files.values())

@@ -117,8 +117,9 @@ class MapDescription:
         lines = [f'data {self.place}: label maps; {len(self.classes)} {noun}, from {first}: {shown}.']
         for name, split in self.splits.items():
             chosen = f', those in {split.names}' if split.names else ''
+            ending = f' ({self.image_ending})' if self.image_ending else ''
             lines.append(
-                f'  {name}: {split.count} images in {split.images} ({self.image_ending}), maps in {split.maps} '
+                f'  {name}: {split.count} images in {split.images}{ending}, maps in {split.maps} '
                 f'({self.map_ending}){chosen}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])

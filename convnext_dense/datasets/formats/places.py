@@ -12,11 +12,18 @@ SPLITS = {
     'val': ('val', 'valid', 'validation', 'dev', 'eval'),
     'test': ('test', 'testing'),
 }
+# What OpenCV reads.
+IMAGE_ENDINGS = (
+    *('.jpg', '.jpeg', '.jpe', '.jp2', '.png', '.webp', '.bmp', '.dib', '.tif', '.tiff', '.pbm', '.pgm', '.ppm'),
+    *('.pnm', '.pxm', '.ras', '.sr', '.exr', '.hdr', '.avif', '.gif'),
+)
 # What the names of folders say.
 IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
 MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
+# Where other formats are converted to.
+CONVERTED = 'converted_data'
 # Left by macOS's archives, and by runs.
-OTHER_FOLDERS = ('__MACOSX', 'work_dirs')
+OTHER_FOLDERS = ('__MACOSX', 'work_dirs', CONVERTED)
 # How deep a folder is looked into. A mistyped place may be a whole disk.
 DEPTH = 3
 MOST_FOLDERS = 5000
@@ -88,3 +95,63 @@ def has_word(folder: Path, root: Path, beginnings: Sequence[str]) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word.lower() for word in re.findall('[A-Z]?[a-z]+|[A-Z]+', text)]
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file's name is that of an image.
+
+    Example:
+        >>> is_image(Path('a/b.JPG')), is_image(Path('a/._b.jpg'))
+        (True, False)
+    """
+    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith('.')
+
+
+def walk_images(folder: Path, work_dir: str | None = None) -> list[Path]:
+    """Return the images in a folder and in those in it, in the order of their names.
+
+    Args:
+        folder: The folder.
+        work_dir: A folder to leave out.
+
+    Example:
+        >>> walk_images(Path('convnext_dense/config'))
+        []
+    """
+    return sorted(place / name for place in folders(folder, work_dir) for name in image_names(place))
+
+
+def image_names(folder: Path) -> list[str]:
+    """Return the names of the images in a folder.
+
+    Raises:
+        UsageError: If it cannot be read.
+
+    Example:
+        >>> image_names(Path('convnext_dense'))
+        []
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if is_image(Path(name)))
+    except OSError as error:
+        raise UsageError(f'data: {folder} cannot be read: {error.strerror}.') from error
+
+
+def listed_images(file: Path, root: Path) -> list[Path]:
+    """Return the images whose paths are the lines of a file; none if its lines are other things.
+
+    Args:
+        file: The file. Its paths are relative to its own folder, or to `root`.
+        root: The dataset's folder.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding='utf-8-sig').split('\n')
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f'data: {file} cannot be read: {error}.') from error
+    paths = [Path(line.strip()) for line in lines if line.strip()]
+    if not all(map(is_image, paths)):
+        return []
+    return [next((p for p in (file.parent / path, root / path) if p.is_file()), root / path) for path in paths]

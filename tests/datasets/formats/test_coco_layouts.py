@@ -8,7 +8,7 @@ import pytest
 from helpers.data.coco_layouts import CATEGORIES, LAYOUTS, POLYGON, write_layout, write_split
 
 from convnext_dense.datasets.formats import places
-from convnext_dense.datasets.formats.coco import describe_coco
+from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.datasets.formats.places import split_name
 from convnext_dense.errors import UsageError
 
@@ -16,7 +16,7 @@ from convnext_dense.errors import UsageError
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_a_layout_is_recognized(name, tmp_path):
     write_layout(tmp_path, name)
-    data = describe_coco(str(tmp_path), str(tmp_path / 'work'))
+    data = describe_data(str(tmp_path), 'boxes', str(tmp_path / 'work'))
     assert data.classes == ('cat', 'dog')
     assert data.has_masks
     train, val = data.splits['train'], data.splits['val']
@@ -30,7 +30,7 @@ def test_a_layout_is_recognized(name, tmp_path):
 @pytest.mark.parametrize('place', ['.', 'annotations/instances_default.json'])
 def test_a_file_that_is_alone_is_split(place, tmp_path):
     write_split(tmp_path, 'annotations/instances_default.json', 'images', '', count=10)
-    descriptions = [describe_coco(str(tmp_path / place), str(tmp_path / work)) for work in ('a', 'b')]
+    descriptions = [describe_data(str(tmp_path / place), 'boxes', str(tmp_path / work)) for work in ('a', 'b')]
     assert 'instances_default.json is the only annotation file: 20%' in str(descriptions[0])
     for data in descriptions:
         names = [
@@ -48,11 +48,11 @@ def test_a_file_that_is_alone_is_split(place, tmp_path):
 def test_parts_of_a_split_are_written_whole_or_not(tmp_path):
     place = tmp_path / 'set'
     write_split(place, 'all.json', 'images', '')
-    describe_coco(str(place), str(tmp_path / 'run'))
+    describe_data(str(place), 'boxes', str(tmp_path / 'run'))
     assert sorted(path.name for path in (tmp_path / 'run' / 'data').iterdir()) == ['train.json', 'val.json']
     (tmp_path / 'file').touch()
     with pytest.raises(UsageError, match=r'^work_dir: .*train.json cannot be written: '):
-        describe_coco(str(place), str(tmp_path / 'file'))
+        describe_data(str(place), 'boxes', str(tmp_path / 'file'))
 
 
 def test_a_category_that_is_the_name_of_a_group_is_left_out(tmp_path):
@@ -60,7 +60,7 @@ def test_a_category_that_is_the_name_of_a_group_is_left_out(tmp_path):
     members = [dict(id=1, name='dog', supercategory='pets'), dict(id=3, name='cat', supercategory='pets')]
     for name in ('train', 'valid'):
         write_split(tmp_path, f'{name}/_annotations.coco.json', name, '', categories=[group, *members])
-    data = describe_coco(str(tmp_path), '')
+    data = describe_data(str(tmp_path), 'boxes', '')
     assert data.classes == ('dog', 'cat')
     assert "'pets' is left out" in str(data)
 
@@ -69,7 +69,7 @@ def test_objects_without_masks_are_boxes(tmp_path):
     write_layout(tmp_path, 'COCO')
     file = tmp_path / 'annotations' / 'instances_train2017.json'
     file.write_text(file.read_text().replace(json.dumps(POLYGON), '[]'))
-    assert not describe_coco(str(tmp_path), '').has_masks
+    assert not describe_data(str(tmp_path), 'boxes', '').has_masks
 
 
 def test_files_of_other_tasks_are_passed_over(tmp_path):
@@ -78,7 +78,7 @@ def test_files_of_other_tasks_are_passed_over(tmp_path):
     for name in ('person_keypoints_train2017.json', 'captions_train2017.json'):
         shutil.copy(folder / 'instances_train2017.json', folder / name)
     (tmp_path / 'license.json').write_text('{"name": "MIT"}')
-    assert describe_coco(str(tmp_path), '').splits['train'].annotations.endswith('instances_train2017.json')
+    assert describe_data(str(tmp_path), 'boxes', '').splits['train'].annotations.endswith('instances_train2017.json')
 
 
 def _edit(root, change, names=('train', 'val')):
@@ -95,26 +95,26 @@ def test_files_that_systems_and_runs_leave_are_passed_over(tmp_path):
         shutil.copytree(tmp_path / 'annotations', tmp_path / folder)
     (tmp_path / 'annotations' / '._instances_train2017.json').write_bytes(b'\0\5')
     (tmp_path / 'loop').symlink_to(tmp_path)
-    splits = describe_coco(str(tmp_path), str(tmp_path / 'run')).splits
+    splits = describe_data(str(tmp_path), 'boxes', str(tmp_path / 'run')).splits
     assert {Path(split.annotations).parent.name for split in splits.values()} == {'annotations'}
 
 
 def test_a_split_that_lacks_an_image_keeps_its_folder(tmp_path):
     write_layout(tmp_path, 'COCO')
     (tmp_path / 'val2017' / '1.png').unlink()
-    assert describe_coco(str(tmp_path), '').splits['val'].images == str(tmp_path / 'val2017')
+    assert describe_data(str(tmp_path), 'boxes', '').splits['val'].images == str(tmp_path / 'val2017')
 
 
 def test_label_maps_are_not_taken_for_images(tmp_path):
     write_layout(tmp_path, 'COCO')
     shutil.copytree(tmp_path / 'train2017', tmp_path / 'masks' / 'train')
-    assert describe_coco(str(tmp_path), '').splits['train'].images == str(tmp_path / 'train2017')
+    assert describe_data(str(tmp_path), 'boxes', '').splits['train'].images == str(tmp_path / 'train2017')
 
 
 def test_links_to_the_images_are_the_images(tmp_path):
     write_split(tmp_path, 'all.json', 'a', '')
     (tmp_path / 'b').symlink_to(tmp_path / 'a')
-    assert describe_coco(str(tmp_path), str(tmp_path / 'run')).splits['train'].images == str(tmp_path / 'a')
+    assert describe_data(str(tmp_path), 'boxes', str(tmp_path / 'run')).splits['train'].images == str(tmp_path / 'a')
 
 
 def test_each_file_has_its_own_ids(tmp_path):
@@ -127,26 +127,26 @@ def test_each_file_has_its_own_ids(tmp_path):
             annotation['category_id'] += 10
 
     _edit(tmp_path, add_ten, ['val'])
-    assert describe_coco(str(tmp_path), '').splits['val'].objects == dict(cat=1, dog=2)
+    assert describe_data(str(tmp_path), 'boxes', '').splits['val'].objects == dict(cat=1, dog=2)
 
 
 def test_a_class_named_as_its_own_group_stays(tmp_path):
     write_layout(tmp_path, 'COCO')
     _edit(tmp_path, lambda content: content['categories'].append(dict(id=5, name='person', supercategory='person')))
-    assert describe_coco(str(tmp_path), '').classes == ('cat', 'dog', 'person')
+    assert describe_data(str(tmp_path), 'boxes', '').classes == ('cat', 'dog', 'person')
 
 
 @pytest.mark.parametrize('segmentation', [[], [[]], None])
 def test_masks_of_one_split_are_no_masks(segmentation, tmp_path):
     write_layout(tmp_path, 'COCO')
     _edit(tmp_path, lambda content: content['annotations'][0].update(segmentation=segmentation), ['val'])
-    assert not describe_coco(str(tmp_path), '').has_masks
+    assert not describe_data(str(tmp_path), 'boxes', '').has_masks
 
 
 def test_a_file_whose_split_is_not_known_is_left_out(tmp_path):
     write_layout(tmp_path, 'COCO')
     shutil.copy(tmp_path / 'annotations' / 'instances_val2017.json', tmp_path / 'holdout.json')
-    assert 'holdout.json is left out' in str(describe_coco(str(tmp_path), ''))
+    assert 'holdout.json is left out' in str(describe_data(str(tmp_path), 'boxes', ''))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_too_many_folders_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(places, 'MOST_FOLDERS', 3)
     write_layout(tmp_path, 'COCO')
     with pytest.raises(UsageError, match='more than 3 folders'):
-        describe_coco(str(tmp_path), '')
+        describe_data(str(tmp_path), 'boxes', '')
 
 
 def _second_file(root):
@@ -247,7 +247,7 @@ def _one_for_each_image(root):
         (_other_classes, "has the classes ['Cat', 'dog'], but"),
         (_no_train, 'no annotation file for training, but'),
         (_no_images, 'such as 0.png, are in no folder of'),
-        (_no_annotations, 'holds no JSON file with images, annotations and categories'),
+        (_no_annotations, 'holds no dataset of objects: no JSON files of COCO'),
         (_broken, 'instances_val2017.json: is no JSON: '),
         (_byte_order_mark, 'is no JSON: Unexpected UTF-8 BOM'),
         (_utf_16, "is no JSON: 'utf-8' codec can't decode"),
@@ -258,7 +258,7 @@ def _one_for_each_image(root):
         (_no_categories, 'instances_train2017.json has no categories'),
         (_null_categories, 'images, annotations and categories must be lists of objects'),
         (_two_folders, 'have files of the same names'),
-        (_one_for_each_image, 'JSON files or more'),
+        (_one_for_each_image, 'holds no dataset of objects: no JSON files of COCO'),
     ],
     ids=lambda value: value.__name__.strip('_') if callable(value) else '',
 )
@@ -266,10 +266,10 @@ def test_what_is_not_clear_is_one_sentence(spoil, sentence, tmp_path):
     write_layout(tmp_path, 'COCO')
     spoil(tmp_path)
     with pytest.raises(UsageError, match=r'^data: ') as error:
-        describe_coco(str(tmp_path), str(tmp_path / 'work'))
+        describe_data(str(tmp_path), 'boxes', str(tmp_path / 'work'))
     assert sentence in str(error.value)
 
 
 def test_a_place_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r'^data: there is no '):
-        describe_coco(str(tmp_path / 'nowhere'), '')
+        describe_data(str(tmp_path / 'nowhere'), 'boxes', '')

@@ -1,0 +1,135 @@
+"""Recognizes a dataset by its files, whatever its format."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from convnext_dense.datasets.formats.coco import describe_files, find_coco
+from convnext_dense.datasets.formats.description import DataDescription, MapDescription
+from convnext_dense.datasets.formats.label_maps.describe import NoMapsError, describe_map_files, describe_maps
+from convnext_dense.datasets.formats.label_maps.drawn import draw_maps
+from convnext_dense.datasets.formats.objects.boxes_to_masks import add_box_masks
+from convnext_dense.datasets.formats.objects.convert import convert_objects
+from convnext_dense.datasets.formats.objects.labelme import find_labelme
+from convnext_dense.datasets.formats.objects.mask_files import find_mask_files
+from convnext_dense.datasets.formats.objects.sources import ObjectDataset
+from convnext_dense.datasets.formats.objects.voc import find_voc
+from convnext_dense.datasets.formats.objects.yolo import find_yolo
+from convnext_dense.datasets.formats.places import CONVERTED
+from convnext_dense.datasets.formats.splits import complete_splits
+from convnext_dense.datasets.formats.yaml_data import YamlData, find_yaml, yaml_maps, yaml_objects
+from convnext_dense.errors import UsageError
+
+TASKS = ('boxes', 'instances', 'semantic')
+
+
+def describe_data(
+    place: str,
+    task: str,
+    work_dir: str,
+    boxes_to_masks: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> DataDescription | MapDescription:
+    """Describe a dataset of any format that is known. Formats that OpenMMLab does not read are converted.
+
+    Args:
+        place: A folder or a file. Of objects: COCO's form, YOLO, Pascal VOC, LabelMe, or a file for each mask. Of label
+            maps: as in `describe_maps`, or objects with masks, which are drawn. Or a YAML file, as in `find_yaml`.
+        task: 'boxes', 'instances' or 'semantic': what is learned of it.
+        work_dir: The run's folder. What is converted is in ``converted_data`` next to it.
+        boxes_to_masks: Whether objects without a mask get their box as one.
+        report: Called with a sentence on each annotation that cannot be read, which is left out then.
+
+    Returns:
+        A `MapDescription` for 'semantic', otherwise a `DataDescription`.
+
+    Raises:
+        UsageError: If it is no dataset, it is not clear which, or without `report` an annotation cannot be read.
+
+    Example:
+        >>> describe_data('data/nuclei', 'instances', 'work_dirs/nuclei')  # doctest: +SKIP
+    """
+    if task not in TASKS:
+        raise UsageError(f'task: it must be one of {", ".join(TASKS)}; got {task!r}.')
+    if not Path(place).exists():
+        raise UsageError(f'data: there is no {place}.')
+    yaml = find_yaml(Path(place))
+    folder = Path(work_dir).parent / CONVERTED / Path(place).resolve().stem
+    if task != 'semantic':
+        data = _objects(place, task, work_dir, folder, boxes_to_masks, yaml, report)
+        if data is None:
+            raise UsageError(f'data: {_looked_for(Path(place))}')
+        return add_box_masks(data, folder) if boxes_to_masks and not data.has_masks else data
+    try:
+        if yaml is None and find_mask_files(Path(place), work_dir):
+            raise NoMapsError(f'data: {place} has a file for each mask.')
+        if yaml and (maps := yaml_maps(yaml)):
+            return describe_map_files(place, yaml.file.parent, maps, work_dir, folder, report, yaml.classes)
+        return describe_maps(place, work_dir, folder, report)
+    except NoMapsError as error:
+        data = _objects(place, 'instances', work_dir, folder, boxes_to_masks, yaml, report)
+        if data is None:
+            raise UsageError(str(error)) from error
+    if not data.has_masks:
+        raise UsageError(
+            f'data: {place} ({data.format}) has boxes without masks, and a segmenter needs masks; take a detector.'
+        )
+    return draw_maps(data, folder)
+
+
+def _objects(
+    place: str,
+    task: str,
+    work_dir: str,
+    folder: Path,
+    boxes_to_masks: bool,
+    yaml: YamlData | None,
+    report: Callable[[str], None] | None,
+) -> DataDescription | None:
+    """Return a dataset of objects, or None if there is none."""
+    root = Path(place)
+    if yaml is not None:
+        found = yaml_objects(yaml, work_dir)
+        if isinstance(found, DataDescription):
+            return found
+        return _convert(place, found, folder, boxes_to_masks, report)
+    found = find_yolo(root, work_dir) if root.suffix in ('.yaml', '.yml') else None
+    if found is None and (data := find_coco(place, work_dir)):
+        return data
+    with_masks = task == 'instances'
+    found = (
+        found
+        or find_yolo(root, work_dir)
+        or find_voc(root, work_dir, with_masks)
+        or find_labelme(root, work_dir)
+        or find_mask_files(root, work_dir)
+    )
+    return _convert(place, found, folder, boxes_to_masks, report) if found else None
+
+
+def _convert(
+    place: str,
+    found: ObjectDataset,
+    folder: Path,
+    boxes_to_masks: bool,
+    report: Callable[[str], None] | None,
+) -> DataDescription:
+    splits, said = complete_splits(found.splits, place)
+    files, images, faults = convert_objects(replace(found, splits=splits), folder, boxes_to_masks)
+    if report is not None:
+        for fault in faults:
+            report(fault)
+    elif faults:
+        more = f' There are {len(faults) - 1} more like it.' if len(faults) > 1 else ''
+        raise UsageError(f'data: {faults[0]}{more}')
+    where = f'It was converted to COCO files, which are in {next(iter(files.values())).parent}.'
+    return describe_files(place, found.format, files, dict.fromkeys(files, str(images)), [*found.remarks, *said, where])
+
+
+def _looked_for(root: Path) -> str:
+    if root.is_file():
+        return f"{root} has no images, annotations and categories, as COCO's form has, and is no data.yaml."
+    return (
+        f"{root} holds no dataset of objects: no JSON files of COCO's form, no data.yaml of YOLO, no XML files of "
+        'Pascal VOC, no JSON files of LabelMe, and no folders images and masks with a file for each mask.'
+    )

@@ -1,0 +1,138 @@
+"""Writes label maps whose values are classes, once."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+from filelock import FileLock
+
+from convnext_dense.datasets.formats.description import MapSplit
+from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
+from convnext_dense.datasets.formats.label_maps.turning import Turning
+from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
+from convnext_dense.errors import UsageError
+
+# Another form of what is written gets another folder.
+VERSION = 1
+ENDING = '.png'
+
+
+def convert_maps(
+    splits: Mapping[str, MapFiles], turning: Turning | None, folder: Path
+) -> tuple[dict[str, MapSplit], list[str]]:
+    """Write label maps whose values are classes, named as their images with '.png' behind.
+
+    Args:
+        splits: The images and label maps of each split.
+        turning: What they are turned by. If it is None, they are linked to.
+        folder: Where to write. The files are in a folder whose name depends on their content.
+
+    Returns:
+        The splits with the new maps, and sentences on what is no class in them, which is ignored.
+
+    Raises:
+        UsageError: If the files cannot be written.
+    """
+
+    def write(name: str) -> Iterable[tuple[Path, Callable[[Path], str]]]:
+        files = splits[name]
+        for image, label_map in files.files:
+            yield Path(image), lambda place, source=files.maps / label_map: _turn(source, place, turning)
+
+    key = (
+        repr(turning),
+        [(str(path.absolute()), _stat(path)) for files in splits.values() for path in files.map_paths],
+    )
+    return write_maps({name: files.images for name, files in splits.items()}, write, folder, key)
+
+
+def write_maps(
+    images: Mapping[str, Path],
+    maps: Callable[[str], Iterable[tuple[Path, Callable[[Path], str]]]],
+    folder: Path,
+    key: object,
+) -> tuple[dict[str, MapSplit], list[str]]:
+    """Write label maps and lists of them, unless the same were written before.
+
+    Args:
+        images: The folder of each split's images.
+        maps: Returns of a split each image's path in that folder, and a function that writes its map to a path and
+            returns a sentence on what is wrong with it.
+        folder: Where to write.
+        key: What tells these maps from others.
+
+    Raises:
+        UsageError: If the files cannot be written.
+    """
+    digest = hashlib.blake2b(json.dumps((VERSION, key), default=str).encode('utf-8', 'surrogateescape'), digest_size=8)
+    place = folder / digest.hexdigest()
+    complete = place / 'faults.json'
+    make_folder(place)
+    with FileLock(place / 'lock'):
+        if not complete.is_file():
+            faults: list[str] = []
+            for name in images:
+                faults += _write_split(place, name, list(maps(name)))
+            write_whole(complete, json.dumps(faults))
+    splits = {}
+    for name, root in images.items():
+        names = place / f'{name}.txt'
+        count = names.read_bytes().count(b'\n')
+        splits[name] = MapSplit(str(root), str(place / name), str(names), count)
+    return splits, json.loads(complete.read_text(encoding='utf-8'))
+
+
+def _write_split(place: Path, name: str, maps: Sequence[tuple[Path, Callable[[Path], str]]]) -> list[str]:
+    def write(entry: tuple[Path, Callable[[Path], str]]) -> str:
+        image, write_map = entry
+        file = place / name / f'{image.as_posix()}{ENDING}'
+        make_folder(file.parent)
+        return write_map(file)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = list(pool.map(write, maps))
+    write_whole(place / f'{name}.txt', ''.join(f'{image.as_posix()}\n' for image, _ in maps))
+    return [sentence for sentence in said if sentence]
+
+
+def _turn(source: Path, place: Path, turning: Turning | None) -> str:
+    if turning is None:
+        with suppress(FileExistsError):
+            place.symlink_to(source.absolute())
+        return ''
+    try:
+        labels, said = turning.read(source)
+    except ValueError as error:
+        return f'{source}: {error}'
+    save_map(place, labels)
+    return f'{source}: {said}' if said else ''
+
+
+def save_map(place: Path, labels: np.ndarray) -> None:
+    """Write a label map.
+
+    Args:
+        place: Its file.
+        labels: The classes, of shape (height, width), as uint8.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    written, content = cv2.imencode(ENDING, labels)
+    if not written:
+        raise UsageError(f'work_dir: {place} cannot be written.')
+    write_whole(place, content.tobytes())
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,1 @@
+"""Datasets of objects that have a file of annotations for each image, read and written as COCO's form."""

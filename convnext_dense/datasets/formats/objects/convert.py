@@ -1,0 +1,147 @@
+"""Writes a dataset of objects as files of COCO's form, once."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock
+from pycocotools import mask as coco_mask
+
+from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source
+from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
+
+# Another form of what is written gets another folder.
+VERSION = 1
+
+
+def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> tuple[dict[str, Path], Path, list[str]]:
+    """Write an annotation file of COCO's form for each split, unless the same were written before.
+
+    Args:
+        data: The dataset.
+        folder: Where to write. The files are in a folder whose name depends on their content.
+        boxes_to_masks: Whether objects without a mask get their box as one.
+
+    Returns:
+        The files by their splits, the folder that the names of images are relative to, and sentences on what cannot be
+        read, which is left out.
+
+    Raises:
+        UsageError: If the files cannot be written.
+    """
+    root = _common_folder([source.image for split in data.splits.values() for source in split])
+    place = folder / _key(data, boxes_to_masks)
+    files = {name: place / f'{name}.json' for name in data.splits}
+    faults_file = place / 'faults.json'
+    make_folder(place)
+    with FileLock(place / 'lock'):
+        if not faults_file.is_file():
+            read = {name: list(_read(data, split)) for name, split in data.splits.items()}
+            images = [image for split in read.values() for _, image in split]
+            names = data.classes or sorted({found.name for image in images for found in image.objects})
+            faults = []
+            for name, split in read.items():
+                content = _coco(split, names, root, boxes_to_masks)
+                write_whole(files[name], json.dumps(content))
+                faults += [
+                    f'{source.annotations or source.image}: {f}' for source, image in split for f in image.faults
+                ]
+            write_whole(faults_file, json.dumps(faults))
+    return files, root, json.loads(faults_file.read_text(encoding='utf-8'))
+
+
+def _said(source: Source) -> Path:
+    return source.annotations or source.image
+
+
+def _common_folder(images: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([image.parent.absolute() for image in images]))
+
+
+def _key(data: ObjectDataset, boxes_to_masks: bool) -> str:
+    """Return what tells datasets apart: their annotations' content, and the names, sizes and times of images."""
+    digest = hashlib.blake2b(digest_size=8)
+    said = (VERSION, data.format, data.classes, data.settings, boxes_to_masks, list(data.splits))
+    digest.update(json.dumps(said, default=str).encode())
+    for split in data.splits.values():
+        for source in split:
+            digest.update(f'\n{source.image.absolute()}{_stat(source.image)}'.encode(errors='surrogateescape'))
+            for file in source.files:
+                digest.update(f'\n{file}'.encode(errors='surrogateescape'))
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _read(data: ObjectDataset, split: Sequence[Source]) -> Iterator[tuple[Source, AnnotatedImage]]:
+    for source in split:
+        try:
+            yield source, data.read(source)
+        except (ValueError, OSError) as error:
+            yield source, AnnotatedImage(0, 0, faults=[str(error)])
+
+
+def _coco(
+    split: Sequence[tuple[Source, AnnotatedImage]], names: Sequence[str], root: Path, boxes_to_masks: bool
+) -> dict:
+    categories = {name: i for i, name in enumerate(names, start=1)}
+    images, annotations = [], []
+    for source, image in split:
+        # One of no size could not be read.
+        if not image.width:
+            continue
+        name = source.image.absolute().relative_to(root).as_posix()
+        images.append(dict(id=len(images) + 1, file_name=name, width=image.width, height=image.height))
+        for found in image.objects:
+            entry = _annotation(found, boxes_to_masks)
+            entry.update(id=len(annotations) + 1, image_id=len(images), category_id=categories[found.name])
+            annotations.append(entry)
+    listed = [dict(id=i, name=name) for name, i in categories.items()]
+    return dict(images=images, annotations=annotations, categories=listed)
+
+
+def _annotation(found: Object, boxes_to_masks: bool) -> dict:
+    box = [round(number, 3) for number in found.box]
+    entry: dict[str, object] = dict(bbox=box, area=box[2] * box[3], iscrowd=int(found.is_ignored))
+    segmentation = found.segmentation
+    if segmentation is None and boxes_to_masks:
+        segmentation = box_polygon(found.box)
+    if segmentation is not None:
+        entry['segmentation'] = segmentation
+        entry['area'] = _area(segmentation)
+    return entry
+
+
+def box_polygon(box: Sequence[float]) -> list[list[float]]:
+    """Return a box as a polygon.
+
+    Args:
+        box: x, y, width and height.
+
+    Example:
+        >>> box_polygon([1, 2, 3, 4])
+        [[1, 2, 4, 2, 4, 6, 1, 6]]
+    """
+    x, y, width, height = box
+    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+
+def _area(segmentation: list[list[float]] | dict) -> float:
+    if isinstance(segmentation, dict):
+        return float(coco_mask.area(cast(Any, segmentation)))
+    return sum(_polygon_area(polygon) for polygon in segmentation)
+
+
+def _polygon_area(polygon: Sequence[float]) -> float:
+    xs, ys = polygon[::2], polygon[1::2]
+    return abs(sum(x * ys[i - 1] - xs[i - 1] * y for i, (x, y) in enumerate(zip(xs, ys, strict=True)))) / 2

@@ -1,0 +1,49 @@
+"""Writes files whole or not at all."""
+
+import os
+from pathlib import Path
+
+from convnext_dense.errors import UsageError
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file, and its folder, unless it has this content already.
+
+    Other processes of the same run may read it, and write the same, at any time.
+
+    Args:
+        file: The file.
+        content: A text, or bytes.
+
+    Raises:
+        UsageError: If it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), 'names.txt')
+        >>> write_whole(file, 'cat')
+        >>> file.read_text()
+        'cat'
+    """
+    unfinished = file.with_name(f'{file.name}.{os.getpid()}')
+    raw = content.encode('utf-8', 'surrogateescape') if isinstance(content, str) else content
+    try:
+        if file.is_file() and file.read_bytes() == raw:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(raw)
+        unfinished.replace(file)
+    except OSError as error:
+        raise UsageError(f'work_dir: {file} cannot be written: {error.strerror}.') from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in, unless they are there.
+
+    Raises:
+        UsageError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f'work_dir: {folder} cannot be made: {error.strerror}.') from error
