@@ -178,8 +178,11 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         '--data',
         type=not_empty,
         metavar='PLACE',
-        help="put a dataset into the config: for a detector a folder with images and annotation files of COCO's form, "
-        'or one such file; for a segmenter a folder with folders of images and of label maps',
+        help="put a dataset into the config: a folder or a file of COCO's form, YOLO's, Pascal VOC's or LabelMe's, of "
+        'label maps, or a YAML file that says where its parts are',
+    )
+    parser.add_argument(
+        '--boxes-to-masks', action='store_true', help='in data, let objects without a mask have their box as one'
     )
 
 

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
             pretrained=not args.from_scratch,
             recipe=args.recipe,
             data=args.data,
+            boxes_to_masks=args.boxes_to_masks,
             cfg_options=parse_cfg_options(args.cfg_options),
             shape=args.shape,
             gpus=args.gpus,

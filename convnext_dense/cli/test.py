@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.apis import test
 
     options = parse_cfg_options(args.cfg_options)
-    cfg = config.load_config(args.config, args.work_dir, options, args.launcher, data=args.data)
+    cfg = config.load_config(
+        args.config, args.work_dir, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
+    )
     if args.speed:
         config.enable_speed_in_testing(cfg, args.speed)
     test(cfg, args.checkpoint, args.out, args.show_dir, args.tta, args.skip_check)

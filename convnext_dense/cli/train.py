@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
         not args.from_scratch,
         args.recipe,
         args.data,
+        args.boxes_to_masks,
     )
     if args.amp:
         config.enable_amp(cfg)

@@ -35,6 +35,7 @@ def compare_backbones(
     command: str = '',
     recipe: str | None = None,
     data: str | None = None,
+    boxes_to_masks: bool = False,
     skip_check: Collection[str] = (),
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
@@ -54,6 +55,7 @@ def compare_backbones(
         command: The command that the report names as its source.
         recipe: The name of an optimizer to train all of them with, as in `set_recipe`; by default the config's own.
         data: A dataset to train all of them on, as in `set_data`; by default the config's own.
+        boxes_to_masks: Whether objects of `data` without a mask get their box as one.
         skip_check: Names of checks to leave out, as in `check_run`.
 
     Raises:
@@ -75,7 +77,14 @@ def compare_backbones(
     complexity = {}
     for backbone in backbones:
         cfg = load_config(
-            config, str(work_dir), cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe, data=data
+            config,
+            str(work_dir),
+            cfg_options,
+            backbone=backbone,
+            pretrained=pretrained,
+            recipe=recipe,
+            data=data,
+            boxes_to_masks=boxes_to_masks,
         )
         is_first = not runs
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]

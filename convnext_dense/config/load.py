@@ -38,6 +38,7 @@ def load_config(
     pretrained: bool = True,
     recipe: str | None = None,
     data: str | None = None,
+    boxes_to_masks: bool = False,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
@@ -51,6 +52,7 @@ def load_config(
         pretrained: Whether the backbone starts from published weights, this one or the config's own.
         recipe: The name of an optimizer to put into the config, as in `set_recipe`.
         data: A dataset to put into the config, as in `set_data`.
+        boxes_to_masks: Whether objects of `data` without a mask get their box as one.
 
     Raises:
         UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe or the data
@@ -91,7 +93,9 @@ def load_config(
     if data:
         from convnext_dense.config.data.set_data import set_data
 
-        set_data(cfg, data, work_dir or cfg.get('work_dir') or default)
+        set_data(cfg, data, work_dir or cfg.get('work_dir') or default, boxes_to_masks)
+    elif boxes_to_masks:
+        raise UsageError('boxes_to_masks: it changes the objects of data, which is not given.')
     for key, value in (cfg_options or {}).items():
         _set_option(cfg, key, value)
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
