@@ -137,6 +137,16 @@ def image_names(folder: Path) -> list[str]:
         raise UsageError(f'data: {folder} cannot be read: {error.strerror}.') from error
 
 
+def without_flag(line: str) -> str:
+    """Return a line of a list without the number that VOC's lists may have after the name.
+
+    Example:
+        >>> without_flag('2007_000027  -1')
+        '2007_000027'
+    """
+    return re.sub(r'\s+-?[01]$', '', line)
+
+
 def listed_images(file: Path, root: Path) -> list[Path]:
     """Return the images whose paths are the lines of a file; none if its lines are other things.
 

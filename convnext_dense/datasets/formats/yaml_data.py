@@ -128,9 +128,7 @@ def _describe_coco(
 ) -> DataDescription:
     files, said = dict(annotations), []
     if list(files) == ['train']:
-        said = [
-            f'There is one split alone: {VAL_FRACTION:.0%} of its images are for validation, drawn with seed {SEED}.'
-        ]
+        said = [f'There is one split: {VAL_FRACTION:.0%} of its images are for validation, drawn with seed {SEED}.']
         files = split_coco(files['train'], Path(work_dir, 'data'))
         folders = dict.fromkeys(files, folders['train'])
     elif 'val' not in files:
@@ -147,7 +145,10 @@ def _describe_coco(
 
 def _sources(data: YamlData, images: Path, annotations: Path) -> list[Source]:
     files = {path.stem: path for path in sorted(annotations.rglob('*')) if path.suffix in ('.txt', '.xml', '.json')}
-    return [Source(image, files.get(image.stem)) for image in _images(data, images)]
+    sources = [Source(image, files.get(image.stem)) for image in _images(data, images)]
+    if not any(source.annotations for source in sources):
+        raise UsageError(f'data: {data.file}: {annotations} has no file with the name of an image of {images}.')
+    return sources
 
 
 def _images(data: YamlData, place: Path) -> Sequence[Path]:

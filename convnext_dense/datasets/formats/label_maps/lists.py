@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles, image_ending
-from convnext_dense.datasets.formats.places import folders, is_image, split_name
+from convnext_dense.datasets.formats.places import folders, is_image, split_name, without_flag
 from convnext_dense.errors import UsageError
 
 
@@ -47,7 +47,7 @@ def named_files(root: Path, work_dir: str, files: MapFiles) -> dict[str, MapFile
     for file in _lists(root, work_dir):
         lines = [Path(line).name for line in _lines(file)]
         # VOC's lists may have a number after the name.
-        names = [line if line in by_name else line.split()[0] for line in lines]
+        names = [line if line in by_name else without_flag(line) for line in lines]
         named = [by_name[name] for name in names if name in by_name]
         if not names or len(named) * 2 <= len(names):
             continue

@@ -21,7 +21,7 @@ from convnext_dense.datasets.formats.objects.sources import (
     Source,
     image_size,
 )
-from convnext_dense.datasets.formats.places import SPLITS, folders
+from convnext_dense.datasets.formats.places import SPLITS, folders, without_flag
 from convnext_dense.errors import UsageError
 
 ANNOTATIONS, IMAGES, MASKS = 'Annotations', 'JPEGImages', 'SegmentationObject'
@@ -113,7 +113,7 @@ def _listed_splits(pairing: Pairing, root: Path, kind: str) -> tuple[dict[str, l
         for name, file in lists.items():
             for line in _lines(file):
                 # A number may be after the name.
-                stem = line if (home, line) in by_place else line.split()[0]
+                stem = line if (home, line) in by_place else without_flag(line)
                 source = by_place.get((home, stem))
                 unlisted.discard((home, stem))
                 if source:
