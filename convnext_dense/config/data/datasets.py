@@ -55,8 +55,9 @@ def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescri
         if kind == 'LoadPanopticAnnotations' or (kind == 'LoadAnnotations' and transform.get('with_seg')):
             raise UsageError(f'data: {key} loads label maps besides objects, which {data.place} has not.')
         if kind == 'LoadAnnotations' and transform.get('with_mask') and not data.has_masks:
+            count = f' ({data.without_mask})' if data.without_mask else ''
             raise UsageError(
-                f'data: {cfg.model.type} learns masks, and {data.place} has objects without; take a config without a '
+                f'data: {cfg.model.type} learns masks, and {data.place} has objects without{count}; take a config without a '
                 'mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py, or set boxes_to_masks.'
             )
 

@@ -111,7 +111,10 @@ def _describe(
         for name in SPLITS
         if name in files
     }
-    return DataDescription(place, form, classes, splits, _has_masks(files), remarks)
+    annotations = [annotation for file in files.values() for annotation in file.content.annotations]
+    masks = sum(_is_mask(annotation.segmentation) for annotation in annotations)
+    without_mask = len(annotations) - masks if masks else 0
+    return DataDescription(place, form, classes, splits, masks > 0 and not without_mask, remarks, without_mask)
 
 
 def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
@@ -236,11 +239,6 @@ def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tupl
     used = set().union(*objects.values())
     left_out = next((name for name in names if name in groups and name not in used), '')
     return tuple(name for name in names if name != left_out), left_out
-
-
-def _has_masks(files: Mapping[str, _File]) -> bool:
-    annotations = [annotation for file in files.values() for annotation in file.content.annotations]
-    return bool(annotations) and all(_is_mask(annotation.segmentation) for annotation in annotations)
 
 
 def _is_mask(segmentation: object) -> bool:

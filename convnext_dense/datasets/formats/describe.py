@@ -71,8 +71,10 @@ def describe_data(
         if data is None:
             raise UsageError(str(error)) from error
     if not data.has_masks:
+        count = f' ({data.without_mask})' if data.without_mask else ''
         raise UsageError(
-            f'data: {place} ({data.format}) has boxes without masks, and a segmenter needs masks; take a detector.'
+            f'data: {place} ({data.format}) has objects without masks{count}, which a segmenter needs; take a detector, or set '
+            'boxes_to_masks.'
         )
     return draw_maps(data, folder)
 

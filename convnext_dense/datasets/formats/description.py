@@ -36,6 +36,7 @@ class DataDescription:
         splits: 'train', 'val' and 'test', as it has them.
         has_masks: Whether its objects have masks; otherwise boxes alone.
         remarks: Sentences on what was chosen or left out, and why.
+        without_mask: How many objects have none, if others have one.
 
     Example:
         >>> splits = dict(train=Split('train.json', 'images', 60, dict(cat=50, dog=20)))
@@ -50,9 +51,11 @@ class DataDescription:
     splits: Mapping[str, Split]
     has_masks: bool
     remarks: Sequence[str] = ()
+    without_mask: int = 0
 
     def __str__(self) -> str:
-        masks = 'with masks' if self.has_masks else 'boxes without masks'
+        some = f'objects with and without masks ({self.without_mask})' if self.without_mask else 'boxes without masks'
+        masks = 'with masks' if self.has_masks else some
         noun = 'class' if len(self.classes) == 1 else 'classes'
         lines = [f'data {self.place}: {self.format}, {masks}; {len(self.classes)} {noun}.']
         for name, split in self.splits.items():

@@ -164,4 +164,6 @@ def listed_images(file: Path, root: Path) -> list[Path]:
     paths = [Path(line.strip()) for line in lines if line.strip()]
     if not all(map(is_image, paths)):
         return []
-    return [next((p for p in (file.parent / path, root / path) if p.is_file()), root / path) for path in paths]
+    # CVAT's lists begin with the folder that darknet is to find them in.
+    tried = ((file.parent / path, root / path, root / Path(*path.parts[1:])) for path in paths)
+    return [next((place for place in places if place.is_file()), places[1]) for places in tried]

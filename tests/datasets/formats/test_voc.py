@@ -83,6 +83,16 @@ def test_difficult_objects_are_ignored(place):
     assert sum(entry['iscrowd'] for entry in content['annotations']) == 1
 
 
+def test_polygons_are_masks(place):
+    for path in (place / 'Annotations').iterdir():
+        polygon = ''.join(f'<x{i}>{x}</x{i}><y{i}>{y}</y{i}>' for i, (x, y) in enumerate([(1, 2), (9, 2), (9, 8)], 1))
+        path.write_text(path.read_text().replace('</object>', f'<polygon>{polygon}</polygon></object>'))
+    data = describe(place, 'instances')
+    assert data.has_masks
+    content = json.loads(Path(data.splits['train'].annotations).read_text())
+    assert {str(entry['segmentation']) for entry in content['annotations']} == {'[[1.0, 2.0, 9.0, 2.0, 9.0, 8.0]]'}
+
+
 def test_a_file_without_a_size_has_that_of_the_image(place):
     edit(place, '<width>96</width><height>64</height>', '<width>0</width>')
     content = json.loads(Path(describe(place).splits['train'].annotations).read_text())
@@ -103,6 +113,8 @@ def test_an_image_of_another_name_is_the_one_that_the_file_names(place):
         ('<annotation>', '<!DOCTYPE a [<!ENTITY b "c">]><annotation>', 'it defines entities'),
         ('<name>cat</name>', '<name> </name>', 'object 1: it has no name'),
         ('<xmin>', '<xmin>x', 'object 1: its bndbox needs numbers as xmin, ymin, xmax and ymax'),
+        ('<name>', '<polygon><x1>1</x1></polygon><name>', 'its polygon needs numbers as x1, y1, x2, y2 and so on'),
+        ('<name>', '<polygon><x1>1</x1><y1>1</y1></polygon><name>', 'its polygon needs three points, and has 1'),
         ('<xmin>', '<xmin>99', 'object 1: xmax and ymax must be larger than xmin and ymin; got 99'),
     ],
 )

@@ -55,10 +55,17 @@ def test_each_form_of_data_yaml_is_read(yaml, tmp_path):
         assert counts(data) == {'train': (3, 18), 'val': (2, 12)}
 
 
-@pytest.mark.parametrize('file', ['classes.txt', 'obj.names'])
-def test_names_without_data_yaml_are_read_from_a_file(file, tmp_path):
+@pytest.mark.parametrize(
+    ('file', 'text'),
+    [
+        ('classes.txt', '\n'.join(NAMES)),
+        ('obj.names', '\n'.join(NAMES)),
+        ('data.yaml', f'nc: 3\nnames: {json.dumps(NAMES)}'),
+    ],
+)
+def test_names_without_places_are_read_from_a_file(file, text, tmp_path):
     place = write(tmp_path, folders={'train': 'train/images', 'val': 'valid/images'})
-    (place / file).write_text('\n'.join(NAMES))
+    (place / file).write_text(text)
     assert counts(describe(place)) == {'train': (3, 18), 'val': (2, 12)}
 
 
@@ -67,14 +74,14 @@ def test_lists_of_darknet_say_the_splits(tmp_path):
     (place / 'obj.names').write_text('\n'.join(NAMES))
     for split, folder in (('train', 'obj_train_data'), ('valid', 'obj_train_data/b')):
         listed = sorted(path for path in (place / folder).glob('*.png'))
-        (place / f'{split}.txt').write_text(''.join(f'{path.relative_to(place)}\n' for path in listed))
+        (place / f'{split}.txt').write_text(''.join(f'data/{path.relative_to(place)}\n' for path in listed))
     assert counts(describe(place)) == {'train': (3, 18), 'val': (2, 12)}
 
 
 def test_boxes_have_no_masks_unless_they_are_asked_for(tmp_path):
     place = write(tmp_path, f'train: images/train\nval: images/val\nnames: {json.dumps(NAMES)}', with_masks=False)
     assert not describe(place).has_masks
-    with pytest.raises(UsageError, match='has boxes without masks, and a segmenter needs masks'):
+    with pytest.raises(UsageError, match='has objects without masks, which a segmenter needs'):
         describe(place, 'semantic')
     data = describe_data(str(place), 'instances', str(tmp_path / 'runs/a'), boxes_to_masks=True)
     content = json.loads(Path(data.splits['train'].annotations).read_text())

@@ -17,8 +17,9 @@ from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
 from convnext_dense.datasets.formats.label_maps.turning import Turning
 from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
 from convnext_dense.errors import UsageError
+from convnext_dense.version import __version__
 
-# Another form of what is written gets another folder.
+# What is read or written in another way gets another folder.
 VERSION = 1
 ENDING = '.png'
 
@@ -70,7 +71,9 @@ def write_maps(
     Raises:
         UsageError: If the files cannot be written.
     """
-    digest = hashlib.blake2b(json.dumps((VERSION, key), default=str).encode('utf-8', 'surrogateescape'), digest_size=8)
+    digest = hashlib.blake2b(
+        json.dumps((__version__, VERSION, key), default=str).encode('utf-8', 'surrogateescape'), digest_size=8
+    )
     place = folder / digest.hexdigest()
     complete = place / 'faults.json'
     make_folder(place)

@@ -12,9 +12,10 @@ from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source
 from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
+from convnext_dense.version import __version__
 
-# Another form of what is written gets another folder.
-VERSION = 1
+# What is read or written in another way gets another folder.
+VERSION = 2
 
 
 def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> tuple[dict[str, Path], Path, list[str]]:
@@ -64,7 +65,7 @@ def _common_folder(images: Sequence[Path]) -> Path:
 def _key(data: ObjectDataset, boxes_to_masks: bool) -> str:
     """Return what tells datasets apart: their annotations' content, and the names, sizes and times of images."""
     digest = hashlib.blake2b(digest_size=8)
-    said = (VERSION, data.format, data.classes, data.settings, boxes_to_masks, list(data.splits))
+    said = (__version__, VERSION, data.format, data.classes, data.settings, boxes_to_masks, list(data.splits))
     digest.update(json.dumps(said, default=str).encode())
     for split in data.splits.values():
         for source in split:

@@ -27,6 +27,7 @@ from convnext_dense.errors import UsageError
 ANNOTATIONS, IMAGES, MASKS = 'Annotations', 'JPEGImages', 'SegmentationObject'
 # Other XML files than annotations are few.
 FEW = 50
+FEWEST_POLYGON_NUMBERS = 6
 # The border of an object in a map of objects.
 BORDER = 255
 
@@ -175,8 +176,24 @@ def _object(node: ElementTree.Element) -> Object:
         raise ValueError(
             f'xmax and ymax must be larger than xmin and ymin; got {", ".join(f"{c:g}" for c in corners)}.'
         )
+    polygon = _polygon(node.find('polygon'))
     is_difficult = (node.findtext('difficult') or '').strip() == '1'
-    return Object(name, (left, top, right - left, bottom - top), is_ignored=is_difficult)
+    return Object(name, (left, top, right - left, bottom - top), polygon, is_difficult)
+
+
+def _polygon(node: ElementTree.Element | None) -> list[list[float]] | None:
+    """Return the polygon that some tools, such as Roboflow's, write besides the box: x1, y1, x2, y2, ..."""
+    if node is None:
+        return None
+    points = {(child.tag[0], child.tag[1:]): child.text for child in node}
+    order = sorted((number for axis, number in points if axis == 'x' and number.isdigit()), key=int)
+    try:
+        found = [float(points[axis, number] or '') for number in order for axis in 'xy']
+    except (KeyError, ValueError):
+        raise ValueError('its polygon needs numbers as x1, y1, x2, y2 and so on.') from None
+    if len(found) < FEWEST_POLYGON_NUMBERS:
+        raise ValueError(f'its polygon needs three points, and has {len(found) // 2}.')
+    return [found]
 
 
 def read_voc_with_masks(source: Source) -> AnnotatedImage:

@@ -46,7 +46,8 @@ def find_yolo(root: Path, work_dir: str) -> ObjectDataset | None:
         >>> find_yolo(Path('docs'), '') is None
         True
     """
-    if yaml := yolo_yaml(root):
+    yaml = yolo_yaml(root)
+    if yaml and yaml.has_splits:
         listed, remarks = yaml_splits(yaml)
         splits = {name: _with_labels(images) for name, images in listed.items()}
         read = partial(read_yolo, yaml.names, yaml.keypoint_numbers)
@@ -58,13 +59,13 @@ def find_yolo(root: Path, work_dir: str) -> ObjectDataset | None:
     sample = sources[:: -(-len(sources) // SAMPLE) or 1]
     if not any(source.annotations and _is_yolo(source.annotations) for source in sample):
         return None
-    file = names_file(root)
+    file = yaml.file if yaml else names_file(root)
     if file is None:
         raise UsageError(
             f"data: {root} has labels of YOLO's format, and no names for them; write data.yaml, or classes.txt with a "
             'name in each line.'
         )
-    names = read_names(file)
+    names = yaml.names if yaml else read_names(file)
     return ObjectDataset('YOLO', splits, partial(read_yolo, names, 0), names, remarks=[f'Names are from {file}.'])
 
 

@@ -14,7 +14,7 @@ MERGED = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', '
 
 @dataclass(frozen=True)
 class YoloYaml:
-    """A ``data.yaml``.
+    """A ``data.yaml``, which may have names alone.
 
     Args:
         file: Its path.
@@ -27,6 +27,11 @@ class YoloYaml:
     content: dict
     names: tuple[str, ...]
     keypoint_numbers: int
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether it says where images are."""
+        return any(key in self.content for key in MERGED)
 
 
 def yolo_yaml(root: Path) -> YoloYaml | None:
@@ -43,7 +48,7 @@ def yolo_yaml(root: Path) -> YoloYaml | None:
     for path in paths:
         if path.suffix.lower() in ('.yaml', '.yml'):
             content = read_yaml(path)
-            if isinstance(content, dict) and 'names' in content and any(key in content for key in MERGED):
+            if isinstance(content, dict) and 'names' in content:
                 found[path] = content
     if not found:
         return None
