@@ -54,7 +54,7 @@ class DataDescription:
     without_mask: int = 0
 
     def __str__(self) -> str:
-        some = f'objects with and without masks ({self.without_mask})' if self.without_mask else 'boxes without masks'
+        some = f'with masks, {self.without_mask} objects without' if self.without_mask else 'boxes without masks'
         masks = 'with masks' if self.has_masks else some
         noun = 'class' if len(self.classes) == 1 else 'classes'
         lines = [f'data {self.place}: {self.format}, {masks}; {len(self.classes)} {noun}.']
