@@ -57,8 +57,8 @@ def _check_pipeline(cfg: Config, key: str, dataset: ConfigDict, data: DataDescri
         if kind == 'LoadAnnotations' and transform.get('with_mask') and not data.has_masks:
             count = f' ({data.without_mask})' if data.without_mask else ''
             raise UsageError(
-                f'data: {cfg.model.type} learns masks, and {data.place} has objects without{count}; take a config without '
-                'a mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py, or set boxes_to_masks.'
+                f'data: {cfg.model.type} learns masks, and {data.place} has objects without{count}; take a config '
+                'without a mask head, such as mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py, or set boxes_to_masks.'
             )
 
 

@@ -73,8 +73,8 @@ def describe_data(
     if not data.has_masks:
         count = f' ({data.without_mask})' if data.without_mask else ''
         raise UsageError(
-            f'data: {place} ({data.format}) has objects without masks{count}, which a segmenter needs; take a detector, or '
-            'set boxes_to_masks.'
+            f'data: {place} ({data.format}) has objects without masks{count}, which a segmenter needs; take a '
+            'detector, or set boxes_to_masks.'
         )
     return draw_maps(data, folder)
 
