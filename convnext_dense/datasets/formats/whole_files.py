@@ -1,7 +1,11 @@
 """Writes files whole or not at all."""
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from convnext_dense.errors import UsageError
 
@@ -35,6 +39,31 @@ def write_whole(file: Path, content: str | bytes) -> None:
         unfinished.replace(file)
     except OSError as error:
         raise UsageError(f'work_dir: {file} cannot be written: {error.strerror}.') from error
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Generator[None]:
+    """Make a folder, and keep other processes that do the same out of it.
+
+    Raises:
+        UsageError: If it cannot be made, or not be written to.
+
+    Example:
+        >>> import tempfile
+        >>> with locked_folder(Path(tempfile.mkdtemp(), 'a')):
+        ...     print('one process at a time')
+        one process at a time
+    """
+    make_folder(folder)
+    lock = FileLock(folder / 'lock')
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise UsageError(f'work_dir: {folder} cannot be written to: {error.strerror}.') from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def make_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A dataset gives the same objects and label maps in each format that people bring it in."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.formats.describe import describe_data
+from convnext_dense.errors import UsageError
 
 FORMATS = [(name, write, 3) for name, write in OBJECT_FORMATS.items()]
 FORMATS += [(name, write, 1) for name, write in ONE_CLASS_FORMATS.items()]
@@ -122,3 +124,18 @@ def test_nothing_is_written_to_the_dataset_and_a_second_start_writes_nothing(nam
     assert listed(place) == before
     assert first == second
     assert listed(tmp_path / 'runs') == written_first
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path):
+    place, _, _ = written(OBJECT_FORMATS['YOLO'], 3, tmp_path)
+    (tmp_path / 'runs').mkdir()
+    (tmp_path / 'runs/converted_data').touch()
+    with pytest.raises(UsageError, match=r'^work_dir: .*converted_data.* cannot be made: Not a directory'):
+        describe_data(place, 'boxes', str(tmp_path / 'runs/a'))
+
+
+def test_processes_that_start_at_once_convert_once(tmp_path):
+    place, _, _ = written(OBJECT_FORMATS['YOLO'], 3, tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: str(describe_data(place, 'semantic', str(tmp_path / 'runs/a'))), range(8)))
+    assert len(set(found)) == 1

@@ -5,17 +5,15 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from convnext_dense.datasets.formats.description import MapSplit
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
 from convnext_dense.datasets.formats.label_maps.turning import Turning
-from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
+from convnext_dense.datasets.formats.whole_files import locked_folder, make_folder, write_whole
 from convnext_dense.errors import UsageError
 from convnext_dense.version import __version__
 
@@ -76,8 +74,7 @@ def write_maps(
     )
     place = folder / digest.hexdigest()
     complete = place / 'faults.json'
-    make_folder(place)
-    with FileLock(place / 'lock'):
+    with locked_folder(place):
         if not complete.is_file():
             faults: list[str] = []
             for name in images:
@@ -106,8 +103,12 @@ def _write_split(place: Path, name: str, maps: Sequence[tuple[Path, Callable[[Pa
 
 def _turn(source: Path, place: Path, turning: Turning | None) -> str:
     if turning is None:
-        with suppress(FileExistsError):
+        try:
             place.symlink_to(source.absolute())
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise UsageError(f'work_dir: {place} cannot be made: {error.strerror}.') from error
         return ''
     try:
         labels, said = turning.read(source)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock
 from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source
-from convnext_dense.datasets.formats.whole_files import make_folder, write_whole
+from convnext_dense.datasets.formats.whole_files import locked_folder, write_whole
 from convnext_dense.version import __version__
 
 # What is read or written in another way gets another folder.
@@ -37,8 +36,7 @@ def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> 
     place = folder / _key(data, boxes_to_masks)
     files = {name: place / f'{name}.json' for name in data.splits}
     faults_file = place / 'faults.json'
-    make_folder(place)
-    with FileLock(place / 'lock'):
+    with locked_folder(place):
         if not faults_file.is_file():
             read = {name: list(_read(data, split)) for name, split in data.splits.items()}
             images = [image for split in read.values() for _, image in split]
