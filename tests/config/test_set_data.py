@@ -147,7 +147,7 @@ def test_options_come_last(pets):
     [
         ('mmseg::vpd/vpd_sd_4xb8-25k_nyu-480x480.py', 'train_dataloader.dataset is NYUDataset'),
         ('mmdet::htc/htc_r50_fpn_1x_coco.py', 'train_dataloader.dataset loads label maps besides objects'),
-        ('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py', 'train_dataloader.dataset is CocoPanopticDataset'),
+        ('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py', 'of COCO.s panoptic form for training'),
         ('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', 'GroupMultiSourceSampler'),
     ],
 )

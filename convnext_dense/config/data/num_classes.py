@@ -9,12 +9,13 @@ from convnext_dense.config.tree import bare_type
 OTHER_CLASSES = ('STDCHead',)
 
 
-def set_num_classes(model: ConfigDict, count: int) -> None:
+def set_num_classes(model: ConfigDict, count: int, things: int | None = None) -> None:
     """Give each head a number of classes, and its losses as many weights.
 
     Args:
         model: The model's config, which is changed.
         count: How many classes, without a background.
+        things: How many of them are things; None if all are.
 
     Example:
         >>> model = ConfigDict(roi_head=dict(bbox_head=[dict(num_classes=80)] * 2, mask_head=dict(num_classes=80)))
@@ -22,18 +23,20 @@ def set_num_classes(model: ConfigDict, count: int) -> None:
         >>> model.roi_head.bbox_head[0].num_classes, model.roi_head.mask_head.num_classes
         (3, 3)
     """
+    things = count if things is None else things
     for _, head in find_heads('model', model):
         if bare_type(head.get('type')) in OTHER_CLASSES:
             continue
-        old, things, stuff = (head_argument(head, name) for name in ('num_classes', THINGS, STUFF))
-        if 'num_classes' not in head and things is not None:
-            old = things + (stuff or 0)
-            head.update({THINGS: count, STUFF: 0})
+        old, old_things, old_stuff = (head_argument(head, name) for name in ('num_classes', THINGS, STUFF))
+        new = things
+        if 'num_classes' not in head and old_things is not None:
+            old, new = old_things + (old_stuff or 0), count
+            head.update({THINGS: things, STUFF: count - things})
         elif old is not None:
             if head.get('out_channels') == old:
-                head['out_channels'] = count
-            head['num_classes'] = count
-        _fit_losses(head, old or 0, count)
+                head['out_channels'] = new
+            head['num_classes'] = new
+        _fit_losses(head, old or 0, new)
 
 
 def _fit_losses(head: dict, old: int, count: int) -> None:

@@ -7,8 +7,10 @@ from mmengine.registry import DefaultScope
 from convnext_dense.config.data.datasets import loads_masks, set_datasets
 from convnext_dense.config.data.map_datasets import set_map_datasets
 from convnext_dense.config.data.num_classes import set_num_classes
+from convnext_dense.config.data.panoptic_datasets import PANOPTIC, set_panoptic_datasets
+from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.formats.describe import describe_data
-from convnext_dense.datasets.formats.description import DataDescription
+from convnext_dense.datasets.formats.description import DataDescription, PanopticDescription
 from convnext_dense.errors import UsageError
 
 
@@ -36,7 +38,11 @@ def set_data(cfg: Config, place: str, work_dir: str, boxes_to_masks: bool = Fals
     changed = Config(cfg.to_dict())
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         data = describe_data(place, find_task(cfg), work_dir, boxes_to_masks)
-        if isinstance(data, DataDescription):
+        things = None
+        if isinstance(data, PanopticDescription):
+            set_panoptic_datasets(changed, data)
+            things = len(data.things)
+        elif isinstance(data, DataDescription):
             set_datasets(changed, data)
         else:
             set_map_datasets(changed, data)
@@ -44,7 +50,7 @@ def set_data(cfg: Config, place: str, work_dir: str, boxes_to_masks: bool = Fals
             encoder.dataset_name, encoder.vocabulary = None, list(data.classes)
         # A model that reads class names with each image has no number of them.
         if 'language_model' not in cfg.model:
-            set_num_classes(changed.model, len(data.classes))
+            set_num_classes(changed.model, len(data.classes), things)
     for key, value in changed.items():
         cfg[key] = value
     for line in str(data).splitlines():
@@ -52,7 +58,7 @@ def set_data(cfg: Config, place: str, work_dir: str, boxes_to_masks: bool = Fals
 
 
 def find_task(cfg: Config) -> str:
-    """Return what a config's model learns: 'boxes', 'instances' or 'semantic'.
+    """Return what a config's model learns: 'boxes', 'instances', 'semantic' or 'panoptic'.
 
     Raises:
         UsageError: If it is neither a detector nor a segmenter.
@@ -65,4 +71,8 @@ def find_task(cfg: Config) -> str:
         return 'semantic'
     if cfg.default_scope != 'mmdet':
         raise UsageError(f'data: {cfg.model.type} is of {cfg.default_scope}; a detector or a segmenter takes data.')
+    loaders = [cfg.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
+    leaves = [leaf for loader in loaders if loader for leaf in leaf_datasets(loader.dataset)]
+    if any(PANOPTIC in bare_type(leaf.get('type')) for leaf in leaves):
+        return 'panoptic'
     return 'instances' if loads_masks(cfg) else 'boxes'

@@ -57,7 +57,7 @@ def find_coco(place: str, work_dir: str) -> DataDescription | None:
         remarks.append(f'{other.path} is left out: its name does not say which split it is.')
     if list(files) in (['train'], ['']):
         (file,) = files.values()
-        folder = _image_folder(file, root, work_dir)
+        folder = image_folder(_names_of_images(file), file.path, root, work_dir)
         files = {name: _read(path) for name, path in split_coco(file.path, Path(work_dir, 'data')).items()}
         image_folders = dict.fromkeys(files, folder)
         remarks.append(
@@ -70,7 +70,9 @@ def find_coco(place: str, work_dir: str) -> DataDescription | None:
         if 'val' not in files:
             files['val'] = files['test']
             remarks.append(f'There is no split for validation; {files["test"].path} is taken for it.')
-        image_folders = {name: _image_folder(file, root, work_dir) for name, file in files.items()}
+        image_folders = {
+            name: image_folder(_names_of_images(file), file.path, root, work_dir) for name, file in files.items()
+        }
     return _describe(place, 'COCO', files, image_folders, remarks)
 
 
@@ -163,12 +165,25 @@ def _read(path: Path) -> _File:
     return _File(path, content)
 
 
-def _image_folder(file: _File, root: Path, work_dir: str) -> str:
-    """Return the folder that an annotation file's images are in."""
-    names = [str(image.get('file_name')) for image in file.content.images]
+def _names_of_images(file: _File) -> list[str]:
+    return [str(image.get('file_name')) for image in file.content.images]
+
+
+def image_folder(names: Sequence[str], annotations: Path, root: Path, work_dir: str) -> str:
+    """Return the folder that an annotation file's images are in.
+
+    Args:
+        names: The names of its images.
+        annotations: The file.
+        root: The dataset's folder, or the file.
+        work_dir: A folder to leave out.
+
+    Raises:
+        UsageError: If there is none, or it is not clear which.
+    """
     if not names:
-        raise UsageError(f'data: {file.path} has no images.')
-    sample = names[:: -(-len(names) // SAMPLE)]
+        raise UsageError(f'data: {annotations} has no images.')
+    sample = list(names)[:: -(-len(names) // SAMPLE)]
     # A file that was named by itself may lie in a folder next to the images.
     roots = [root] if root.is_dir() else [root.parent, root.parent.parent]
     for place in roots:
@@ -176,8 +191,8 @@ def _image_folder(file: _File, root: Path, work_dir: str) -> str:
         if most := max(found.values()):
             # The right folder may lack some images that another split's has by chance.
             likely = [folder for folder, count in found.items() if count * 2 >= most]
-            return str(_likeliest(likely, file.path, place, sample))
-    raise UsageError(f'data: the images of {file.path}, such as {sample[0]}, are in no folder of {roots[-1]}.')
+            return str(_likeliest(likely, annotations, place, sample))
+    raise UsageError(f'data: the images of {annotations}, such as {sample[0]}, are in no folder of {roots[-1]}.')
 
 
 def _likeliest(likely: list[Path], annotations: Path, root: Path, sample: list[str]) -> Path:

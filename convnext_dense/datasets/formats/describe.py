@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convnext_dense.datasets.formats.coco import describe_files, find_coco
-from convnext_dense.datasets.formats.description import DataDescription, MapDescription
+from convnext_dense.datasets.formats.description import DataDescription, MapDescription, PanopticDescription
 from convnext_dense.datasets.formats.label_maps.describe import NoMapsError, describe_map_files, describe_maps
 from convnext_dense.datasets.formats.label_maps.drawn import draw_maps
 from convnext_dense.datasets.formats.objects.boxes_to_masks import add_box_masks
@@ -15,12 +15,13 @@ from convnext_dense.datasets.formats.objects.mask_files import find_mask_files
 from convnext_dense.datasets.formats.objects.sources import ObjectDataset
 from convnext_dense.datasets.formats.objects.voc import find_voc
 from convnext_dense.datasets.formats.objects.yolo import find_yolo
+from convnext_dense.datasets.formats.panoptic import describe_panoptic
 from convnext_dense.datasets.formats.places import CONVERTED
 from convnext_dense.datasets.formats.splits import complete_splits
 from convnext_dense.datasets.formats.yaml_data import YamlData, find_yaml, yaml_maps, yaml_objects
 from convnext_dense.errors import UsageError
 
-TASKS = ('boxes', 'instances', 'semantic')
+TASKS = ('boxes', 'instances', 'semantic', 'panoptic')
 
 
 def describe_data(
@@ -29,19 +30,19 @@ def describe_data(
     work_dir: str,
     boxes_to_masks: bool = False,
     report: Callable[[str], None] | None = None,
-) -> DataDescription | MapDescription:
+) -> DataDescription | MapDescription | PanopticDescription:
     """Describe a dataset of any format that is known. Formats that OpenMMLab does not read are converted.
 
     Args:
         place: A folder or a file. Of objects: COCO's form, YOLO, Pascal VOC, LabelMe, or a file for each mask. Of label
             maps: as in `describe_maps`, or objects with masks, which are drawn. Or a YAML file, as in `find_yaml`.
-        task: 'boxes', 'instances' or 'semantic': what is learned of it.
+        task: 'boxes', 'instances', 'semantic' or 'panoptic': what is learned of it.
         work_dir: The run's folder. What is converted is in ``converted_data`` next to it.
         boxes_to_masks: Whether objects without a mask get their box as one.
         report: Called with a sentence on each annotation that cannot be read, which is left out then.
 
     Returns:
-        A `MapDescription` for 'semantic', otherwise a `DataDescription`.
+        A `MapDescription` for 'semantic', a `PanopticDescription` for 'panoptic', otherwise a `DataDescription`.
 
     Raises:
         UsageError: If it is no dataset, it is not clear which, or without `report` an annotation cannot be read.
@@ -53,6 +54,8 @@ def describe_data(
         raise UsageError(f'task: it must be one of {", ".join(TASKS)}; got {task!r}.')
     if not Path(place).exists():
         raise UsageError(f'data: there is no {place}.')
+    if task == 'panoptic':
+        return describe_panoptic(place, work_dir)
     yaml = find_yaml(Path(place))
     folder = Path(work_dir).parent / CONVERTED / Path(place).resolve().stem
     if task != 'semantic':

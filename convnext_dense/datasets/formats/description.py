@@ -114,7 +114,7 @@ class MapDescription:
     remarks: Sequence[str] = ()
 
     def __str__(self) -> str:
-        shown = ', '.join(self.classes[:SHOWN_CLASSES]) + (', ...' if len(self.classes) > SHOWN_CLASSES else '')
+        shown = _shown(self.classes)
         noun = 'class' if len(self.classes) == 1 else 'classes'
         first = '1; 0 is ignored' if self.ignores_zero else '0'
         lines = [f'data {self.place}: label maps; {len(self.classes)} {noun}, from {first}: {shown}.']
@@ -126,3 +126,68 @@ class MapDescription:
                 f'({self.map_ending}){chosen}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
+
+
+@dataclass(frozen=True)
+class PanopticSplit:
+    """One split of a dataset of things and stuff.
+
+    Args:
+        annotations: Its annotation file, of COCO's panoptic form.
+        images: The folder of its images.
+        maps: The folder of its maps of segments.
+        image_count: How many images it has.
+        segments: How many segments.
+    """
+
+    annotations: str
+    images: str
+    maps: str
+    image_count: int
+    segments: int
+
+
+@dataclass(frozen=True)
+class PanopticDescription:
+    """A dataset of things and stuff that was recognized.
+
+    Args:
+        place: The folder that was named.
+        things: The names of the classes of things, in the order of their labels.
+        stuff: Those of stuff, whose labels follow.
+        splits: 'train', 'val' and 'test', as it has them.
+        remarks: Sentences on what was chosen or left out, and why.
+
+    Example:
+        >>> split = PanopticSplit('panoptic_train.json', 'train', 'panoptic_train', 60, 200)
+        >>> print(PanopticDescription('street', ('car',), ('road', 'sky'), dict(train=split)))
+        data street: COCO panoptic; 1 things: car; 2 stuff: road, sky.
+          train: 60 images in train, 200 segments in panoptic_train; panoptic_train.json
+    """
+
+    place: str
+    things: tuple[str, ...]
+    stuff: tuple[str, ...]
+    splits: Mapping[str, PanopticSplit]
+    remarks: Sequence[str] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all classes, in the order of their labels."""
+        return (*self.things, *self.stuff)
+
+    def __str__(self) -> str:
+        lines = [
+            f'data {self.place}: COCO panoptic; {len(self.things)} things: {_shown(self.things)}; {len(self.stuff)} '
+            f'stuff: {_shown(self.stuff)}.'
+        ]
+        for name, split in self.splits.items():
+            lines.append(
+                f'  {name}: {split.image_count} images in {split.images}, {split.segments} segments in {split.maps}; '
+                f'{split.annotations}'
+            )
+        return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ', '.join(names[:SHOWN_CLASSES]) + (', ...' if len(names) > SHOWN_CLASSES else '')
