@@ -136,7 +136,9 @@ class CocoFile:
                 what = f'{field} {value!r:.40}; it must be {words}'
                 if type(value) in MISSING:
                     what = f'no {field!r}' if value is UNSET else f'{field!r} null'
-                yield Fault('field', f'{self.path}: {subject(noun, shown, len(entries))} {what}.', wrong, noun)
+                yield Fault(
+                    'field', f'{self.path}: {subject(noun, shown, len(entries))} {what}.', wrong, noun, what=what
+                )
         for field in ('height', 'width'):
             # A comparison with NaN is False.
             values = [image.get(field) for image in self.images]
@@ -144,7 +146,7 @@ class CocoFile:
             if wrong:
                 who = subject('image', [self.images[i].get('id') for i in wrong], len(values))
                 sentence = f'{self.path}: {who} {field} {values[wrong[0]]!r}; it must be positive.'
-                yield Fault('image-size', sentence, wrong, 'image')
+                yield Fault('image-size', sentence, wrong, 'image', what=f'{field} {values[wrong[0]]!r}')
         if not self.categories:
             yield Fault('no-categories', f"{self.path}: 'categories' is empty; it must name the classes.")
 

@@ -14,6 +14,7 @@ class Fault:
         rows: The places of the entries in their list; none if it is the file.
         noun: What the entries are: 'image', 'annotation' or 'category'.
         is_error: Whether it cannot be right. What is odd, and can be right, is a warning.
+        what: What each of the entries has, if the kind does not say it.
 
     Example:
         >>> Fault('json', 'a.json: is empty.').is_error
@@ -25,3 +26,4 @@ class Fault:
     rows: Sequence[int] = ()
     noun: str = 'annotation'
     is_error: bool = True
+    what: str = ''

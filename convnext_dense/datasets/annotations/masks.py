@@ -77,7 +77,7 @@ class Masks:
                 ids = [self.file.columns['id'][row] for row in rows]
                 who = subject('annotation', ids, len(self.is_ignored))
                 sentence = f'{self.file.path}: {who} {what}.'
-                yield Fault(KINDS[fault], sentence, rows, is_error=fault in UNREADABLE)
+                yield Fault(KINDS[fault], sentence, rows, is_error=fault in UNREADABLE, what=what)
 
     def _look(self, is_left: np.ndarray) -> None:
         compressed = []

@@ -56,6 +56,7 @@ class Objects:
         file: The file.
 
     Attributes:
+        area: The area of each annotation; NaN where it is missing.
         no_image, no_category, no_area, outside: For each annotation, whether it is dropped for this.
         is_left: For each annotation, whether it is not dropped for any of these.
     """
@@ -71,7 +72,7 @@ class Objects:
         if file.boxes is None:
             for row in np.flatnonzero(~self.is_ignored):
                 self.boxes[row] = file.columns['bbox'][row]
-        area = _areas(file.columns['area'])
+        self.area = area = _areas(file.columns['area'])
         x, y, width, height = self.boxes.T
         is_read = ~self.is_ignored & ~self.no_image
         self.no_area = is_read & ((width < 1) | (height < 1) | (area <= 0))
