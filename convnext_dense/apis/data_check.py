@@ -67,13 +67,14 @@ def check_data(
     """
     if data is None and cfg is None:
         raise UsageError('data: name the dataset, or give a config that has one.')
-    plan = RunPlan(cfg, tuple(split for split in SPLITS if _has_data(cfg, split))) if cfg else None
-    if data is None:
-        objects, labels, found = planned_splits(plan)
-        place = ', '.join(dict.fromkeys(_places(cfg))) or cfg.filename
-    else:
-        objects, labels, found = _find(data, _task(task, plan), cfg)
+    plan = RunPlan(cfg, tuple(split for split in SPLITS if _has_data(cfg, split))) if cfg is not None else None
+    if data is not None:
         place = data
+        objects, labels, found = _find(data, _task(task, plan))
+    else:
+        assert plan is not None
+        place = ', '.join(dict.fromkeys(str(dataset.built.data_root) for dataset in plan.datasets))
+        objects, labels, found = planned_splits(plan)
     if labels:
         report = check_labels(place, labels, reads_images, workers, progress, found)
         return CheckedData(report, labels)
@@ -88,7 +89,7 @@ def check_data(
     return CheckedData(report, objects, checked)
 
 
-def _find(data: str, task: str, cfg: Config | None) -> tuple[list[ObjectSplit], list[LabelSplit], list[DataFinding]]:
+def _find(data: str, task: str) -> tuple[list[ObjectSplit], list[LabelSplit], list[DataFinding]]:
     if not Path(data).exists():
         raise UsageError(f'data: there is no {data}.')
     work_dir = str(Path('work_dirs', f'check_{Path(data).resolve().stem}'))
@@ -115,8 +116,3 @@ def _task(task: str | None, plan: RunPlan | None) -> str:
 
 def _has_data(cfg: Config, split: str) -> bool:
     return isinstance((cfg.get(f'{split}_dataloader') or {}).get('dataset'), dict)
-
-
-def _places(cfg: Config) -> list[str]:
-    plan = RunPlan(cfg, tuple(split for split in SPLITS if _has_data(cfg, split)))
-    return [dataset.built.data_root or dataset.built.ann_file for dataset in plan.datasets]

@@ -30,7 +30,7 @@ def planned_splits(plan: RunPlan) -> tuple[list[ObjectSplit], list[LabelSplit], 
         if dataset.coco_kind == 'instances' and dataset.is_local:
             split = ObjectSplit(
                 name,
-                dataset.built.ann_file,
+                str(dataset.built.ann_file),
                 dataset.built.data_prefix.get('img') or '',
                 dataset.loads('with_mask') or 'segm' in plan.metrics(dataset.split),
                 color_type(dataset),

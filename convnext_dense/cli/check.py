@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', type=not_empty, metavar='FILE', help='write the report as JSON')
     parser.add_argument('--html', type=not_empty, metavar='FILE', help='write the report as a page with pictures')
     parser.add_argument(
+        '--fix',
+        type=not_empty,
+        metavar='OUT',
+        help='write a copy without what can be mended without guessing into this new folder, and check it',
+    )
+    parser.add_argument(
         '--no-images', action='store_true', help='read annotation files and label maps alone, in seconds'
     )
     parser.add_argument(
@@ -44,15 +50,22 @@ def run(args: argparse.Namespace) -> None:
     for name in ('json', 'html'):
         if (file := getattr(args, name)) and not Path(file).absolute().parent.is_dir():
             raise UsageError(f'{name}: there is no folder {Path(file).parent}.')
-    from convnext_dense.apis import check_data
+    if args.fix and args.no_images:
+        raise UsageError('fix: it leaves out images that cannot be read, so it has to read them; leave out no_images.')
+    from convnext_dense.apis import check_data, mend_data
     from convnext_dense.config import load_config
-    from convnext_dense.reports import data_text
+    from convnext_dense.reports import data_page, data_text
 
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options)) if args.config else None
     checked = check_data(args.data, args.task, cfg, not args.no_images, args.workers, _show_progress)
     print(data_text(checked.report))
     if args.json:
         _write(args.json, checked.report.to_json(), 'json')
+    if args.html:
+        _write(args.html, data_page(checked.report), 'html')
+    if args.fix:
+        changes, checked = mend_data(checked, args.fix, args.workers, _show_progress)
+        print('\n'.join([f'written: {args.fix}', *(f'  {change}' for change in changes), data_text(checked.report)]))
     if checked.report.has_errors:
         sys.exit(FOUND_ERRORS)
 

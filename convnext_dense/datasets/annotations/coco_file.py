@@ -44,6 +44,7 @@ class CocoFile:
         faults: What keeps mmdet from reading it. If there is any, nothing else here is valid.
         images, annotations, categories: Its entries.
         columns: Each field of the annotations; UNSET where one has not the field.
+        origins: The places of the images, annotations and categories in the file, if some are left out.
 
     Example:
         >>> CocoFile('no-such.json').faults[0].sentence
@@ -56,6 +57,7 @@ class CocoFile:
         self.images: list[dict] = []
         self.annotations: Sequence[Annotation] = []
         self.categories: list[dict] = []
+        self.origins: dict[str, list[int]] = {}
         self.faults = [*self._read()]
 
     @property
@@ -112,13 +114,25 @@ class CocoFile:
             faults: What was found in it.
         """
         rest = CocoFile.__new__(CocoFile)
-        rest.path, rest.kind, rest.faults = self.path, self.kind, []
+        rest.path, rest.kind, rest.faults, rest.origins = self.path, self.kind, [], dict(self.origins)
         for noun, name in dict(image='images', annotation='annotations', category='categories').items():
             wrong = {row for fault in faults if fault.noun == noun for row in fault.rows}
             entries = getattr(self, name)
-            kept = [entry for row, entry in enumerate(entries) if row not in wrong] if wrong else entries
-            setattr(rest, name, kept)
+            if wrong:
+                rows = [row for row in range(len(entries)) if row not in wrong]
+                rest.origins[noun] = [self.origin(noun, row) for row in rows]
+                entries = [entries[row] for row in rows]
+            setattr(rest, name, entries)
         return rest
+
+    def origin(self, noun: str, row: int) -> int:
+        """Return the place of an entry in the file.
+
+        Args:
+            noun: 'image', 'annotation' or 'category'.
+            row: Its place here.
+        """
+        return self.origins[noun][row] if noun in self.origins else row
 
     def _wrong_fields(self) -> Iterator[Fault]:
         for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():

@@ -80,7 +80,9 @@ def _find_in_images(
     entries = [(part, image) for part in checked for image in part.file.images]
     files = list(dict.fromkeys(part.image_path(image) for part, image in entries))
     facts = dict(zip(files, in_processes(read_image_facts, files, workers, progress, 'images'), strict=True))
-    images = {part.split.name: SplitImages(part.split.name, part.split.color_type) for part in checked}
+    for part in checked:
+        part.images = SplitImages(part.split.name, part.split.color_type)
+    images = {part.split.name: part.images for part in checked if part.images}
     for part, image in entries:
         size = (image['height'], image['width'])
         yield from images[part.split.name].find(facts[part.image_path(image)], image['id'], size)

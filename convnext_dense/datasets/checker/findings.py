@@ -22,6 +22,7 @@ class DataFinding:
         image: The image that shows it; '' if none does.
         box: Where in the image, as x, y, width and height in pixels.
         level: 'error', 'warning' or 'note'; by default the kind's.
+        other: Another file that it is about, such as the first of two copies.
 
     Example:
         >>> DataFinding('image-missing', 'a.jpg', 'there is no such file', 'train', 'image', 7).sentence
@@ -37,6 +38,7 @@ class DataFinding:
     image: str = ''
     box: Sequence[float] | None = None
     level: str = ''
+    other: str = ''
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'level', self.level or KINDS[self.kind].level)

@@ -24,7 +24,8 @@ CONSTANT = 2.0
 FEW_FILES = 200
 CHUNK = 16
 
-Task, Fact = TypeVar('Task'), TypeVar('Fact')
+Task = TypeVar('Task')
+Fact = TypeVar('Fact')
 Progress = Callable[[Iterable, int, str], Iterable]
 
 

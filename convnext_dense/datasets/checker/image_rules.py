@@ -106,7 +106,8 @@ class SplitImages:
 
     def _finding(self, kind: str, facts: ImageFacts, image_id: object, detail: str) -> DataFinding:
         noun = '' if image_id is None else 'image'
-        image = '' if facts.fault else facts.file
+        # Of what is cut off, a part can be shown.
+        image = facts.file if facts.fault in ('', 'image-truncated') else ''
         return DataFinding(kind, facts.file, detail, self.split, noun, image_id, image)
 
 
@@ -130,7 +131,7 @@ def find_copies(splits: Mapping[str, Sequence[tuple[ImageFacts, object]]]) -> It
                 firsts[split] = facts
                 if other:
                     detail = f'it is {other[1].file} of {other[0]}, too'
-                    yield DataFinding('image-in-two-splits', facts.file, detail, **place)
+                    yield DataFinding('image-in-two-splits', facts.file, detail, other=other[1].file, **place)
             elif firsts[split].file != facts.file:
                 detail = f'it has the pixels of {firsts[split].file}'
-                yield DataFinding('duplicate-image', facts.file, detail, **place)
+                yield DataFinding('duplicate-image', facts.file, detail, other=firsts[split].file, **place)

@@ -37,7 +37,8 @@ _FILES = {
     'no-objects': Kind(ERROR, 'splits without an object that can be learned', 'annotate objects'),
     'duplicate-image-id': Kind(ERROR, 'images whose id another image has', 'give each image an id of its own', True),
     'duplicate-annotation-id': Kind(ERROR, 'annotations whose id another one has', 'number the annotations', True),
-    'duplicate-category': Kind(ERROR, 'categories whose id or name another one has', 'keep one category of each name'),
+    'duplicate-category': Kind(ERROR, 'categories whose id another one has', 'give each category an id of its own'),
+    'duplicate-category-name': Kind(ERROR, 'categories of one name', 'keep one of each name', True),
     'duplicate-file-name': Kind(WARNING, 'images that have several entries', 'keep one entry for each file', True),
     'file-name-outside': Kind(
         WARNING, "file names that leave the images' folder", 'put the images into the folder', True
@@ -87,9 +88,7 @@ _OBJECTS = {
         "write the mask's area",
         True,
     ),
-    'no-mask': Kind(
-        ERROR, 'objects without a segmentation', 'annotate masks, or take a detector without a mask head', True
-    ),
+    'no-mask': Kind(ERROR, 'objects without a segmentation', 'annotate masks, or take a detector without a mask head'),
     'polygon': Kind(
         ERROR, 'segmentations that cannot be read', 'write polygons [[x1, y1, x2, y2, ...]] or run lengths', True
     ),

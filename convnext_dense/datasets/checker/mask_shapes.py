@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import shapely
@@ -113,7 +114,7 @@ class MaskShapes:
 
     def _pixels(self, row: int) -> int:
         width, height = map(int, self.file.sizes[self.file.rows[row]])
-        polygons = list(self._polygons(row))
+        polygons: Any = list(self._polygons(row))
         return int(coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))))
 
 
@@ -131,4 +132,4 @@ def _cross(points: np.ndarray) -> np.ndarray:
     # On which side of each edge each point is: of shape (polygons, edges, points).
     sides = np.sign(edges[:, :, None, 0] * to_points[..., 1] - edges[:, :, None, 1] * to_points[..., 0]).astype(np.int8)
     parts = sides * np.roll(sides, -1, axis=2) < 0
-    return (parts & parts.transpose(0, 2, 1)).any(axis=(1, 2))
+    return np.any(parts & parts.transpose(0, 2, 1), axis=(1, 2))

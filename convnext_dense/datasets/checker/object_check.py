@@ -12,6 +12,7 @@ from convnext_dense.datasets.annotations.coco_file import CocoFile, find_repeate
 from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.annotations.objects import Objects, find_wrong_boxes
 from convnext_dense.datasets.checker.findings import DataFinding
+from convnext_dense.datasets.checker.image_rules import SplitImages
 from convnext_dense.datasets.checker.kinds import ERROR, KINDS, WARNING
 from convnext_dense.datasets.checker.object_rules import (
     find_in_boxes,
@@ -37,6 +38,7 @@ class CheckedObjects:
         counts: How many objects of each category mmdet reads.
         findings: What is wrong.
         faults: The same by entries: the file that has them, and the fault.
+        images: Its images; None if they were not read.
     """
 
     def __init__(self, split: ObjectSplit) -> None:
@@ -46,6 +48,7 @@ class CheckedObjects:
         self.counts: Counter = Counter()
         self.findings: list[DataFinding] = []
         self.faults: list[tuple[CocoFile, Fault]] = []
+        self.images: SplitImages | None = None
         for file, fault in self._look():
             if fault.rows or fault.sentence:
                 self.faults.append((file, fault))
@@ -169,7 +172,8 @@ def find_missing_names(checked: CheckedObjects) -> Iterator[DataFinding]:
         if other is None:
             yield DataFinding('image-missing', path, 'there is no such file', **place)
         else:
-            yield DataFinding('image-name', path, f'the file is named {other}', **place)
+            there = os.path.join(folder, other)
+            yield DataFinding('image-name', path, f'the file is named {other}', image=there, **place)
 
 
 def _names(folder: str) -> list[str]:

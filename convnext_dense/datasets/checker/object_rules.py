@@ -29,7 +29,7 @@ def find_in_categories(file: CocoFile) -> Iterator[Fault]:
     chosen = set(repeated(names))
     rows = [row for row, name in enumerate(names) if name in chosen]
     if rows:
-        yield Fault('duplicate-category', '', rows, 'category', what='its name is there more than once')
+        yield Fault('duplicate-category-name', '', rows, 'category')
 
 
 def find_in_boxes(objects: Objects) -> Iterator[Fault]:
