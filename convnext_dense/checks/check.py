@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.errors import UsageError
 
 
@@ -19,6 +20,11 @@ class Finding:
 
     sentence: str
     is_error: bool = True
+
+
+def as_finding(fault: Fault) -> Finding:
+    """Return a fault of an annotation file as what a check finds."""
+    return Finding(fault.sentence, fault.is_error)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mmengine.fileio import list_from_file
 
-from convnext_dense.checks.annotations.wording import subject
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.samples import list_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.datasets.annotations.wording import subject
 from convnext_dense.errors import UsageError
 
 # Files are looked up in a listing of their folder if it is not larger; otherwise this many are looked for.

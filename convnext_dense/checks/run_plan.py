@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
-from convnext_dense.checks.annotations.coco_file import CocoFile
 from convnext_dense.checks.classes_and_heads.metainfo import wrong_metainfo
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.config.tree import evaluators
+from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.checked_loading import is_a, transform_class
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.weights.sources import read_weights

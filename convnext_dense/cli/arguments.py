@@ -13,11 +13,12 @@ from convnext_dense.errors import UsageError
 QUOTES_AND_BRACKETS = tuple('\'"[({')
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add_config(parser: argparse.ArgumentParser, is_optional: bool = False) -> None:
     """Add the arguments ``config`` and ``--cfg-options``.
 
     Args:
         parser: The parser.
+        is_optional: Whether the config may be left out.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -27,6 +28,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         'config',
+        nargs='?' if is_optional else None,
         help="config file; name of one of this package's configs, such as mask-rcnn_convnext-t_fpn_amp-1x_coco; or a "
         'name in a package, such as mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
     )

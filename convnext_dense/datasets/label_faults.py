@@ -1,8 +1,10 @@
 """Says what is wrong with a label map."""
 
 import numpy as np
+from PIL import Image
 
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules, shown
+from convnext_dense.datasets.orientation import SIDEWAYS, orientation
 
 
 def layout_fault(decoded: np.ndarray) -> str | None:
@@ -55,6 +57,45 @@ def value_fault(values: list[int], rules: LabelRules) -> str:
     """
     beyond = rules.beyond(values)
     return f'it has the value{"s" if len(beyond) > 1 else ""} {shown(beyond)}; {rules.meaning}'
+
+
+def value_hint(values: list[int], rules: LabelRules, is_jpeg: bool = False) -> str:
+    """Return what may be the reason for values that are no classes, as the end of a sentence; '' if none is known.
+
+    Args:
+        values: All values of a map.
+        rules: What they mean.
+        is_jpeg: Whether the map is a JPEG.
+
+    Example:
+        >>> value_hint([0, 255], LabelRules(num_classes=1))
+        '; write 1 for the class'
+    """
+    if is_jpeg:
+        return '; a JPEG changes values, use PNG'
+    if not rules.reduce_zero_label and min(values) >= 1 and max(set(values) - {LARGEST}) == rules.num_classes:
+        return '; if they count from 1, set reduce_zero_label=True in the dataset and in LoadAnnotations'
+    return '; write 1 for the class' if set(values) <= {0, LARGEST} else ''
+
+
+def other_size(image: str, file: str, shape: tuple[int, int]) -> str | None:
+    """Return the sentence on a map of another size than its image; None if the sizes agree.
+
+    Args:
+        image: The image.
+        file: The map.
+        shape: The map's height and width.
+    """
+    try:
+        with Image.open(image) as opened:
+            stored = opened.size[::-1]
+    except Exception:  # noqa: BLE001 - decoders raise anything; what reads the images says it
+        return None
+    is_turned = orientation(image) in SIDEWAYS
+    # A map in either orientation is right: the loader turns one with its image.
+    if shape == stored or (is_turned and shape == stored[::-1]):
+        return None
+    return map_size_fault(file, shape, stored[::-1] if is_turned else stored)
 
 
 def map_size_fault(file: str, found: tuple[int, int], image: tuple[int, int]) -> str:

@@ -16,12 +16,13 @@ pre { background: #f5f5f5; padding: .7rem; white-space: pre-wrap; overflow-wrap:
 """
 
 
-def html_page(title: str, *sections: str) -> str:
+def html_page(title: str, *sections: str, style: str = '') -> str:
     """Return a whole page.
 
     Args:
         title: The page's title and first heading.
         sections: What follows, as HTML.
+        style: Rules of its own, as CSS.
 
     Example:
         >>> '<h1>Runs</h1>' in html_page('Runs', '<p>None.</p>')
@@ -34,7 +35,7 @@ def html_page(title: str, *sections: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <h1>{html.escape(title)}</h1>

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convnext_dense.checks.annotations.coco_file import CocoFile
-from convnext_dense.checks.annotations.objects import Objects
-from convnext_dense.checks.annotations.wording import names
 from convnext_dense.checks.check import Finding
 from convnext_dense.checks.run_plan import PlannedDataset
+from convnext_dense.datasets.annotations.coco_file import CocoFile
+from convnext_dense.datasets.annotations.objects import Objects
+from convnext_dense.datasets.annotations.wording import names
 
 
 def find_nothing_left(

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from convnext_dense.checks.annotations.coco_file import CocoFile, repeated
-from convnext_dense.checks.annotations.wording import names
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.classes_and_heads.metainfo import nearest, wrong_metainfo
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.datasets.annotations.coco_file import CocoFile, repeated
+from convnext_dense.datasets.annotations.wording import names
 
 
 def find_in_classes(plan: RunPlan) -> Iterator[Finding]:

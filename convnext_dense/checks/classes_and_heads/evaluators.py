@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from convnext_dense.checks.annotations.coco_file import CocoFile
-from convnext_dense.checks.annotations.wording import names, subject
-from convnext_dense.checks.check import Check, Finding
+from convnext_dense.checks.check import Check, Finding, as_finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.config.tree import bare_type, evaluators
+from convnext_dense.datasets.annotations.coco_file import CocoFile
+from convnext_dense.datasets.annotations.wording import names, subject
 
 # It takes each image's dataset from the predictions, and has an evaluator for each.
 SEVERAL = 'MultiDatasetsEvaluator'
@@ -50,7 +50,7 @@ def _other_file(plan: RunPlan, key: str, path: str, split: str) -> Iterator[Find
             continue
         metric = plan.read_coco(path, data.kind)
         if metric.faults:
-            yield from map(Finding, metric.faults)
+            yield from map(as_finding, metric.faults)
             continue
         yield from _other_images(key, metric, dataset, data)
         if dataset.classes and data.kind != 'lvis':

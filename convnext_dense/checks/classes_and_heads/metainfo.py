@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from convnext_dense.checks.annotations.coco_file import repeated
-from convnext_dense.checks.annotations.wording import names
 from convnext_dense.config.tree import bare_type
+from convnext_dense.datasets.annotations.coco_file import repeated
+from convnext_dense.datasets.annotations.wording import names
 
 # What classes are called elsewhere: in mmdet 2, in JSON, in other libraries.
 OTHER_NAMES = ('CLASSES', 'Classes', 'class', 'class_names', 'classnames', 'names', 'categories')

@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mmcv
-from PIL import Image
 
 from convnext_dense.checks.check import Check, Finding
-from convnext_dense.checks.images.label_values import Histogram, value_findings
 from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.tree import evaluators
 from convnext_dense.datasets.checked_loading import ignore_index
+from convnext_dense.datasets.checker.label_values import Histogram, find_in_values
 from convnext_dense.datasets.file_faults import unreadable
-from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
+from convnext_dense.datasets.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
-from convnext_dense.datasets.orientation import SIDEWAYS, orientation
 
 
 def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
@@ -33,14 +31,15 @@ def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
                 f'LoadAnnotations {configured}; they must agree.'
             )
             continue
-        yield from _read_maps(dataset, samples, loader, _rules(plan, dataset))
+        yield from _read_maps(dataset, samples, loader, label_rules(plan, dataset))
     yield from _disagreements(plan, [dataset for dataset in plan.datasets if dataset.is_segmented])
 
 
 LABELS = Check('labels', "a segmenter's label maps: their files, sizes, and values", find_label_faults)
 
 
-def _rules(plan: RunPlan, dataset: PlannedDataset) -> LabelRules:
+def label_rules(plan: RunPlan, dataset: PlannedDataset) -> LabelRules:
+    """Return what the values of a dataset's label maps mean to a run."""
     built = dataset.built
     return LabelRules(
         len(built.metainfo.get('classes') or ()) or None,
@@ -73,7 +72,11 @@ def _read_maps(dataset: PlannedDataset, samples: list[Sample], loader: dict, rul
             is_error=False,
         )
     if 'values' not in faults:
-        yield from value_findings(dataset, histogram, rules)
+        classes = list(dataset.built.metainfo.get('classes') or ())
+        # How the maps of a public dataset count is known.
+        is_public = bool(type(dataset.built).METAINFO.get('classes'))
+        for sentence, is_error in find_in_values(histogram, rules, classes, is_public):
+            yield Finding(f'{dataset.key}: {sentence}', is_error)
 
 
 def _read_map(sample: Sample, loader: dict, rules: LabelRules, histogram: Histogram) -> tuple[str, str | None]:
@@ -93,31 +96,9 @@ def _read_map(sample: Sample, loader: dict, rules: LabelRules, histogram: Histog
     label_map = as_bytes(decoded)
     values = histogram.add(label_map)
     if rules.beyond(values):
-        hint = '; a JPEG changes values, use PNG' if is_jpeg else _hint(values, rules)
-        return 'values', f'{file}: {value_fault(values, rules)}{hint}'
-    fault = _size_fault(sample, label_map.shape)
+        return 'values', f'{file}: {value_fault(values, rules)}{value_hint(values, rules, is_jpeg)}'
+    fault = other_size(sample.image, file, label_map.shape)
     return ('size', fault) if fault else ('lossy' if is_jpeg else '', None)
-
-
-def _size_fault(sample: Sample, shape: tuple[int, int]) -> str | None:
-    try:
-        with Image.open(sample.image) as image:
-            stored = image.size[::-1]
-    except Exception:  # noqa: BLE001 - decoders raise anything; the images' check says it
-        return None
-    is_turned = orientation(sample.image) in SIDEWAYS
-    # A map in either orientation is right: the loader turns one with its image.
-    if shape == stored or (is_turned and shape == stored[::-1]):
-        return None
-    return map_size_fault(sample.label_map, shape, stored[::-1] if is_turned else stored)
-
-
-def _hint(values: list[int], rules: LabelRules) -> str:
-    if not rules.reduce_zero_label and min(values) >= 1 and max(set(values) - {LARGEST}) == rules.num_classes:
-        return '; if they count from 1, set reduce_zero_label=True in the dataset and in LoadAnnotations'
-    if set(values) <= {0, LARGEST}:
-        return '; write 1 for the class'
-    return ''
 
 
 def _disagreements(plan: RunPlan, datasets: list[PlannedDataset]) -> Iterator[Finding]:

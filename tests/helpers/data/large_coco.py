@@ -42,19 +42,27 @@ def _annotations(images: int, objects: int) -> Iterator[dict]:
     image_ids = rng.integers(0, images, objects).tolist()
     corners, sizes = rng.integers(0, 400, (objects, 2)).tolist(), rng.integers(5, 80, (objects, 2)).tolist()
     points = rng.integers(6, 41, objects).tolist()
-    # Each polygon is a window of these.
-    unit = rng.random(10_000)
+    # Outlines of each number of points: in a circle of diameter 1, whose box it touches on all sides.
+    outlines = {count: _outline(rng, count) for count in range(6, 41)}
     for i in range(objects):
-        (x, y), (width, height), start = corners[i], sizes[i], i * 37 % 9_000
-        polygon = np.stack([x + width * unit[start:], y + height * unit[: len(unit) - start]], 1)[: points[i]]
+        (x, y), (width, height) = corners[i], sizes[i]
+        polygon = outlines[points[i]] * (width, height) + (x, y)
         is_crowd = i % 100 == 0
-        run_lengths = dict(counts=[1000, 200, WIDTH * HEIGHT - 1200], size=[HEIGHT, WIDTH])
+        # A crowd is its box.
+        start = x * HEIGHT + y
+        columns = [start, height, *[HEIGHT - height, height] * (width - 1)]
+        run_lengths = dict(counts=[*columns, WIDTH * HEIGHT - sum(columns)], size=[HEIGHT, WIDTH])
         yield dict(
             id=i,
             image_id=image_ids[i],
             category_id=i % len(CLASSES),
             bbox=[float(x), float(y), float(width), float(height)],
-            area=width * height / 2,
+            area=width * height * (1 if is_crowd else 0.7),
             iscrowd=int(is_crowd),
             segmentation=run_lengths if is_crowd else [polygon.round(2).ravel().tolist()],
         )
+
+
+def _outline(rng: np.random.Generator, count: int) -> np.ndarray:
+    angles = np.sort(np.concatenate([np.arange(4) * np.pi / 2, rng.random(count - 4) * 2 * np.pi]))
+    return np.stack([0.5 + np.cos(angles) / 2, 0.5 + np.sin(angles) / 2], 1)

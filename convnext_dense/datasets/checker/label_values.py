@@ -1,11 +1,9 @@
 """Judges the values of many label maps together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convnext_dense.checks.check import Finding
-from convnext_dense.checks.run_plan import PlannedDataset
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules, shown
 
 # A share of 0 below which it is taken for noise.
@@ -32,7 +30,10 @@ class Histogram:
 
     def add(self, label_map: np.ndarray) -> list[int]:
         """Count a map's values, and return them."""
-        pixels = np.bincount(label_map.ravel(), minlength=LARGEST + 1)
+        return self.add_pixels(count_values(label_map))
+
+    def add_pixels(self, pixels: np.ndarray) -> list[int]:
+        """Count a map by how many pixels of each value it has, and return the values."""
         self.pixels += pixels
         self.maps += 1
         return np.flatnonzero(pixels).tolist()
@@ -47,15 +48,26 @@ class Histogram:
         return float(self.pixels[value] / max(self.pixels.sum(), 1))
 
 
-def value_findings(dataset: PlannedDataset, histogram: Histogram, rules: LabelRules) -> Iterator[Finding]:
+def count_values(label_map: np.ndarray) -> np.ndarray:
+    """Return how many pixels a map of 8 bits has of each value, with shape (256,)."""
+    return np.bincount(label_map.ravel(), minlength=LARGEST + 1)
+
+
+def find_in_values(
+    histogram: Histogram, rules: LabelRules, classes: Sequence[str], is_public: bool = False
+) -> Iterator[tuple[str, bool]]:
     """Yield what is wrong with the values of a dataset's maps, each of which is a class or ignored.
 
     Args:
-        dataset: The dataset.
         histogram: The values.
         rules: What they mean.
+        classes: The names of the classes.
+        is_public: Whether it is known how the maps count, as those of a public dataset.
+
+    Yields:
+        A sentence, and whether it is an error.
     """
-    values, classes = histogram.values, list(dataset.built.metainfo.get('classes') or ())
+    values = histogram.values
     if not values or len(classes) < 2:
         return
     ignored = [value for value in values if rules.is_ignored[value]]
@@ -63,20 +75,16 @@ def value_findings(dataset: PlannedDataset, histogram: Histogram, rules: LabelRu
     held = f'the {histogram.maps} label maps that were read hold the value{"s" if len(values) > 1 else ""}'
     held = f'{held} {shown(values)}'
     if not seen:
-        yield Finding(f'{dataset.key}: every pixel is ignored: {held}; {rules.meaning}{_remedy(values, rules)}.')
+        yield f'every pixel is ignored: {held}; {rules.meaning}{_remedy(values, rules)}.', True
     elif len(seen) == 1 and _remedy(values, rules):
-        yield Finding(
-            f'{dataset.key}: every pixel is {classes[seen[0]]!r} or ignored: {held}; '
-            f'{rules.meaning}{_remedy(values, rules)}.',
-            # A little 0 is what ADE20K's maps have.
-            is_error=LARGEST in values or histogram.share(0) >= NOTED_SHARE,
-        )
+        sentence = f'every pixel is {classes[seen[0]]!r} or ignored: {held}; {rules.meaning}{_remedy(values, rules)}.'
+        # A little 0 is what ADE20K's maps have.
+        yield sentence, LARGEST in values or histogram.share(0) >= NOTED_SHARE
     elif len(seen) == 1 and histogram.maps >= ENOUGH_MAPS:
         what = f'every pixel is {classes[seen[0]]!r}' + (' or ignored' if ignored else '')
-        yield Finding(f'{dataset.key}: {what}: {held}; {rules.meaning}.', is_error=False)
-    elif len(seen) > 1 and rules.reduce_zero_label and not type(dataset.built).METAINFO.get('classes'):
-        # How the maps of a public dataset count is known.
-        yield from _shift_findings(dataset, histogram, classes)
+        yield f'{what}: {held}; {rules.meaning}.', False
+    elif len(seen) > 1 and rules.reduce_zero_label and not is_public:
+        yield from _find_shift(histogram, classes)
 
 
 def _remedy(values: list[int], rules: LabelRules) -> str:
@@ -90,15 +98,15 @@ def _remedy(values: list[int], rules: LabelRules) -> str:
     return ''
 
 
-def _shift_findings(dataset: PlannedDataset, histogram: Histogram, classes: list[str]) -> Iterator[Finding]:
+def _find_shift(histogram: Histogram, classes: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Yield a warning if 0 seems to be the first class, and not what is ignored. The values alone cannot tell."""
     last = len(classes)
     labeled = set(histogram.values) - {LARGEST}
     never = f', and no map has {last}, which would be {classes[-1]!r}' if last not in labeled else ''
     if labeled == set(range(last)) or histogram.share(0) >= NOTED_SHARE:
-        yield Finding(
-            f'{dataset.key}: reduce_zero_label=True ignores the value 0, which {histogram.share(0):.0%} of the pixels '
+        sentence = (
+            f'reduce_zero_label=True ignores the value 0, which {histogram.share(0):.0%} of the pixels '
             f'have, and makes 1 {classes[0]!r}{never}; if 0 is {classes[0]!r}, set reduce_zero_label=False '
-            f'{BOTH_PLACES}.',
-            is_error=False,
+            f'{BOTH_PLACES}.'
         )
+        yield sentence, False

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from convnext_dense.checks.annotations.wording import subject
+from convnext_dense.datasets.annotations.fault import Fault
+from convnext_dense.datasets.annotations.wording import subject
 from convnext_dense.datasets.formats.coco_json import Annotation, CocoContent, as_annotation, read_json
 
 NUMBERS = {int, float}
@@ -40,13 +41,14 @@ class CocoFile:
         kind: 'instances', 'panoptic' or 'lvis'. A panoptic file's annotations are its segments.
 
     Attributes:
-        faults: A sentence for each thing that keeps mmdet from reading it. If there is one, nothing else here is valid.
+        faults: What keeps mmdet from reading it. If there is any, nothing else here is valid.
         images, annotations, categories: Its entries.
         columns: Each field of the annotations; UNSET where one has not the field.
+        origins: The places of the images, annotations and categories in the file, if some are left out.
 
     Example:
-        >>> CocoFile('no-such.json').faults
-        ['no-such.json: there is no such file.']
+        >>> CocoFile('no-such.json').faults[0].sentence
+        'no-such.json: there is no such file.'
     """
 
     def __init__(self, path: str, kind: str = 'instances') -> None:
@@ -55,22 +57,23 @@ class CocoFile:
         self.images: list[dict] = []
         self.annotations: Sequence[Annotation] = []
         self.categories: list[dict] = []
+        self.origins: dict[str, list[int]] = {}
         self.faults = [*self._read()]
 
     @property
     def exists(self) -> bool:
         return Path(self.path).exists()
 
-    def _read(self) -> Iterator[str]:
+    def _read(self) -> Iterator[Fault]:
         try:
             data = read_json(Path(self.path), is_coco=self.kind != 'panoptic')
         except ValueError as error:
-            yield f'{self.path}: {error}'
+            yield Fault('json', f'{self.path}: {error}')
             return
         if isinstance(data, CocoContent):
             self.images, self.annotations, self.categories = data.images, data.annotations, data.categories
         elif fault := self._take(data):
-            yield f'{self.path}: {fault}'
+            yield Fault('json', f'{self.path}: {fault}')
             return
         yield from self._wrong_fields()
 
@@ -104,7 +107,34 @@ class CocoFile:
     def columns(self) -> dict[str, list]:
         return {field: list(map(attrgetter(field), self.annotations)) for field in Annotation.__struct_fields__}
 
-    def _wrong_fields(self) -> Iterator[str]:
+    def without(self, faults: Sequence[Fault]) -> 'CocoFile':
+        """Return the file without the entries that have any of these faults.
+
+        Args:
+            faults: What was found in it.
+        """
+        rest = CocoFile.__new__(CocoFile)
+        rest.path, rest.kind, rest.faults, rest.origins = self.path, self.kind, [], dict(self.origins)
+        for noun, name in dict(image='images', annotation='annotations', category='categories').items():
+            wrong = {row for fault in faults if fault.noun == noun for row in fault.rows}
+            entries = getattr(self, name)
+            if wrong:
+                rows = [row for row in range(len(entries)) if row not in wrong]
+                rest.origins[noun] = [self.origin(noun, row) for row in rows]
+                entries = [entries[row] for row in rows]
+            setattr(rest, name, entries)
+        return rest
+
+    def origin(self, noun: str, row: int) -> int:
+        """Return the place of an entry in the file.
+
+        Args:
+            noun: 'image', 'annotation' or 'category'.
+            row: Its place here.
+        """
+        return self.origins[noun][row] if noun in self.origins else row
+
+    def _wrong_fields(self) -> Iterator[Fault]:
         for noun, entries in dict(image=self.images, annotation=self.annotations, category=self.categories).items():
             for field in FIELDS[self.kind][noun]:
                 values = self.columns[field] if noun == 'annotation' else [entry.get(field, UNSET) for entry in entries]
@@ -120,15 +150,19 @@ class CocoFile:
                 what = f'{field} {value!r:.40}; it must be {words}'
                 if type(value) in MISSING:
                     what = f'no {field!r}' if value is UNSET else f'{field!r} null'
-                yield f'{self.path}: {subject(noun, shown, len(entries))} {what}.'
+                yield Fault(
+                    'field', f'{self.path}: {subject(noun, shown, len(entries))} {what}.', wrong, noun, what=what
+                )
         for field in ('height', 'width'):
             # A comparison with NaN is False.
-            wrong = [image for image in self.images if type(image.get(field)) in NUMBERS and not 0 < image[field] < 1e9]
+            values = [image.get(field) for image in self.images]
+            wrong = [i for i, value in enumerate(values) if type(value) in NUMBERS and not 0 < value < 1e9]
             if wrong:
-                who = subject('image', [image.get('id') for image in wrong], len(self.images))
-                yield f'{self.path}: {who} {field} {wrong[0][field]!r}; it must be positive.'
+                who = subject('image', [self.images[i].get('id') for i in wrong], len(values))
+                sentence = f'{self.path}: {who} {field} {values[wrong[0]]!r}; it must be positive.'
+                yield Fault('image-size', sentence, wrong, 'image', what=f'{field} {values[wrong[0]]!r}')
         if not self.categories:
-            yield f"{self.path}: 'categories' is empty; it must name the classes."
+            yield Fault('no-categories', f"{self.path}: 'categories' is empty; it must name the classes.")
 
     @cached_property
     def image_ids(self) -> list:
@@ -180,6 +214,34 @@ class CocoFile:
     def ids_where(self, mask: np.ndarray) -> list:
         """Return the ids of the annotations at which a mask is True."""
         return [self.columns['id'][i] for i in np.flatnonzero(mask)]
+
+
+def find_repeated_ids(file: CocoFile) -> Iterator[Fault]:
+    """Find images, annotations and categories of one id."""
+    if ids := repeated(file.image_ids):
+        first = [image.get('file_name', image.get('coco_url')) for image in file.images if image['id'] == ids[0]]
+        who = subject('image id', ids, len(file.images), 'is', 'are')
+        is_same = len(set(first)) == 1
+        files = f'both for {first[0]}' if is_same else f'for {" and ".join(first[:2])}'
+        end = 'mmdet reads the last' if is_same else 'mmdet would read the last alone; ids must differ'
+        sentence = f'{file.path}: {who} there more than once, {files}; {end}.'
+        yield Fault('duplicate-image-id', sentence, _rows_of(file.image_ids, ids), 'image', not is_same)
+    # Segments of several images may share an id.
+    if file.kind != 'panoptic' and (ids := repeated(file.columns['id'])):
+        who = subject('annotation id', ids, len(file.annotations), 'is', 'are')
+        sentence = f'{file.path}: {who} there more than once; annotation ids must differ.'
+        yield Fault('duplicate-annotation-id', sentence, _rows_of(file.columns['id'], ids))
+    category_ids = [category['id'] for category in file.categories]
+    if ids := repeated(category_ids):
+        shown = [category['name'] for category in file.categories if category['id'] == ids[0]]
+        who = subject('category id', ids, len(file.categories), 'is', 'are')
+        sentence = f'{file.path}: {who} there more than once, for {" and ".join(shown)}; category ids must differ.'
+        yield Fault('duplicate-category', sentence, _rows_of(category_ids, ids), 'category')
+
+
+def _rows_of(values: list, wanted: list) -> list[int]:
+    chosen = set(wanted)
+    return [row for row, value in enumerate(values) if value in chosen]
 
 
 def repeated(values: list) -> list:

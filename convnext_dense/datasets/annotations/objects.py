@@ -5,26 +5,27 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from msgspec import UNSET
 
-from convnext_dense.checks.annotations.coco_file import MISSING, NUMBERS, CocoFile
-from convnext_dense.checks.annotations.wording import subject
-from convnext_dense.checks.check import Finding
+from convnext_dense.datasets.annotations.coco_file import MISSING, NUMBERS, CocoFile
+from convnext_dense.datasets.annotations.fault import Fault
+from convnext_dense.datasets.annotations.wording import subject
 
 # From this part of boxes that leave their image on, all of which fit as corners, they are taken to be corners.
 PART_OF_CORNERS = 0.25
 
 
-def find_wrong_boxes(file: CocoFile) -> Iterator[Finding]:
+def find_wrong_boxes(file: CocoFile) -> Iterator[Fault]:
     """Find boxes that are not four finite numbers, which stop mmdet."""
     if file.boxes is not None:
         return
     by_fault: dict[str, list] = {}
-    for annotation in file.annotations:
+    for row, annotation in enumerate(file.annotations):
         if not annotation.ignore and (fault := _fault(annotation.bbox)):
-            by_fault.setdefault(fault, []).append(annotation)
-    for fault, wrong in by_fault.items():
-        shown = '' if type(wrong[0].bbox) in MISSING else f': {wrong[0].bbox!r:.60}'
-        who = subject('annotation', [annotation.id for annotation in wrong], len(file.annotations))
-        yield Finding(f'{file.path}: {who} {fault}{shown}; it must be [x, y, width, height] in pixels.')
+            by_fault.setdefault(fault, []).append(row)
+    for fault, rows in by_fault.items():
+        first = file.annotations[rows[0]].bbox
+        shown = '' if type(first) in MISSING else f': {first!r:.60}'
+        who = subject('annotation', [file.annotations[row].id for row in rows], len(file.annotations))
+        yield Fault('box', f'{file.path}: {who} {fault}{shown}; it must be [x, y, width, height] in pixels.', rows)
 
 
 def _fault(box: object) -> str | None:
@@ -55,6 +56,7 @@ class Objects:
         file: The file.
 
     Attributes:
+        area: The area of each annotation; NaN where it is missing.
         no_image, no_category, no_area, outside: For each annotation, whether it is dropped for this.
         is_left: For each annotation, whether it is not dropped for any of these.
     """
@@ -70,7 +72,7 @@ class Objects:
         if file.boxes is None:
             for row in np.flatnonzero(~self.is_ignored):
                 self.boxes[row] = file.columns['bbox'][row]
-        area = _areas(file.columns['area'])
+        self.area = area = _areas(file.columns['area'])
         x, y, width, height = self.boxes.T
         is_read = ~self.is_ignored & ~self.no_image
         self.no_area = is_read & ((width < 1) | (height < 1) | (area <= 0))
@@ -85,14 +87,14 @@ class Objects:
             self.outside = is_read & ~self.no_area & ((inside_x <= 0) | (inside_y <= 0)) & (file.kind != 'panoptic')
         self.is_left = is_read & ~self.no_area & ~self.outside & ~self.no_category
 
-    def find(self) -> Iterator[Finding]:
+    def find(self) -> Iterator[Fault]:
         """Find what is dropped, and boxes that seem to be corners or fractions."""
         file = self.file
-        for mask, what in (
-            (self.no_image, 'an image_id that no image has' + self._mixed_ids()),
-            (self.no_category & ~self.no_image, 'a category_id that no category has'),
-            (self.no_area, 'no area (a bbox below 1 px, or an area that is not positive)'),
-            (self.outside, 'a bbox outside of the image'),
+        for kind, mask, what in (
+            ('unknown-image', self.no_image, 'an image_id that no image has' + self._mixed_ids()),
+            ('unknown-category', self.no_category & ~self.no_image, 'a category_id that no category has'),
+            ('no-area', self.no_area, 'no area (a bbox below 1 px, or an area that is not positive)'),
+            ('box-outside', self.outside, 'a bbox outside of the image'),
         ):
             if mask.any():
                 ids = file.ids_where(mask)
@@ -101,7 +103,8 @@ class Objects:
                 is_error = file.kind == 'panoptic' and mask is not self.no_image and 'category_id' in what
                 it = 'it' if len(ids) == 1 else 'them'
                 end = 'mmdet cannot read it' if is_error else f'mmdet drops {it}'
-                yield Finding(f'{file.path}: {who} {what}; {end}.', is_error)
+                rows = np.flatnonzero(mask).tolist()
+                yield Fault(kind, f'{file.path}: {who} {what}; {end}.', rows, is_error=is_error)
         yield from self._form()
 
     def _mixed_ids(self) -> str:
@@ -110,7 +113,7 @@ class Objects:
             return ': it is a text in one place and a number in the other'
         return ''
 
-    def _form(self) -> Iterator[Finding]:
+    def _form(self) -> Iterator[Fault]:
         is_read = ~self.is_ignored & ~self.no_image
         if not is_read.any():
             return
@@ -118,7 +121,8 @@ class Objects:
         first = self.file.ids_where(is_read)[0]
         shown = f'such as {boxes[0].tolist()} of annotation {first!r}'
         if (boxes >= 0).all() and (boxes <= 1).all():
-            yield Finding(f'{self.file.path}: all boxes are between 0 and 1, {shown}; they must be in pixels.')
+            sentence = f'{self.file.path}: all boxes are between 0 and 1, {shown}; they must be in pixels.'
+            yield Fault('box-fractions', sentence, np.flatnonzero(is_read).tolist())
             return
         x, y, right, bottom = boxes.T
         width, height = self.file.sizes[self.file.rows[is_read]].T
@@ -126,8 +130,8 @@ class Objects:
         leaves = self.overhang[is_read] > 1
         if leaves.mean() > PART_OF_CORNERS and fit_as_corners.all():
             count = int(leaves.sum())
-            yield Finding(
+            sentence = (
                 f'{self.file.path}: {count} of {len(boxes)} boxes leave their image, {shown}, and all would fit as '
-                'corners; bbox is [x, y, width, height], not [x1, y1, x2, y2].',
-                is_error=False,
+                'corners; bbox is [x, y, width, height], not [x1, y1, x2, y2].'
             )
+            yield Fault('box-corners', sentence, np.flatnonzero(is_read)[leaves].tolist(), is_error=False)

@@ -6,14 +6,14 @@ from math import hypot, inf
 
 import numpy as np
 
-from convnext_dense.checks.annotations.coco_file import CocoFile
-from convnext_dense.checks.annotations.wording import subject
-from convnext_dense.checks.check import Finding
+from convnext_dense.datasets.annotations.coco_file import CocoFile
+from convnext_dense.datasets.annotations.fault import Fault
+from convnext_dense.datasets.annotations.wording import subject
 from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
 
 # pycocotools takes memory by a polygon's length in pixels, and overflows; no image is as large.
 FARTHEST = 1e6
-# Of compressed run lengths, this many are decoded.
+# Of compressed run lengths, a quick check decodes this many.
 DECODED = 2000
 
 UNREADABLE = {
@@ -30,6 +30,14 @@ IGNORED = {
     'short': 'a polygon of fewer than three points or an odd number of coordinates, which mmdet ignores',
     'no polygon': 'run lengths, which mmdet ignores where a pipeline has poly2mask=False',
 }
+# The kind of each.
+KINDS = {
+    'missing': 'no-mask',
+    **dict.fromkeys(('form', 'not finite', 'no points'), 'polygon'),
+    **dict.fromkeys(('fields', 'size', 'values', 'length'), 'run-lengths'),
+    'short': 'polygon-short',
+    'no polygon': 'no-polygon',
+}
 
 
 class Masks:
@@ -40,26 +48,36 @@ class Masks:
         is_left: For each annotation, whether mmdet reads it.
         is_scored: Whether a metric reads them, besides the pipeline.
         only_polygons: Whether the pipeline has ``poly2mask=False``.
+        decoded: How many compressed run lengths to decode; None for all.
 
     Attributes:
         is_ignored: For each annotation, whether mmdet ignores the object for its segmentation.
     """
 
-    def __init__(self, file: CocoFile, is_left: np.ndarray, is_scored: bool, only_polygons: bool) -> None:
+    def __init__(
+        self,
+        file: CocoFile,
+        is_left: np.ndarray,
+        is_scored: bool,
+        only_polygons: bool,
+        decoded: int | None = DECODED,
+    ) -> None:
         self.file = file
         self.is_ignored = np.zeros(len(file.annotations), dtype=bool)
         self._is_scored = is_scored
         self._only_polygons = only_polygons
+        self._decoded = decoded
         self._rows: dict[str, list[int]] = defaultdict(list)
         self._look(is_left)
 
-    def find(self) -> Iterator[Finding]:
+    def find(self) -> Iterator[Fault]:
         """Find segmentations that cannot be read, and those that are ignored."""
         for fault, what in {**UNREADABLE, **IGNORED}.items():
             if rows := self._rows.get(fault):
                 ids = [self.file.columns['id'][row] for row in rows]
                 who = subject('annotation', ids, len(self.is_ignored))
-                yield Finding(f'{self.file.path}: {who} {what}.', is_error=fault in UNREADABLE)
+                sentence = f'{self.file.path}: {who} {what}.'
+                yield Fault(KINDS[fault], sentence, rows, is_error=fault in UNREADABLE, what=what)
 
     def _look(self, is_left: np.ndarray) -> None:
         compressed = []
@@ -76,7 +94,7 @@ class Masks:
                 compressed += self._look_at_run_lengths(row, segmentation)
             else:
                 self._rows['form'].append(row)
-        step = max(1, len(compressed) // DECODED)
+        step = max(1, len(compressed) // self._decoded) if self._decoded else 1
         for row, counts, pixels in compressed[::step]:
             lengths = decode_run_lengths(counts)
             if lengths is None or (lengths < 0).any():

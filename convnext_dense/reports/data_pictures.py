@@ -1,0 +1,154 @@
+"""The report on a dataset, as a page with pictures of what is wrong."""
+
+import base64
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from convnext_dense.config.data.datasets import make_palette
+from convnext_dense.datasets.checker.findings import DataFinding, DataReport
+from convnext_dense.datasets.checker.kinds import KINDS
+from convnext_dense.datasets.picture import picture
+from convnext_dense.reports.data_report import split_facts, summary
+from convnext_dense.reports.page import html_facts, html_page
+
+# How many pictures and how many lines of a kind are shown, and how many pictures in all.
+PICTURES, LINES, ALL_PICTURES = 6, 30, 150
+# A picture's longer side, and the shorter side of what is shown around a box, in pixels.
+SIDE, AROUND = 360, 96
+RED, PAD, GRAY = (230, 40, 40), 0.5, 200
+STYLE = """
+.kind { margin-top: 2rem; border-top: 1px solid #ddd }
+.kind h2 { font-size: 1.05rem; margin-bottom: .2rem; overflow-wrap: anywhere }
+.level { color: #fff; border-radius: .3rem; padding: .1rem .45rem; font-size: .8rem; margin-right: .4rem }
+.error .level { background: #b3261e } .warning .level { background: #8a5a00 } .note .level { background: #4a5568 }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 1rem }
+figure { margin: 0 } figure img { max-width: 100%; background: #eee }
+figcaption, .kind li { font-size: .85rem; overflow-wrap: anywhere }
+nav ul { list-style: none; padding: 0 } nav li { margin: .35rem 0 }
+"""
+
+
+def data_page(report: DataReport) -> str:
+    """Return the report on a dataset as a self-contained page.
+
+    Args:
+        report: The report.
+
+    Example:
+        >>> 'Nothing wrong was found.' in data_page(DataReport('pets'))
+        True
+    """
+    facts = {name: '; '.join(split_facts(facts)) for name, facts in report.splits.items()}
+    links = ''.join(
+        f'<li class="{level}"><span class="level">{level}</span>'
+        f'<a href="#{level}-{kind}">{html.escape(KINDS[kind].title)}</a>: {len(findings)}</li>'
+        for level, kind, findings in report.groups
+    )
+    left = ALL_PICTURES
+    sections = []
+    for level, kind, findings in report.groups:
+        figures = list(_figures(findings, min(PICTURES, left)))
+        left -= len(figures)
+        sections.append(_section(level, kind, findings, figures))
+    return html_page(
+        f'Data: {report.place}',
+        f'<p><b>{summary(report)}</b></p>',
+        html_facts(facts),
+        f'<nav><ul>{links}</ul></nav>' if links else '',
+        *sections,
+        style=STYLE,
+    )
+
+
+def _section(level: str, kind: str, findings: Sequence[DataFinding], figures: Sequence[str]) -> str:
+    about = KINDS[kind]
+    lines = ''.join(f'<li>{html.escape(finding.sentence)}</li>' for finding in findings[:LINES])
+    more = f'<li>and {len(findings) - LINES} more</li>' if len(findings) > LINES else ''
+    mended = '; a cleaned copy has it no more' if about.is_mended else ''
+    return (
+        f'<section class="kind {level}" id="{level}-{kind}">'
+        f'<h2><span class="level">{level}</span>{html.escape(about.title)}: {len(findings)}</h2>'
+        f'<p>Remedy: {html.escape(about.remedy)}{mended}. <code>{kind}</code></p>'
+        + (f'<div class="pictures">{"".join(figures)}</div>' if figures else '')
+        + f'<details{"" if figures else " open"}><summary>Files</summary><ul>{lines}{more}</ul></details></section>'
+    )
+
+
+def _figures(findings: Sequence[DataFinding], most: int) -> Iterator[str]:
+    """Yield pictures of the first findings that have an image, of as many images as possible."""
+    shown = [finding for finding in findings if finding.image and Path(finding.image).is_file()]
+    firsts = {finding.image: finding for finding in reversed(shown)}
+    chosen = list(reversed(firsts.values()))[:most]
+    for finding in [*chosen, *(finding for finding in shown if finding not in chosen)][:most]:
+        data = base64.b64encode(_encode(_draw(finding))).decode()
+        # The details have the rest of the sentence.
+        name = f'{finding.noun} {finding.id!r}, ' if finding.noun else ''
+        caption = html.escape(f'{finding.split}: {name}{Path(finding.image).name}')
+        alt = html.escape(finding.sentence, quote=True)
+        yield (
+            f'<figure><img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}">'
+            f'<figcaption>{caption}</figcaption></figure>'
+        )
+
+
+def _draw(finding: DataFinding) -> np.ndarray:
+    """Return the image with what the finding is about, as RGB."""
+    image = picture(Path(finding.image).read_bytes())
+    if finding.file != finding.image and finding.kind.startswith('map-'):
+        return _next_to_map(image, finding.file)
+    if finding.box is None or not np.isfinite(finding.box).all() or np.abs(finding.box).max() > 1e6:
+        return _fit(image)
+    x, y, width, height = finding.box
+    rows, columns = image.shape[:2]
+    # What is around the box, beyond the image if the box is; no more than the image twice over.
+    pad = max(PAD * max(width, height), AROUND / 2 - min(width, height) / 2, 8)
+    left, right = max(x - pad, -columns), min(x + width + pad, 2 * columns)
+    top, bottom = max(y - pad, -rows), min(y + height + pad, 2 * rows)
+    if max(width, height) > 0.2 * max(rows, columns) or right - left < 2 or bottom - top < 2:
+        left, right = min(0, max(left, -columns)), max(columns, min(right, 2 * columns))
+        top, bottom = min(0, max(top, -rows)), max(rows, min(bottom, 2 * rows))
+    left, top, right, bottom = (int(np.floor(value)) for value in (left, top, right, bottom))
+    canvas = np.full((bottom - top, right - left, 3), GRAY, np.uint8)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
+    if x1 > x0 and y1 > y0:
+        canvas[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    scale = SIDE / max(canvas.shape[:2])
+    canvas = _fit(canvas)
+    corners = np.rint((np.array([[x, y], [x + width, y + height]]) - (left, top)) * scale).astype(int)
+    cv2.rectangle(canvas, tuple(corners[0].tolist()), tuple(corners[1].tolist()), RED, 2)
+    return canvas
+
+
+def _next_to_map(image: np.ndarray, file: str) -> np.ndarray:
+    try:
+        with Image.open(file) as opened:
+            labels = np.asarray(opened)
+    except Exception:  # noqa: BLE001 - decoders raise anything; the file may be what is wrong
+        return _fit(image)
+    if labels.ndim == 3:
+        colors = picture(Path(file).read_bytes())
+    else:
+        table = np.array([*make_palette(255), (255, 255, 255)], np.uint8)
+        colors = table[np.clip(labels, 0, 255).astype(np.uint8)]
+    parts = [_fit(image), _fit(colors)]
+    canvas = np.full((max(len(part) for part in parts), sum(part.shape[1] for part in parts) + 8, 3), 255, np.uint8)
+    canvas[: len(parts[0]), : parts[0].shape[1]] = parts[0]
+    canvas[: len(parts[1]), -parts[1].shape[1] :] = parts[1]
+    return _fit(canvas)
+
+
+def _fit(image: np.ndarray) -> np.ndarray:
+    """Return a picture whose longer side is as long as all pictures'."""
+    rows, columns = image.shape[:2]
+    scale = SIDE / max(rows, columns)
+    size = max(1, round(columns * scale)), max(1, round(rows * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+
+
+def _encode(image: np.ndarray) -> bytes:
+    return cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
