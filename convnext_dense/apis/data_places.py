@@ -11,12 +11,13 @@ from PIL import Image
 from convnext_dense.datasets.checker.findings import DataFinding
 from convnext_dense.datasets.checker.kinds import WARNING
 from convnext_dense.datasets.checker.splits import LabelSplit, ObjectSplit
-from convnext_dense.datasets.formats.coco import OTHER_TASKS, describe_coco
+from convnext_dense.datasets.formats.class_names import NAME_FILES
+from convnext_dense.datasets.formats.coco import OTHER_TASKS
 from convnext_dense.datasets.formats.coco_json import coco_content, read_json
+from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.datasets.formats.description import MapDescription
-from convnext_dense.datasets.formats.map_classes import NAME_FILES
-from convnext_dense.datasets.formats.map_folders import IMAGE_ENDINGS, MAP_ENDINGS, OTHER_MAPS, describe_maps
-from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, folders, has_word, split_name
+from convnext_dense.datasets.formats.label_maps.pairs import MAP_ENDINGS, OTHER_MAPS
+from convnext_dense.datasets.formats.places import IMAGE_ENDINGS, IMAGE_WORDS, MAP_WORDS, folders, has_word, split_name
 from convnext_dense.datasets.label_rules import LARGEST, LabelRules
 from convnext_dense.errors import UsageError
 
@@ -27,10 +28,10 @@ SAMPLE = 50
 
 
 def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[list[ObjectSplit], list[DataFinding]]:
-    """Return the splits of a dataset of COCO's form, and what keeps it from being described.
+    """Return the splits of a dataset of objects, and what keeps it from being described or converted.
 
     Args:
-        place: As in `describe_coco`.
+        place: As in `describe_data`.
         work_dir: Likewise.
         needs_masks: Whether an object without a mask is a fault.
 
@@ -43,7 +44,8 @@ def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[li
     found: list[DataFinding] = []
     parts: list[tuple[str, str, str]] = []
     try:
-        description = describe_coco(place, work_dir)
+        task = 'instances' if needs_masks else 'boxes'
+        description = describe_data(place, task, work_dir, report=lambda said: found.append(_unread(said)))
         parts = [(name, split.annotations, split.images) for name, split in description.splits.items()]
         # Parts of a file that is alone are written elsewhere; the faults are to be found in the user's.
         is_split = any(Path(file).is_relative_to(work_dir) for _, file, _ in parts)
@@ -62,6 +64,11 @@ def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[li
         for name, file, images in reversed(parts)
     }
     return list(reversed(splits.values())), found
+
+
+def _unread(said: str) -> DataFinding:
+    file, _, detail = said.partition(': ')
+    return DataFinding('conversion', file, detail)
 
 
 def _rough_object_parts(root: Path) -> Iterator[tuple[str, str, str]]:
@@ -101,7 +108,7 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
     """Return the splits of a dataset of label maps, and what keeps it from being described.
 
     Args:
-        place: As in `describe_maps`.
+        place: As in `describe_data`.
         work_dir: Likewise.
 
     Raises:
@@ -111,13 +118,15 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
         >>> find_label_splits('data/street', 'work_dirs/check')  # doctest: +SKIP
     """
     root = Path(place)
+    unread: list[DataFinding] = []
     try:
-        description = describe_maps(place, work_dir)
+        description = describe_data(place, 'semantic', work_dir, report=lambda said: unread.append(_unread(said)))
     except UsageError as error:
         splits = _rough_label_splits(root) if root.is_dir() else []
         if not splits:
             raise
         return splits, [DataFinding('data', place, str(error).removeprefix('data: '))]
+    assert isinstance(description, MapDescription)
     rules = LabelRules(len(description.classes), LARGEST, description.ignores_zero)
     parts = {name: _described_pairs(description, name) for name in description.splits}
     splits, seen = [], set()
@@ -125,7 +134,8 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
         if tuple(pairs) not in seen:
             seen.add(tuple(pairs))
             splits.append(LabelSplit(name, pairs, description.classes, rules, is_training=name == 'train'))
-    return splits, list(_left_out(description, [pair for pairs in parts.values() for pair in pairs]))
+    pairs = [pair for pairs in parts.values() for pair in pairs]
+    return splits, [*unread, *_left_out(description, pairs)]
 
 
 def _described_pairs(description: MapDescription, name: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from convnext_dense.datasets.checker.image_facts import Progress, in_processes, 
 from convnext_dense.datasets.checker.image_rules import SplitImages, find_copies
 from convnext_dense.datasets.checker.object_check import CheckedObjects, find_missing_names
 from convnext_dense.datasets.checker.splits import ObjectSplit
-from convnext_dense.datasets.formats.map_folders import IMAGE_ENDINGS
+from convnext_dense.datasets.formats.places import IMAGE_ENDINGS
 
 
 def check_objects(
