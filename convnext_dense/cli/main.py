@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from convnext_dense.cli import compare, completion, demo, env, flops, test, train, weights
+from convnext_dense.cli import browse, compare, completion, demo, env, flops, test, train, weights
 from convnext_dense.errors import exit_on_usage_error
 from convnext_dense.version import __version__
 
-COMMANDS = (train, test, compare, flops, weights, demo, env, completion)
+COMMANDS = (train, test, browse, compare, flops, weights, demo, env, completion)
 INTERRUPTED = 130
 
 
