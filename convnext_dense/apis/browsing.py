@@ -16,7 +16,8 @@ from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.reports.browse_page import PageImage, browse_page, to_jpeg
 from convnext_dense.visualization.drawing import Drawing
-from convnext_dense.visualization.fed_images import FedDataset, FedImage
+from convnext_dense.visualization.fed_dataset import FedDataset
+from convnext_dense.visualization.fed_image import FedImage
 from convnext_dense.visualization.sheet import COLUMNS, ROWS, TILE, make_sheet, make_tile
 
 SPLITS = ('train', 'val', 'test')

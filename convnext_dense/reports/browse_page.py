@@ -35,14 +35,14 @@ class PageImage:
     Args:
         title: What it is.
         remark: What was done to it.
-        legend: The colors, as RGB, and the names of what it shows.
+        legend: What it shows: a color, as RGB, a name, and an amount each.
         small: The drawn image, as it is among others.
         large: The drawn image, as it is alone.
     """
 
     title: str
     remark: str
-    legend: Sequence[tuple[tuple[int, ...], str]]
+    legend: Sequence[tuple[tuple[int, ...], str, str]]
     small: bytes
     large: bytes
 
@@ -65,7 +65,7 @@ def browse_page(
 
     Example:
         >>> small = to_jpeg(Image.new('RGB', (8, 8)))
-        >>> image = PageImage('a.jpg', '8x8 px', [((255, 0, 0), 'cat 1')], small, small)
+        >>> image = PageImage('a.jpg', '8x8 px', [((255, 0, 0), 'cat', '1')], small, small)
         >>> 'cat 1' in browse_page('Fed', {}, [((255, 0, 0), 'cat')], [image], 'no objects')
         True
     """
@@ -89,7 +89,7 @@ def to_jpeg(image: Image.Image) -> bytes:
 
 
 def _image(image: PageImage, none: str) -> Iterator[str]:
-    legend = ''.join(_entry(color, name) for color, name in image.legend)
+    legend = ''.join(_entry(color, f'{name} {amount}') for color, name, amount in image.legend)
     legend = legend or f'<span class="faint">{html.escape(none)}</span>'
     title = html.escape(image.title)
     yield f'<details><summary><img src="{_embedded(image.small)}" alt="{title}">'

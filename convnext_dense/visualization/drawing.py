@@ -8,15 +8,17 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from convnext_dense.visualization.fed_images import IGNORED, FedImage, FedObject, resize
+from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject, resize
 from convnext_dense.visualization.label_places import place_labels
 from convnext_dense.visualization.text import text_color, text_size, write
 
 Color = tuple[int, ...]
+# A class's color and name, and how much of it there is.
+LegendEntry = tuple[Color, str, str]
 
 IGNORED_COLOR: Color = (150, 150, 150)
 BACKGROUND = 255
-MASK_OPACITY, MAP_OPACITY, STRIPE_OPACITY = 0.35, 0.4, 0.8
+MASK_OPACITY, MAP_OPACITY, STRIPE_OPACITY = 0.35, 0.5, 0.8
 # Of the stripes over what is ignored, and of the dashes around it, in pixels.
 STRIPE, DASH = 5, 6
 # A name is its font's size in pixels, and this much to its left and right.
@@ -85,19 +87,19 @@ class Drawing:
         name = self.class_name(part.label)
         return f'{name}, {self.ignored_name}' if part.is_ignored else name
 
-    def legend(self, image: FedImage) -> list[tuple[Color, str]]:
-        """Return the classes that an image shows, each with its color, its name, and how much of it there is."""
-        found: list[tuple[Color, str]] = []
+    def legend(self, image: FedImage) -> list[LegendEntry]:
+        """Return the classes that an image shows, the most frequent first."""
+        found: list[LegendEntry] = []
         if image.label_map is not None:
             labels, counts = np.unique(image.label_map, return_counts=True)
             for label, count in sorted(zip(labels.tolist(), counts.tolist(), strict=True), key=lambda pair: -pair[1]):
                 share = f'{max(round(100 * count / image.label_map.size), 1)} %'
                 if label == IGNORED:
-                    found.append((IGNORED_COLOR, f'ignored {share}'))
+                    found.append((IGNORED_COLOR, 'ignored', share))
                 else:
-                    found.append((self.class_color(label), f'{self.class_name(label)} {share}'))
+                    found.append((self.class_color(label), self.class_name(label), share))
         counted = Counter((self.color(part), self.name(part)) for part in image.objects)
-        return [*found, *((color, f'{name} {count}') for (color, name), count in counted.most_common())]
+        return [*found, *((color, name, str(count)) for (color, name), count in counted.most_common())]
 
     def _paint_map(self, canvas: np.ndarray, label_map: np.ndarray) -> None:
         is_edge = np.zeros(label_map.shape, bool)

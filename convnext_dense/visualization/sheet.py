@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from convnext_dense.visualization.drawing import Color
+from convnext_dense.visualization.drawing import Color, LegendEntry
 from convnext_dense.visualization.text import shorten, text_size, write
 
 COLUMNS, ROWS = 4, 3
@@ -39,29 +39,27 @@ def make_sheet(title: str, tiles: Sequence[Image.Image]) -> Image.Image:
     return sheet
 
 
-def make_tile(
-    drawn: Image.Image, title: str, remark: str, legend: Sequence[tuple[Color, str]], none: str
-) -> Image.Image:
+def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[LegendEntry], none: str) -> Image.Image:
     """Return an image with a caption below.
 
     Args:
         drawn: The image, at most `TILE` pixels wide.
         title: What the image is.
         remark: What was done to it.
-        legend: The colors and names of what it shows.
+        legend: What it shows.
         none: What is written if it shows nothing.
 
     Example:
-        >>> make_tile(Image.new('RGB', (360, 100)), 'a.jpg', '', [((255, 0, 0), 'cat 1')], '').width
+        >>> make_tile(Image.new('RGB', (360, 100)), 'a.jpg', '', [((255, 0, 0), 'cat', '1')], '').width
         360
     """
     lines = _wrap(legend)
     tile = Image.new('RGB', (TILE, drawn.height + 4 + (2 + max(len(lines), 1)) * LINE), PAPER)
     tile.paste(drawn, ((TILE - drawn.width) // 2, 0))
     top = drawn.height + 4
-    for text, color in ((title, INK), (remark, FAINT)):
-        write(tile, (0, top), shorten(text, FONT_SIZE, TILE), FONT_SIZE, color)
-        top += LINE
+    write(tile, (0, top), shorten(title, FONT_SIZE, TILE, keeps_end=True), FONT_SIZE, INK)
+    write(tile, (0, top + LINE), shorten(remark, FONT_SIZE, TILE), FONT_SIZE, FAINT)
+    top += 2 * LINE
     if not legend:
         write(tile, (0, top), none, FONT_SIZE, FAINT)
     for line in lines:
@@ -76,12 +74,13 @@ def _height(row: Sequence[Image.Image]) -> int:
     return max(tile.height for tile in row) + GAP
 
 
-def _wrap(legend: Sequence[tuple[Color, str]]) -> list[list[tuple[int, Color, str]]]:
+def _wrap(legend: Sequence[LegendEntry]) -> list[list[tuple[int, Color, str]]]:
     """Return the entries of a legend in lines, each with its left edge in pixels."""
     lines: list[list[tuple[int, Color, str]]] = []
     left = TILE
-    for color, text in legend:
-        text = shorten(text, FONT_SIZE, TILE - 15)
+    for color, name, amount in legend:
+        room = TILE - 15 - text_size(f' {amount}', FONT_SIZE)[0]
+        text = f'{shorten(name, FONT_SIZE, room)} {amount}'
         width = 15 + text_size(text, FONT_SIZE)[0]
         if left + width > TILE or not lines:
             lines.append([])

@@ -48,22 +48,23 @@ def write(canvas: Image.Image, place: tuple[float, float], text: str, height: in
     ImageDraw.Draw(canvas).text(place, text, color, _font(text, height))
 
 
-def shorten(text: str, height: int, width: int) -> str:
-    """Return a text that fits a width: its beginning is left out, which for a path says least.
+def shorten(text: str, height: int, width: int, keeps_end: bool = False) -> str:
+    """Return a text, or as much of it as fits a width.
 
     Args:
         text: The text.
         height: The font's size in pixels.
         width: The width in pixels.
+        keeps_end: Whether its end is kept, which says most of a path; otherwise its beginning is.
 
     Example:
-        >>> shorten('a/very/long/path.jpg', 12, 70)
+        >>> shorten('a/very/long/path.jpg', 12, 70, keeps_end=True)
         '…/path.jpg'
     """
     if text_size(text, height)[0] <= width:
         return text
-    for start in range(1, len(text)):
-        shown = ELLIPSIS + text[start:]
+    for count in range(len(text) - 1, 0, -1):
+        shown = ELLIPSIS + text[-count:] if keeps_end else text[:count] + ELLIPSIS
         if text_size(shown, height)[0] <= width:
             return shown
     return ELLIPSIS
@@ -98,8 +99,13 @@ def _file_with(characters: str) -> str:
     # Imported here because it looks for all fonts of the machine.
     from matplotlib.font_manager import fontManager
 
+    # matplotlib's last resort draws what script a character is of.
     files = sorted(
-        {font.fname for font in fontManager.ttflist if font.style == 'normal' and font.weight in (400, 'normal')}
+        {
+            font.fname
+            for font in fontManager.ttflist
+            if font.style == 'normal' and font.weight in (400, 'normal') and 'LastResort' not in font.fname
+        }
     )
     return next((file for file in files if wanted <= _characters(file)), str(FONT))
 
