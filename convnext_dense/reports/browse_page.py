@@ -11,7 +11,8 @@ from PIL import Image
 from convnext_dense.reports.page import html_facts, html_page
 
 STYLE = """<style>
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.2rem }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.2rem;
+  grid-auto-flow: dense }
 details { min-width: 0 }
 details { cursor: zoom-in }
 summary { list-style: none }
