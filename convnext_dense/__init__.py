@@ -45,6 +45,7 @@ ROOMS = (
     'registry',
     'reports',
     'training',
+    'visualization',
     'weights',
 )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from convnext_dense.apis.browsing import browse
     from convnext_dense.apis.data_check import CheckedData, check_data
     from convnext_dense.apis.data_mending import mend_data
     from convnext_dense.apis.demo import run_demo
@@ -13,12 +14,23 @@ if TYPE_CHECKING:
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
 
-__all__ = ['CheckedData', 'check_data', 'describe_environment', 'launch', 'mend_data', 'run_demo', 'test', 'train']
+__all__ = [
+    'CheckedData',
+    'browse',
+    'check_data',
+    'describe_environment',
+    'launch',
+    'mend_data',
+    'run_demo',
+    'test',
+    'train',
+]
 
 __getattr__ = lazy_exports(
     __name__,
     dict(
         CheckedData='data_check',
+        browse='browsing',
         check_data='data_check',
         describe_environment='environment',
         launch='processes',

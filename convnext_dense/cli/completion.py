@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
                 action.complete = dict(bash='_convnext_dense_configs', zsh='_convnext_dense_configs')
             elif action.dest in ('checkpoint', 'source', 'output', 'resume'):
                 action.complete = shtab.FILE
-            elif action.dest in ('work_dir', 'show_dir'):
+            elif action.dest in ('work_dir', 'show_dir', 'out'):
                 action.complete = shtab.DIRECTORY
     names = ' '.join(our_configs())
     print(shtab.complete(parser, shell=args.shell, preamble=PREAMBLE[args.shell].format(names=names)))

@@ -55,25 +55,45 @@ def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> Non
     for split in SPLITS:
         dataloader = getattr(runner, f'_{split}_dataloader')
         if isinstance(dataloader, dict):
-            _replace(dataloader.get('dataset'), _Checks(runner, split, skip_check))
+            check_dataset_while_loading(dataloader.get('dataset'), runner.cfg, split, skip_check)
     for hook in runner.hooks:
         # mmdet's PipelineSwitchHook.
-        _replace(getattr(hook, 'switch_pipeline', None), _Checks(runner, 'train', skip_check))
+        check_dataset_while_loading(getattr(hook, 'switch_pipeline', None), runner.cfg, 'train', skip_check)
+
+
+def check_dataset_while_loading(
+    dataset: dict | list | None, cfg: Config, split: str, skip_check: Collection[str] = ()
+) -> None:
+    """Put the checks of `check_while_loading` into one dataset's pipelines.
+
+    Args:
+        dataset: The dataset's config, or a pipeline, which is changed. Types are looked up in the current scope.
+        cfg: The whole config.
+        split: 'train', 'val' or 'test'.
+        skip_check: As in `check_while_loading`.
+
+    Example:
+        >>> dataset = dict(pipeline=[dict(type='LoadImageFromFile')])
+        >>> check_dataset_while_loading(dataset, Config(), 'train')
+        >>> dataset['pipeline'][0]['type'].__name__
+        'CheckedImage'
+    """
+    _replace(dataset, _Checks(cfg, split, skip_check))
 
 
 class _Checks:
     """Makes a checked transform's config of a transform's.
 
     Args:
-        runner: Whose dataloaders they are for.
+        cfg: The config that they are for.
         split: 'train', 'val' or 'test'.
         skip_check: Names of checks to leave out.
     """
 
-    def __init__(self, runner: Runner, split: str, skip_check: Collection[str]) -> None:
+    def __init__(self, cfg: Config, split: str, skip_check: Collection[str]) -> None:
         self.skip_check = skip_check
-        self.num_classes = decode_head(runner.cfg).get('num_classes')
-        self.ignore_index = ignore_index(runner.cfg, split)
+        self.num_classes = decode_head(cfg).get('num_classes')
+        self.ignore_index = ignore_index(cfg, split)
 
     def of(self, transform: dict) -> dict | None:
         """Return the checked transform's config, or None if it loads nothing that is checked."""

@@ -34,9 +34,25 @@ def picture(content: bytes, shape: tuple[int, int] | None = None) -> np.ndarray:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         return np.full((*(shape or (1, 1)), COLORS), 127, np.uint8)
+    return as_picture(image)
+
+
+def as_picture(image: np.ndarray, is_bgr: bool = True) -> np.ndarray:
+    """Return a decoded image as RGB of 8 bits, with shape (height, width, 3), as `picture` does.
+
+    Args:
+        image: The image, with shape (height, width) or (height, width, channels).
+        is_bgr: Whether its first channel is blue, as OpenCV's are; otherwise it is red.
+
+    Example:
+        >>> as_picture(np.zeros((2, 2, 6), np.uint8)).shape
+        (2, 2, 3)
+    """
     if image.ndim == 2 or image.shape[2] < COLORS:
         image = np.dstack([image.reshape(*image.shape[:2], -1)[..., 0]] * COLORS)
-    image = image[..., COLORS - 1 :: -1] if image.shape[2] > COLORS else image[..., ::-1]
+    image = image[..., :COLORS]
+    if is_bgr:
+        image = image[..., ::-1]
     if image.dtype != np.uint8:
         levels = image.astype(np.float64)
         low, high = np.nanpercentile(levels, (DARKEST, BRIGHTEST))

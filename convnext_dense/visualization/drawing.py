@@ -1,0 +1,185 @@
+"""Draws boxes, masks, label maps and class names over an image."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject, resize
+from convnext_dense.visualization.label_places import place_labels
+from convnext_dense.visualization.text import text_color, text_size, write
+
+Color = tuple[int, ...]
+# A class's color and name, and how much of it there is.
+LegendEntry = tuple[Color, str, str]
+
+IGNORED_COLOR: Color = (150, 150, 150)
+BACKGROUND = 255
+MASK_OPACITY, MAP_OPACITY, STRIPE_OPACITY = 0.35, 0.5, 0.8
+# Of the stripes over what is ignored, and of the dashes around it, in pixels.
+STRIPE, DASH = 5, 6
+# A name is its font's size in pixels, and this much to its left and right.
+FONT_SIZE, PADDING = 12, 3
+# How many objects of a class have its name in an image.
+MOST_NAMES = 5
+
+
+class Drawing:
+    """Draws images in the colors of their classes.
+
+    Args:
+        classes: The names of the classes.
+        colors: A color for each class, as RGB.
+        ignored_name: What is written at an ignored object.
+
+    Example:
+        >>> image = FedImage('a.jpg', np.zeros((32, 64, 3), np.uint8), [FedObject((8, 8, 24, 24), 0)])
+        >>> Drawing(['cat'], [(230, 57, 57)]).draw(image, side=256).width
+        256
+    """
+
+    def __init__(self, classes: Sequence[str], colors: Sequence[Color], ignored_name: str = 'ignored') -> None:
+        self.classes, self.colors, self.ignored_name = classes, colors, ignored_name
+
+    def draw(self, image: FedImage, side: int) -> Image.Image:
+        """Return an image with all that it has drawn over it, and room for names above and below.
+
+        Args:
+            image: The image.
+            side: Its longer side in pixels, to which it is enlarged or reduced before.
+        """
+        height, width = image.picture.shape[:2]
+        scale = side / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        canvas = resize(image.picture, size)
+        if image.label_map is not None:
+            self._paint_map(canvas, resize(image.label_map.astype(np.int32), size, is_smooth=False))
+        # Large ones first, so that none is hidden.
+        objects = sorted(image.objects, key=_area, reverse=True)
+        for part in objects:
+            self._paint_object(canvas, part, scale)
+        margin = _name_size('')[1] + 1 if objects else 0
+        canvas = np.pad(canvas, ((margin, margin), (0, 0), (0, 0)), constant_values=BACKGROUND)
+        boxes = [scale * np.array(part.box) + [0, margin, 0, margin] for part in objects]
+        for part, box in zip(objects, boxes, strict=True):
+            _draw_box(canvas, box, self.color(part), 1 if part.mask is not None else 2, part.is_ignored)
+        drawn = Image.fromarray(canvas)
+        self._write_names(drawn, objects, boxes)
+        return drawn
+
+    def color(self, part: FedObject) -> Color:
+        """Return the color of an object."""
+        return IGNORED_COLOR if part.is_ignored else self.class_color(part.label)
+
+    def class_color(self, label: int) -> Color:
+        """Return the color of a class."""
+        return self.colors[label] if 0 <= label < len(self.colors) else IGNORED_COLOR
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class."""
+        return self.classes[label] if 0 <= label < len(self.classes) else f'class {label}'
+
+    def name(self, part: FedObject) -> str:
+        """Return what is written at an object."""
+        name = self.class_name(part.label)
+        return f'{name}, {self.ignored_name}' if part.is_ignored else name
+
+    def legend(self, image: FedImage) -> list[LegendEntry]:
+        """Return the classes that an image shows, the most frequent first."""
+        found: list[LegendEntry] = []
+        if image.label_map is not None:
+            labels, counts = np.unique(image.label_map, return_counts=True)
+            for label, count in sorted(zip(labels.tolist(), counts.tolist(), strict=True), key=lambda pair: -pair[1]):
+                share = f'{max(round(100 * count / image.label_map.size), 1)} %'
+                if label == IGNORED:
+                    found.append((IGNORED_COLOR, 'ignored', share))
+                else:
+                    found.append((self.class_color(label), self.class_name(label), share))
+        counted = Counter((self.color(part), self.name(part)) for part in image.objects)
+        return [*found, *((color, name, str(count)) for (color, name), count in counted.most_common())]
+
+    def _paint_map(self, canvas: np.ndarray, label_map: np.ndarray) -> None:
+        is_edge = np.zeros(label_map.shape, bool)
+        is_edge[:-1] |= label_map[:-1] != label_map[1:]
+        is_edge[:, :-1] |= label_map[:, :-1] != label_map[:, 1:]
+        for label in np.unique(label_map).tolist():
+            where = label_map == label
+            if label == IGNORED:
+                _blend(canvas, where & _stripes(where.shape), IGNORED_COLOR, STRIPE_OPACITY)
+            else:
+                _blend(canvas, where, self.class_color(label), MAP_OPACITY)
+                _blend(canvas, where & is_edge, self.class_color(label), 1)
+
+    def _paint_object(self, canvas: np.ndarray, part: FedObject, scale: float) -> None:
+        where = _region(part, canvas.shape[:2], scale)
+        if part.is_ignored:
+            _blend(canvas, where & _stripes(where.shape), IGNORED_COLOR, STRIPE_OPACITY)
+        elif part.mask is not None:
+            _blend(canvas, where, self.color(part), MASK_OPACITY)
+            outlines, _ = cv2.findContours(where.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(canvas, outlines, -1, self.color(part), 1, cv2.LINE_AA)
+
+    def _write_names(self, drawn: Image.Image, objects: Sequence[FedObject], boxes: Sequence[np.ndarray]) -> None:
+        """Write names at the largest objects of each class. The color and the legend say what the others are."""
+        names = [self.name(part) for part in objects]
+        counts = Counter(names)
+        named = [i for i, name in enumerate(names) if names[:i].count(name) < MOST_NAMES]
+        # Rare classes first.
+        named.sort(key=lambda i: counts[names[i]])
+        others = sorted(set(range(len(names))) - set(named))
+        sizes = [_name_size(names[i]) for i in named]
+        places = place_labels([boxes[i] for i in (*named, *others)], sizes, drawn.size)
+        for i, (width, height), place in zip(named, sizes, places, strict=True):
+            if place is not None:
+                color = self.color(objects[i])
+                x, y = round(place[0]), round(place[1])
+                ImageDraw.Draw(drawn).rectangle((x, y, x + width - 1, y + height - 1), color)
+                write(drawn, (x + PADDING, y), names[i], FONT_SIZE, text_color(color))
+
+
+def _area(part: FedObject) -> float:
+    left, top, right, bottom = part.box
+    return (right - left) * (bottom - top)
+
+
+def _name_size(name: str) -> tuple[int, int]:
+    width, height = text_size(name, FONT_SIZE)
+    return width + 2 * PADDING, height
+
+
+def _region(part: FedObject, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """Return where an object is on a canvas: in its mask, or else in its box."""
+    if part.mask is not None:
+        return resize(part.mask.astype(np.float32), (shape[1], shape[0])) > 0.5
+    where = np.zeros(shape, bool)
+    left, top, right, bottom = (max(0, round(scale * edge)) for edge in part.box)
+    where[top:bottom, left:right] = True
+    return where
+
+
+def _blend(canvas: np.ndarray, where: np.ndarray, color: Color, opacity: float) -> None:
+    canvas[where] = ((1 - opacity) * canvas[where] + opacity * np.array(color)).astype(np.uint8)
+
+
+def _stripes(shape: tuple[int, int]) -> np.ndarray:
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows + columns) // STRIPE % 2 == 0
+
+
+def _draw_box(canvas: np.ndarray, box: np.ndarray, color: Color, thickness: int, is_dashed: bool) -> None:
+    left, top, right, bottom = box.round().astype(int).tolist()
+    right, bottom = max(left, right - 1), max(top, bottom - 1)
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    for start, end in pairwise(corners):
+        for first, last in _dashes(start, end) if is_dashed else [(start, end)]:
+            cv2.line(canvas, first, last, color, thickness)
+
+
+def _dashes(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    length = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
+    places = np.linspace(start, end, max(length // DASH, 1) + 1).round().astype(int)
+    pairs = [(tuple(a), tuple(b)) for a, b in zip(places[:-1].tolist(), places[1:].tolist(), strict=True)]
+    return pairs[::2]
