@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.apis import browse
     from convnext_dense.config import load_config
 
-    cfg = load_config(args.config, args.work_dir, parse_cfg_options(args.cfg_options), data=args.data)
+    options = parse_cfg_options(args.cfg_options)
+    cfg = load_config(args.config, args.work_dir, options, data=args.data, boxes_to_masks=args.boxes_to_masks)
     browsed = browse(cfg, args.split, args.out, args.count, args.seed, args.skip_check)
     noun = 'image' if len(browsed.images) == 1 else 'images'
     print(f'{len(browsed.images)} {noun} of {browsed.total} in {args.split}.')

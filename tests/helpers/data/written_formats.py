@@ -187,7 +187,8 @@ def write_mask_files(root, pictures, names):
         for picture in pictures[split]:
             folder = root / f'stage1_{split}' / picture.name
             _save(folder / 'images' / f'{picture.name}.png', picture.pixels)
-            for i, mask in enumerate(picture.masks()):
+            masks = [mask for mask in picture.masks() if mask.any()]
+            for i, mask in enumerate(masks):
                 _save(folder / 'masks' / f'{i}.png', mask.astype(np.uint8) * 255)
     _write(root / 'classes.txt', names[0])
 
