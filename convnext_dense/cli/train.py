@@ -6,6 +6,7 @@ from convnext_dense.cli.arguments import (
     add_config,
     add_data,
     add_launcher,
+    add_length,
     add_recipe,
     add_skip_check,
     add_speed_argument,
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
+    add_length(parser)
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -66,6 +68,8 @@ def run(args: argparse.Namespace) -> None:
         not args.from_scratch,
         args.recipe,
         args.data,
+        args.epochs,
+        args.iters,
     )
     if args.amp:
         config.enable_amp(cfg)

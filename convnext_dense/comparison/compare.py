@@ -36,6 +36,8 @@ def compare_backbones(
     recipe: str | None = None,
     data: str | None = None,
     skip_check: Collection[str] = (),
+    epochs: int | None = None,
+    iters: int | None = None,
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
 
@@ -55,6 +57,8 @@ def compare_backbones(
         recipe: The name of an optimizer to train all of them with, as in `set_recipe`; by default the config's own.
         data: A dataset to train all of them on, as in `set_data`; by default the config's own.
         skip_check: Names of checks to leave out, as in `check_run`.
+        epochs: How many epochs to train, as in `set_length`; by default the config's.
+        iters: How many steps to train, in place of `epochs`.
 
     Raises:
         UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
@@ -75,7 +79,16 @@ def compare_backbones(
     complexity = {}
     for backbone in backbones:
         cfg = load_config(
-            config, str(work_dir), cfg_options, backbone=backbone, pretrained=pretrained, recipe=recipe, data=data
+            config,
+            str(work_dir),
+            cfg_options,
+            backbone=backbone,
+            pretrained=pretrained,
+            recipe=recipe,
+            data=data,
+            epochs=epochs,
+            iters=iters,
+            processes=max(gpus, 1),
         )
         is_first = not runs
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
