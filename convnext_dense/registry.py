@@ -67,6 +67,7 @@ HOOKS = _child(
     FusedOptimizerHook='hooks.fused_optimizer_hook',
     PrefetchHook='hooks.prefetch_hook',
     RunSummaryHook='hooks.run_summary_hook',
+    RunTimeHook='hooks.run_time_hook',
     TargetsHook='hooks.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
 )

@@ -19,6 +19,7 @@ from convnext_dense.checks.classes_and_heads.heads import HEADS
 from convnext_dense.checks.config_keys.keys import KEYS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.images import IMAGES, LABELS
+from convnext_dense.checks.length import LENGTH
 from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     RESUME,
     OPTIMIZER,
     SCHEDULE,
+    LENGTH,
 )
 # How many errors the message has; the record has all.
 SHOWN_ERRORS = 3

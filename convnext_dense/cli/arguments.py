@@ -188,6 +188,25 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_length(parser: argparse.ArgumentParser) -> None:
+    """Add ``--epochs`` and ``--iters``, one of which says how long to train.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_length(parser)
+        >>> parser.parse_args(['--epochs', '50'])
+        Namespace(epochs=50, iters=None)
+    """
+    lengths = parser.add_mutually_exclusive_group()
+    lengths.add_argument(
+        '--epochs',
+        type=at_least(1),
+        metavar='N',
+        help="train for N epochs; warm-up, the learning rate's steps and intervals are stretched with it",
+    )
+    lengths.add_argument('--iters', type=at_least(1), metavar='N', help='train for N steps, likewise')
+
+
 def add_skip_check(parser: argparse.ArgumentParser) -> None:
     """Add ``--skip-check``, which leaves out checks that are made before the run."""
     parser.add_argument(

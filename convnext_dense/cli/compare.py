@@ -8,6 +8,7 @@ from pathlib import Path
 from convnext_dense.cli.arguments import (
     add_config,
     add_data,
+    add_length,
     add_recipe,
     add_shape_argument,
     add_skip_check,
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
+    add_length(parser)
     parser.add_argument('--backbones', nargs='+', required=True, metavar='NAME', help='named as in train --backbone')
     parser.add_argument('--seeds', nargs='+', type=at_least(0), default=[0], metavar='SEED', help='by default 0 alone')
     add_recipe(parser)
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
             recipe=args.recipe,
             data=args.data,
             boxes_to_masks=args.boxes_to_masks,
+            epochs=args.epochs,
+            iters=args.iters,
             cfg_options=parse_cfg_options(args.cfg_options),
             shape=args.shape,
             gpus=args.gpus,

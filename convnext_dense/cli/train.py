@@ -6,6 +6,7 @@ from convnext_dense.cli.arguments import (
     add_config,
     add_data,
     add_launcher,
+    add_length,
     add_recipe,
     add_skip_check,
     add_speed_argument,
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
+    add_length(parser)
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -62,11 +64,13 @@ def run(args: argparse.Namespace) -> None:
         args.work_dir,
         options,
         args.launcher,
-        args.backbone,
-        not args.from_scratch,
-        args.recipe,
-        args.data,
-        args.boxes_to_masks,
+        backbone=args.backbone,
+        pretrained=not args.from_scratch,
+        recipe=args.recipe,
+        data=args.data,
+        boxes_to_masks=args.boxes_to_masks,
+        epochs=args.epochs,
+        iters=args.iters,
     )
     if args.amp:
         config.enable_amp(cfg)

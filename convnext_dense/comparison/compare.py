@@ -37,6 +37,8 @@ def compare_backbones(
     data: str | None = None,
     boxes_to_masks: bool = False,
     skip_check: Collection[str] = (),
+    epochs: int | None = None,
+    iters: int | None = None,
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
 
@@ -57,6 +59,8 @@ def compare_backbones(
         data: A dataset to train all of them on, as in `set_data`; by default the config's own.
         boxes_to_masks: Whether objects of `data` without a mask get their box as one.
         skip_check: Names of checks to leave out, as in `check_run`.
+        epochs: How many epochs to train, as in `set_length`; by default the config's.
+        iters: How many steps to train, in place of `epochs`.
 
     Raises:
         UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
@@ -85,6 +89,9 @@ def compare_backbones(
             recipe=recipe,
             data=data,
             boxes_to_masks=boxes_to_masks,
+            epochs=epochs,
+            iters=iters,
+            processes=max(gpus, 1),
         )
         is_first = not runs
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]

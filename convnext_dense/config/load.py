@@ -1,7 +1,9 @@
 """Loads a config."""
 
+import copy
 import re
 import traceback
+from functools import cache
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,7 +12,7 @@ from convnext_dense.compat.python_configs import with_names
 from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
-from convnext_dense.config.machine import check_launcher
+from convnext_dense.config.machine import check_launcher, count_processes
 from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
@@ -39,6 +41,9 @@ def load_config(
     recipe: str | None = None,
     data: str | None = None,
     boxes_to_masks: bool = False,
+    epochs: int | None = None,
+    iters: int | None = None,
+    processes: int | None = None,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
@@ -53,10 +58,13 @@ def load_config(
         recipe: The name of an optimizer to put into the config, as in `set_recipe`.
         data: A dataset to put into the config, as in `set_data`.
         boxes_to_masks: Whether objects of `data` without a mask get their box as one.
+        epochs: How many epochs to train, as in `set_length`.
+        iters: How many steps to train, in place of `epochs`.
+        processes: How many processes train. Defaults to the launcher's.
 
     Raises:
-        UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe or the data
-            does not fit it.
+        UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe, the data or
+            the length does not fit it.
 
     Example:
         >>> cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco')
@@ -96,8 +104,17 @@ def load_config(
         set_data(cfg, data, work_dir or cfg.get('work_dir') or default, boxes_to_masks)
     elif boxes_to_masks:
         raise UsageError('boxes_to_masks: it changes the objects of data, which is not given.')
-    for key, value in (cfg_options or {}).items():
-        _set_option(cfg, key, value)
+    if epochs is not None or iters is not None:
+        from convnext_dense.config.schedule.run_length import measure_epoch
+        from convnext_dense.config.schedule.set_length import set_length
+
+        # An epoch has the steps of the dataset and the batch size that the options may change.
+        whole = copy.deepcopy(cfg)
+        _set_options(whole, cfg_options)
+        set_length(
+            cfg, epochs, iters, cache(lambda: measure_epoch(whole, processes or count_processes(launcher)).steps)
+        )
+    _set_options(cfg, cfg_options)
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
     object.__setattr__(cfg, 'given_options', tuple(cfg_options or ()))
     _check_parts(cfg, file)
@@ -135,11 +152,12 @@ def _place(error: BaseException, file: Path) -> str:
     return '{}, line {}'.format(*lines[-1]) if lines else str(file)
 
 
-def _set_option(cfg: Config, key: str, value: object) -> None:
-    try:
-        cfg.merge_from_dict({key: value})
-    except Exception as error:
-        raise UsageError(f'cfg_options {key}: {describe(error)}') from error
+def _set_options(cfg: Config, cfg_options: dict | None) -> None:
+    for key, value in (cfg_options or {}).items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except Exception as error:
+            raise UsageError(f'cfg_options {key}: {describe(error)}') from error
 
 
 def _check_parts(cfg: Config, file: Path) -> None:

@@ -19,6 +19,8 @@ VARIABLES = {
         'mpirun -x MASTER_ADDR=HOST',
     ),
 }
+# Which of them says how many processes there are.
+PROCESSES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 
 
 def check_folder(folder: str | Path | None, argument: str) -> None:
@@ -81,6 +83,19 @@ def check_launcher(launcher: str) -> None:
     variables, program = VARIABLES[launcher]
     if missing := [variable for variable in variables if not os.environ.get(variable)]:
         raise UsageError(f'launcher: {launcher} needs {", ".join(missing)}, which {program} sets; start it by that.')
+
+
+def count_processes(launcher: str) -> int:
+    """Return how many processes a launcher started.
+
+    Args:
+        launcher: As in `check_launcher`.
+
+    Example:
+        >>> count_processes('none')
+        1
+    """
+    return int(os.environ[PROCESSES[launcher]]) if launcher in PROCESSES else 1
 
 
 def _existing(path: Path) -> Path:

@@ -7,6 +7,7 @@ from convnext_dense.hooks.divergence_hook import DivergenceHook
 from convnext_dense.hooks.fused_optimizer_hook import FusedOptimizerHook
 from convnext_dense.hooks.prefetch_hook import PrefetchHook
 from convnext_dense.hooks.run_summary_hook import RunSummaryHook
+from convnext_dense.hooks.run_time_hook import RunTimeHook
 from convnext_dense.hooks.targets_hook import TargetsHook
 from convnext_dense.hooks.training_cost_hook import TrainingCostHook, read_training_cost
 
@@ -18,6 +19,7 @@ __all__ = [
     'FusedOptimizerHook',
     'PrefetchHook',
     'RunSummaryHook',
+    'RunTimeHook',
     'TargetsHook',
     'TrainingCostHook',
     'read_training_cost',

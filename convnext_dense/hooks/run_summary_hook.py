@@ -9,8 +9,11 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from convnext_dense.config.schedule.forecast import Forecast, count_checkpoints, count_evaluations
+from convnext_dense.config.schedule.run_length import RunLength
+from convnext_dense.config.schedule.warm_up import warm_up_share
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
 from convnext_dense.training.unwrap import unwrap
@@ -43,9 +46,8 @@ class RunSummaryHook(Hook):
                 'train data': _data(loader.dataset),
                 'val data': _data(val_loop.dataloader.dataset) if val_loop else 'none',
                 'classes': _classes(loader.dataset),
-                'schedule': _schedule(runner),
+                **forecast_run(runner).lines(),
                 'optimizer': _optimizer(runner),
-                'batch': _batch(loader, runner.optim_wrapper),
                 'seed': str(runner.seed),
             },
         )
@@ -74,6 +76,37 @@ class RunSummaryHook(Hook):
         lines = [f'  {name:{width}}  {value}' for name, value in facts.items()]
         runner.logger.info('\n'.join(['the run:', *lines]), extra=SHOWN_AT_START)
         show_everything(runner.logger)
+
+
+def forecast_run(runner: Runner) -> Forecast:
+    """Return what a training will do.
+
+    Args:
+        runner: A runner whose train loop is built.
+    """
+    loop, loader = runner.train_loop, runner.train_dataloader
+    by_epoch = not hasattr(loop, 'dataloader_iterator')
+    length = RunLength(loop.max_epochs if by_epoch else loop.max_iters, by_epoch, lambda: max(len(loader), 1))
+    evaluations = 0
+    if runner.val_loop:
+        evaluations = count_evaluations(length.count, loop.val_begin, loop.dynamic_milestones, loop.dynamic_intervals)
+    return Forecast(
+        images=len(loader.dataset),
+        batch_size=getattr(loader.batch_sampler, 'batch_size', loader.batch_size),
+        processes=get_world_size(),
+        accumulation=getattr(runner.optim_wrapper, '_accumulative_counts', 1),
+        length=length,
+        warm_up=warm_up_share(runner.cfg, length),
+        evaluations=evaluations,
+        checkpoints=sum(_checkpoints(hook, length) for hook in runner.hooks if isinstance(hook, CheckpointHook)),
+    )
+
+
+def _checkpoints(hook: CheckpointHook, length: RunLength) -> int:
+    if hook.by_epoch and not length.by_epoch:
+        return int(hook.save_last)
+    count = length.count if hook.by_epoch else length.steps
+    return count_checkpoints(count, hook.interval, hook.save_begin, hook.save_last)
 
 
 def _device(runner: Runner) -> str:
@@ -133,21 +166,6 @@ def _classes(dataset: Dataset) -> str:
     return f'{len(names)}: {", ".join(names[:SHOWN_CLASSES])}' + (f' and {more} more' if more > 0 else '')
 
 
-def _schedule(runner: Runner) -> str:
-    loop = runner.train_loop
-    by_epoch = loop.max_epochs > 1 or not hasattr(loop, 'dataloader_iterator')
-    steps = f'{loop.max_iters} steps'
-    length = f'{loop.max_epochs} epochs, {steps}' if by_epoch else steps
-    unit = 'epochs' if by_epoch else 'steps'
-    validation = f', validated every {loop.val_interval} {unit}' if runner.val_loop else ''
-    saving = [
-        f', saved every {hook.interval} {"epochs" if hook.by_epoch else "steps"}'
-        for hook in runner.hooks
-        if isinstance(hook, CheckpointHook) and hook.interval > 0
-    ]
-    return length + validation + ''.join(saving)
-
-
 def _optimizer(runner: Runner) -> str:
     wrapper = runner.optim_wrapper
     if not isinstance(wrapper, OptimWrapper):
@@ -157,13 +175,3 @@ def _optimizer(runner: Runner) -> str:
     schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
     words = [type(optimizer).__name__, *(f'{name} {value:g}' for name, value in values.items() if value is not None)]
     return ', '.join([*words, *dict.fromkeys(type(scheduler).__name__ for scheduler in schedulers)])
-
-
-def _batch(loader: DataLoader, wrapper: object) -> str:
-    sampler = loader.batch_sampler
-    size = getattr(sampler, 'batch_size', loader.batch_size)
-    count = getattr(wrapper, '_accumulative_counts', 1)
-    factors = [f'{size} images']
-    factors += [f'{n} {name}' for name, n in (('processes', get_world_size()), ('accumulated steps', count)) if n > 1]
-    total = f' = {size * get_world_size() * count} an update' if len(factors) > 1 else ''
-    return ' x '.join(factors) + total
