@@ -100,8 +100,16 @@ def _annotation_files(root: Path) -> Iterator[Path]:
                 text = stream.read(LOOKED_AT)
                 stream.seek(max(0, path.stat().st_size - LOOKED_AT))
                 text += stream.read()
-            if sum(key in text for key in COCO_KEYS) > 1:
+            if sum(key in text for key in COCO_KEYS) > 1 or not _is_json(path):
                 yield path
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        read_json(path, is_coco=False)
+    except ValueError:
+        return False
+    return True
 
 
 def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list[DataFinding]]:
@@ -125,7 +133,8 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
         splits = _rough_label_splits(root) if root.is_dir() else []
         if not splits:
             raise
-        return splits, [DataFinding('data', place, str(error).removeprefix('data: '))]
+        found = DataFinding('data', place, str(error).removeprefix('data: '))
+        return splits, [found, *_other_endings(splits)]
     assert isinstance(description, MapDescription)
     rules = LabelRules(len(description.classes), LARGEST, description.ignores_zero)
     parts = {name: _described_pairs(description, name) for name in description.splits}
@@ -211,6 +220,15 @@ def _rough_label_splits(root: Path) -> list[LabelSplit]:
     rules = LabelRules(len(classes) or None, LARGEST, _count_from_one(maps, len(classes)))
     training = 'train' if 'train' in splits else next(iter(splits), '')
     return [LabelSplit(name, pairs, classes, rules, is_training=name == training) for name, pairs in splits.items()]
+
+
+def _other_endings(splits: Sequence[LabelSplit]) -> Iterator[DataFinding]:
+    counts = Counter(Path(image).suffix for split in splits for image, _ in split.pairs)
+    usual = max(counts, key=lambda ending: counts[ending])
+    for split in splits:
+        for image, _ in split.pairs:
+            if Path(image).suffix != usual:
+                yield DataFinding('endings', image, f'the others end in {usual}', split.name)
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:

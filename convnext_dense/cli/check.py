@@ -1,6 +1,7 @@
 """Check every image, annotation and label map of a dataset."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
             raise UsageError(f'{name}: there is no folder {Path(file).parent}.')
     if args.fix and args.no_images:
         raise UsageError('fix: it leaves out images that cannot be read, so it has to read them; leave out no_images.')
+    # OpenCV's own words on damaged files are no part of the report.
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
     from convnext_dense.apis import check_data, mend_data
     from convnext_dense.config import load_config
     from convnext_dense.reports import data_page, data_text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from convnext_dense.config.data.datasets import make_palette
 from convnext_dense.datasets.checker.findings import DataFinding, DataReport
@@ -18,9 +18,15 @@ from convnext_dense.reports.page import html_facts, html_page
 
 # How many pictures and how many lines of a kind are shown, and how many pictures in all.
 PICTURES, LINES, ALL_PICTURES = 6, 30, 150
-# A picture's longer side, and the shorter side of what is shown around a box, in pixels.
-SIDE, AROUND = 360, 96
-RED, PAD, GRAY = (230, 40, 40), 0.5, 200
+# A picture's longer side, the shortest side of what it shows, and what it shows beyond a box outside, in pixels.
+SIDE, SMALLEST_VIEW, MARGIN = 360, 96, 6
+# How much of what is around an object is shown, in parts of the object's size.
+AROUND = 1.0
+# So many sides of its image away, at most, a box is shown.
+FARTHEST = 4
+RED, GRAY, DARK = (230, 40, 40), 200, (70, 70, 70)
+# How much of a finding's details is below its picture.
+SHOWN_CHARACTERS = 110
 STYLE = """
 .kind { margin-top: 2rem; border-top: 1px solid #ddd }
 .kind h2 { font-size: 1.05rem; margin-bottom: .2rem; overflow-wrap: anywhere }
@@ -86,9 +92,10 @@ def _figures(findings: Sequence[DataFinding], most: int) -> Iterator[str]:
     chosen = list(reversed(firsts.values()))[:most]
     for finding in [*chosen, *(finding for finding in shown if finding not in chosen)][:most]:
         data = base64.b64encode(_encode(_draw(finding))).decode()
-        # The details have the rest of the sentence.
         name = f'{finding.noun} {finding.id!r}, ' if finding.noun else ''
-        caption = html.escape(f'{finding.split}: {name}{Path(finding.image).name}')
+        detail = finding.detail.replace(f'{finding.file}: ', '')
+        detail = detail if len(detail) <= SHOWN_CHARACTERS else f'{detail[:SHOWN_CHARACTERS]} ...'
+        caption = html.escape(f'{finding.split}: {name}{Path(finding.image).name}' + (f': {detail}' if detail else ''))
         alt = html.escape(finding.sentence, quote=True)
         yield (
             f'<figure><img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}">'
@@ -98,21 +105,17 @@ def _figures(findings: Sequence[DataFinding], most: int) -> Iterator[str]:
 
 def _draw(finding: DataFinding) -> np.ndarray:
     """Return the image with what the finding is about, as RGB."""
-    image = picture(Path(finding.image).read_bytes())
+    image = _partly(finding.image) if finding.kind == 'image-truncated' else None
+    image = picture(Path(finding.image).read_bytes()) if image is None else image
     if finding.file != finding.image and finding.kind.startswith('map-'):
         return _next_to_map(image, finding.file)
     if finding.box is None or not np.isfinite(finding.box).all() or np.abs(finding.box).max() > 1e6:
         return _fit(image)
     x, y, width, height = finding.box
     rows, columns = image.shape[:2]
-    # What is around the box, beyond the image if the box is; no more than the image twice over.
-    pad = max(PAD * max(width, height), AROUND / 2 - min(width, height) / 2, 8)
-    left, right = max(x - pad, -columns), min(x + width + pad, 2 * columns)
-    top, bottom = max(y - pad, -rows), min(y + height + pad, 2 * rows)
-    if max(width, height) > 0.2 * max(rows, columns) or right - left < 2 or bottom - top < 2:
-        left, right = min(0, max(left, -columns)), max(columns, min(right, 2 * columns))
-        top, bottom = min(0, max(top, -rows)), max(rows, min(bottom, 2 * rows))
-    left, top, right, bottom = (int(np.floor(value)) for value in (left, top, right, bottom))
+    is_beyond = x < 0 or y < 0 or x + width > columns or y + height > rows or min(width, height) < 0
+    left, right = _view(x, width, columns, max(width, height), is_beyond)
+    top, bottom = _view(y, height, rows, max(width, height), is_beyond)
     canvas = np.full((bottom - top, right - left, 3), GRAY, np.uint8)
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
     if x1 > x0 and y1 > y0:
@@ -124,6 +127,38 @@ def _draw(finding: DataFinding) -> np.ndarray:
     return canvas
 
 
+def _partly(file: str) -> np.ndarray | None:
+    """Return what can be read of a damaged image; None if nothing can be."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        with Image.open(file) as image:
+            return np.array(image.convert('RGB'))
+    except Exception:  # noqa: BLE001 - decoders raise anything
+        return None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _view(start: float, length: float, side: int, size: float, is_beyond: bool) -> tuple[int, int]:
+    """Return from where to where a picture goes along a side of the image.
+
+    Args:
+        start: Where the box begins.
+        length: How long it is.
+        side: How long the image's side is.
+        size: How large the object is, around which a part of its size is shown.
+        is_beyond: Whether the box leaves the image, of which then all is shown.
+    """
+    low, high = sorted((start, start + length))
+    if is_beyond:
+        first, last = min(0, low - MARGIN), max(side, high + MARGIN)
+    else:
+        pad = max(AROUND * size, (SMALLEST_VIEW - size) / 2)
+        first, last = max(0, low - pad), min(side, high + pad)
+    # A box that is very far away is not in the picture.
+    return int(max(first, -FARTHEST * side)), int(np.ceil(min(last, FARTHEST * side)))
+
+
 def _next_to_map(image: np.ndarray, file: str) -> np.ndarray:
     try:
         with Image.open(file) as opened:
@@ -133,7 +168,7 @@ def _next_to_map(image: np.ndarray, file: str) -> np.ndarray:
     if labels.ndim == 3:
         colors = picture(Path(file).read_bytes())
     else:
-        table = np.array([*make_palette(255), (255, 255, 255)], np.uint8)
+        table = np.array([*make_palette(255), DARK], np.uint8)
         colors = table[np.clip(labels, 0, 255).astype(np.uint8)]
     parts = [_fit(image), _fit(colors)]
     canvas = np.full((max(len(part) for part in parts), sum(part.shape[1] for part in parts) + 8, 3), 255, np.uint8)

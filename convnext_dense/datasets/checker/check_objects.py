@@ -51,7 +51,8 @@ def check_objects(
         {part.split.name: part.file.path for part in checked},
         [split.name for split in splits if split.is_training],
     )
-    report.findings += _unused_images(checked)
+    renamed = {finding.image for finding in report.findings if finding.kind == 'image-name'}
+    report.findings += [finding for finding in _unused_images(checked) if finding.file not in renamed]
     if reads_images:
         report.findings += _find_in_images(report, checked, workers, progress)
     return report, checked

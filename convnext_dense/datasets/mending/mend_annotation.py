@@ -93,8 +93,7 @@ def _area(entry: dict, size: tuple[float, float]) -> float:
     if not segmentation:
         return entry['bbox'][2] * entry['bbox'][3]
     if isinstance(segmentation, dict) and isinstance(segmentation['counts'], str):
-        segmentation = dict(segmentation)
-        segmentation['counts'] = segmentation['counts'].encode()
-        return float(coco_mask.area(segmentation))
+        encoded: Any = {**segmentation, 'counts': segmentation['counts'].encode()}
+        return float(coco_mask.area(encoded))
     found = coco_mask.frPyObjects(segmentation, int(size[1]), int(size[0]))
     return float(coco_mask.area(coco_mask.merge(found) if isinstance(found, list) else found))
