@@ -118,6 +118,10 @@ def load_config(
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
     object.__setattr__(cfg, 'given_options', tuple(cfg_options or ()))
     _check_parts(cfg, file)
+    if data or (cfg.model.get('backbone') or {}).get('in_channels', 3) != 3:
+        from convnext_dense.config.data.image_channels import fit_image_channels
+
+        fit_image_channels(cfg, bool(data), cfg_options or {})
     fit_data_preprocessor(cfg)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or default

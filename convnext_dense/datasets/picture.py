@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from convnext_dense.datasets.tiff import decode_tiff
+
 COLORS = 3
 DARKEST, BRIGHTEST = 1, 99
 
@@ -32,6 +34,8 @@ def picture(content: bytes, shape: tuple[int, int] | None = None) -> np.ndarray:
         image = as_stored if as_stored.shape[:2] == tuple(shape) else image
     if image is None:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if image is None and (image := decode_tiff(content)) is not None:
+        return as_picture(image, is_bgr=False)
     if image is None:
         return np.full((*(shape or (1, 1)), COLORS), 127, np.uint8)
     return as_picture(image)
