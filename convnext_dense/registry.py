@@ -65,6 +65,7 @@ HOOKS = _child(
     CudnnAutotuneHook='hooks.cudnn_autotune_hook',
     DivergenceHook='hooks.divergence_hook',
     FusedOptimizerHook='hooks.fused_optimizer_hook',
+    OutOfMemoryHook='hooks.out_of_memory_hook',
     PrefetchHook='hooks.prefetch_hook',
     RunSummaryHook='hooks.run_summary_hook',
     RunTimeHook='hooks.run_time_hook',

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from torch import nn
 
+from convnext_dense.apis.memory_errors import memory_sentence
 from convnext_dense.build_errors import build_sentence, is_ours, message_of
 from convnext_dense.errors import RunError, UsageError
 
@@ -46,7 +48,8 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
     """Raise UsageError in place of what a wrong config makes mmengine, mmdet or mmseg raise.
 
     That is anything raised while components are built, before the first batch is done, or by a metric. What else is
-    raised later is a fault of the program and passes. The traceback goes to ``traceback.txt`` in the work dir.
+    raised later is a fault of the program and passes, except that a device's memory ran out. The traceback goes to
+    ``traceback.txt`` in the work dir.
 
     Args:
         cfg: The config that is built and run in the block.
@@ -66,6 +69,8 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             place = error.filename or cfg.work_dir
             raise RunError(f'{place} cannot be written: {error.strerror}; what was saved before is kept.') from error
+        if isinstance(error, torch.OutOfMemoryError):
+            raise RunError(memory_sentence(error, cfg)) from error
         sentence = _sentence(error, cfg)
         if sentence is None:
             raise

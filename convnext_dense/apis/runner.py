@@ -17,7 +17,7 @@ from convnext_dense.registry import SCOPE
 from convnext_dense.training.quiet_start import QuietStart
 
 # What every run has, so that one that fails says so.
-WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'RunSummaryHook', 'RunTimeHook')
+WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collection[str] = ()) -> Runner:

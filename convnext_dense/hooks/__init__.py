@@ -5,6 +5,7 @@ from convnext_dense.hooks.compile_hook import CompileHook
 from convnext_dense.hooks.cudnn_autotune_hook import CudnnAutotuneHook
 from convnext_dense.hooks.divergence_hook import DivergenceHook
 from convnext_dense.hooks.fused_optimizer_hook import FusedOptimizerHook
+from convnext_dense.hooks.out_of_memory_hook import OutOfMemoryHook
 from convnext_dense.hooks.prefetch_hook import PrefetchHook
 from convnext_dense.hooks.run_summary_hook import RunSummaryHook
 from convnext_dense.hooks.run_time_hook import RunTimeHook
@@ -17,6 +18,7 @@ __all__ = [
     'CudnnAutotuneHook',
     'DivergenceHook',
     'FusedOptimizerHook',
+    'OutOfMemoryHook',
     'PrefetchHook',
     'RunSummaryHook',
     'RunTimeHook',
