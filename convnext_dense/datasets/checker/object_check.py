@@ -88,8 +88,10 @@ class CheckedObjects:
         self.counts = Counter(names[ids[row]] for row in objects.is_left.nonzero()[0])
         if not file.images:
             yield file, Fault('no-images', f'{file.path}: has no images.')
-        elif self.split.is_training and not self.counts:
-            yield file, Fault('no-objects', f'{file.path}: has no object that mmdet reads.')
+        elif not self.counts:
+            effect = 'there is nothing to train on' if self.split.is_training else 'its AP is -1'
+            sentence = f'{file.path}: has no object that mmdet reads; {effect}.'
+            yield file, Fault('no-objects', sentence, is_error=self.split.is_training)
 
     def as_findings(self, file: CocoFile, fault: Fault) -> Iterator[DataFinding]:
         """Yield a finding for each entry that has a fault."""
