@@ -43,27 +43,29 @@ def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[li
     """
     found: list[DataFinding] = []
     parts: list[tuple[str, str, str]] = []
-    try:
-        task = 'instances' if needs_masks else 'boxes'
-        description = describe_data(place, task, work_dir, report=lambda said: found.append(_unread(said)))
-        parts = [(name, split.annotations, split.images) for name, split in description.splits.items()]
-        # Parts of a file that is alone are written elsewhere; the faults are to be found in the user's.
-        is_split = any(Path(file).is_relative_to(work_dir) for _, file, _ in parts)
-    except UsageError as error:
-        is_split = True
-        found.append(DataFinding('data', place, str(error).removeprefix('data: ')))
-    if is_split:
-        parts = list(_rough_object_parts(Path(place)))
+    root = Path(place)
+    files = [root] if root.suffix.lower() == '.json' else list(_annotation_files(root))
+    # A file that is alone would be split into parts elsewhere; the faults are to be found in the user's.
+    if len(files) != 1:
+        try:
+            task = 'instances' if needs_masks else 'boxes'
+            splits = describe_data(place, task, work_dir, report=lambda said: found.append(_unread(said))).splits
+            parts = [(name, split.annotations, split.images) for name, split in splits.items()]
+        except UsageError as error:
+            if not files:
+                raise
+            found.append(DataFinding('data', place, str(error).removeprefix('data: ')))
+    parts = parts or list(_rough_object_parts(root, files))
     if not parts:
-        raise UsageError(str(found[0].detail and f'data: {found[0].detail}'))
+        raise UsageError(f'data: {place} holds no JSON file with images, annotations and categories.')
     names = [name for name, _, _ in parts]
     training = 'train' if 'train' in names else names[0]
-    splits = {
-        (file, images): ObjectSplit(name, file, images, needs_masks, is_training=name == training)
-        # A test split that is the validation's, too, is one.
-        for name, file, images in reversed(parts)
-    }
-    return list(reversed(splits.values())), found
+    # A test split that is the validation's, too, is one.
+    firsts = {(file, images): name for name, file, images in reversed(parts)}
+    return [
+        ObjectSplit(name, file, images, needs_masks, is_training=name == training)
+        for (file, images), name in reversed(firsts.items())
+    ], found
 
 
 def _unread(said: str) -> DataFinding:
@@ -71,8 +73,8 @@ def _unread(said: str) -> DataFinding:
     return DataFinding('conversion', file, detail)
 
 
-def _rough_object_parts(root: Path) -> Iterator[tuple[str, str, str]]:
-    paths = [root] if root.is_file() else list(_annotation_files(root))
+def _rough_object_parts(root: Path, paths: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the annotation file and the folder of images of each split."""
     names = Counter(split_name(path, root) or 'data' for path in paths)
     for path in paths:
         name = split_name(path, root) or 'data'

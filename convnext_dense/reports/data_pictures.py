@@ -4,6 +4,7 @@ import base64
 import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,8 +24,8 @@ SIDE, SMALLEST_VIEW, MARGIN = 360, 96, 6
 # How much of what is around an object is shown, in parts of the object's size.
 AROUND = 1.0
 # So many sides of its image away, at most, a box is shown.
-FARTHEST = 4
-RED, GRAY, DARK = (230, 40, 40), 200, (70, 70, 70)
+FARTHEST, FARTHEST_POINT = 4, 1e6
+RED, BLUE, GRAY, DARK = (230, 40, 40), (40, 150, 255), 200, (70, 70, 70)
 # How much of a finding's details is below its picture.
 SHOWN_CHARACTERS = 110
 STYLE = """
@@ -109,13 +110,19 @@ def _draw(finding: DataFinding) -> np.ndarray:
     image = picture(Path(finding.image).read_bytes()) if image is None else image
     if finding.file != finding.image and finding.kind.startswith('map-'):
         return _next_to_map(image, finding.file)
-    if finding.box is None or not np.isfinite(finding.box).all() or np.abs(finding.box).max() > 1e6:
+    if finding.box is None or not np.isfinite(finding.box).all() or np.abs(finding.box).max() > FARTHEST_POINT:
         return _fit(image)
     x, y, width, height = finding.box
     rows, columns = image.shape[:2]
     is_beyond = x < 0 or y < 0 or x + width > columns or y + height > rows or min(width, height) < 0
-    left, right = _view(x, width, columns, max(width, height), is_beyond)
-    top, bottom = _view(y, height, rows, max(width, height), is_beyond)
+    outlines = [
+        np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in finding.polygons if _is_drawn(polygon)
+    ]
+    shown = np.concatenate([[[x, y], [x + width, y + height]], *outlines])
+    (x0, y0), (x1, y1) = shown.min(axis=0), shown.max(axis=0)
+    size = max(x1 - x0, y1 - y0)
+    left, right = _view(x0, x1 - x0, columns, size, is_beyond)
+    top, bottom = _view(y0, y1 - y0, rows, size, is_beyond)
     canvas = np.full((bottom - top, right - left, 3), GRAY, np.uint8)
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, columns), min(bottom, rows)
     if x1 > x0 and y1 > y0:
@@ -123,20 +130,27 @@ def _draw(finding: DataFinding) -> np.ndarray:
     scale = SIDE / max(canvas.shape[:2])
     canvas = _fit(canvas)
     corners = np.rint((np.array([[x, y], [x + width, y + height]]) - (left, top)) * scale).astype(int)
+    for points in outlines:
+        cv2.polylines(canvas, [np.rint((points - (left, top)) * scale).astype(np.int32)], True, BLUE, 1, cv2.LINE_AA)
     cv2.rectangle(canvas, tuple(corners[0].tolist()), tuple(corners[1].tolist()), RED, 2)
     return canvas
 
 
+def _is_drawn(polygon: Sequence[float]) -> bool:
+    return len(polygon) >= 4 and not len(polygon) % 2 and bool(np.abs(polygon).max() < FARTHEST_POINT)
+
+
 def _partly(file: str) -> np.ndarray | None:
     """Return what can be read of a damaged image; None if nothing can be."""
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    setting: Any = ImageFile
+    before, setting.LOAD_TRUNCATED_IMAGES = setting.LOAD_TRUNCATED_IMAGES, True
     try:
         with Image.open(file) as image:
             return np.array(image.convert('RGB'))
     except Exception:  # noqa: BLE001 - decoders raise anything
         return None
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
+        setting.LOAD_TRUNCATED_IMAGES = before
 
 
 def _view(start: float, length: float, side: int, size: float, is_beyond: bool) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.commands import run_command
-from helpers.data.clean_data import CleanLabels, CleanObjects
+from helpers.data.clean_data import CleanLabels, CleanObjects, texture
 from helpers.demo_runs import DETECTOR, SEGMENTER
 
 
@@ -88,6 +88,7 @@ class TestReports:
     def test_boxes_are_drawn_where_they_are(self, data, tmp_path):
         data.contents['train']['annotations'][0].update(bbox=[80, 60, 40, 30], iscrowd=0)
         data.write()
+        cv2.imwrite(str(data.image('train', 0)), texture(8)[..., 0])
         run_command(tmp_path, 'check', '--data', 'data', '--task', 'boxes', '--html', 'a.html')
         (text,) = re.findall('id="warning-box-outside".*?base64,([^"]+)', (tmp_path / 'a.html').read_text())[:1]
         image = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR).astype(int)

@@ -23,6 +23,7 @@ class DataFinding:
         box: Where in the image, as x, y, width and height in pixels.
         level: 'error', 'warning' or 'note'; by default the kind's.
         other: Another file that it is about, such as the first of two copies.
+        polygons: The mask in the image, if the finding is about it.
 
     Example:
         >>> DataFinding('image-missing', 'a.jpg', 'there is no such file', 'train', 'image', 7).sentence
@@ -39,6 +40,7 @@ class DataFinding:
     box: Sequence[float] | None = None
     level: str = ''
     other: str = ''
+    polygons: Sequence[Sequence[float]] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'level', self.level or KINDS[self.kind].level)
@@ -115,7 +117,7 @@ def _without_empty(finding: DataFinding) -> dict:
     return {
         name: value
         for name, value in asdict(finding).items()
-        if name not in ('kind', 'level') and value is not None and value != ''
+        if name not in ('kind', 'level', 'polygons') and value is not None and value != ''
     }
 
 

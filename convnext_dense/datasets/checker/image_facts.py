@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TypeVar
@@ -16,7 +18,7 @@ from PIL import Image
 from convnext_dense.datasets.file_faults import unreadable
 from convnext_dense.datasets.image_faults import any_size, lost_channel, read_header, squeezed_levels
 from convnext_dense.datasets.orientation import UPRIGHT, orientation
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 
 # An image whose values deviate by less, of 255, is of one color.
 CONSTANT = 2.0
@@ -152,6 +154,9 @@ def in_processes(
         progress: Wraps the results to show how far it is: takes them, how many there are, and what they are.
         title: What they are.
 
+    Raises:
+        RunError: If a process is ended from outside.
+
     Example:
         >>> list(in_processes(abs, [-1, 2]))
         [1, 2]
@@ -162,9 +167,16 @@ def in_processes(
         yield from show(map(function, tasks), len(tasks), title)
         return
     # Not forked: libraries that have started threads, such as PyTorch's, may lock up in a copy of this process.
-    with ProcessPoolExecutor(workers, get_context('spawn'), _start) as pool:
+    pool = ProcessPoolExecutor(workers, get_context('spawn'), _start)
+    try:
         yield from show(pool.map(function, tasks, chunksize=CHUNK), len(tasks), title)
+    except BrokenProcessPool as error:
+        raise RunError(f'a process that read {title} was ended, perhaps for its memory; take fewer workers.') from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _start() -> None:
     cv2.setNumThreads(1)
+    # The process that waits says it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -34,7 +34,7 @@ _FILES = {
     'image-size': Kind(ERROR, 'images whose height or width is not positive', "write the image's size", True),
     'no-categories': Kind(ERROR, 'annotation files without categories', 'add the classes as categories'),
     'no-images': Kind(ERROR, 'splits without images', 'add images, or leave the split out'),
-    'no-objects': Kind(ERROR, 'splits without an object that can be learned', 'annotate objects'),
+    'no-objects': Kind(ERROR, 'splits without an object', 'annotate objects'),
     'duplicate-image-id': Kind(ERROR, 'images whose id another image has', 'give each image an id of its own', True),
     'duplicate-annotation-id': Kind(ERROR, 'annotations whose id another one has', 'number the annotations', True),
     'duplicate-category': Kind(ERROR, 'categories whose id another one has', 'give each category an id of its own'),
@@ -106,9 +106,6 @@ _OBJECTS = {
     'polygon-outside': Kind(WARNING, 'polygons that leave the image', 'cut them off at the border', True),
     'mask-empty': Kind(WARNING, 'masks without a pixel', 'draw them again', True),
     'run-lengths': Kind(ERROR, 'run lengths that are not those of a mask of the image', 'export them again', True),
-    'no-polygon': Kind(
-        WARNING, 'run lengths, which mmdet ignores where a pipeline has poly2mask=False', 'set poly2mask=True'
-    ),
     'image-without-objects': Kind(
         NOTE,
         'images without annotations, which mmdet leaves out of training',

@@ -21,9 +21,11 @@ from convnext_dense.datasets.checker.object_rules import (
     find_in_masks,
 )
 from convnext_dense.datasets.checker.splits import ObjectSplit
-from convnext_dense.datasets.formats.coco_json import read_segmentation
+from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
 
 SHOWN_CHARACTERS = 80
+# Kinds of faults that the mask shows.
+ABOUT_MASKS = ('polygon-crossing', 'polygon-outside', 'box-not-of-mask', 'area')
 
 
 class CheckedObjects:
@@ -86,8 +88,10 @@ class CheckedObjects:
         self.counts = Counter(names[ids[row]] for row in objects.is_left.nonzero()[0])
         if not file.images:
             yield file, Fault('no-images', f'{file.path}: has no images.')
-        elif self.split.is_training and not self.counts:
-            yield file, Fault('no-objects', f'{file.path}: has no object that mmdet reads.')
+        elif not self.counts:
+            effect = 'there is nothing to train on' if self.split.is_training else 'its AP is -1'
+            sentence = f'{file.path}: has no object that mmdet reads; {effect}.'
+            yield file, Fault('no-objects', sentence, is_error=self.split.is_training)
 
     def as_findings(self, file: CocoFile, fault: Fault) -> Iterator[DataFinding]:
         """Yield a finding for each entry that has a fault."""
@@ -119,7 +123,7 @@ class CheckedObjects:
         elif fault.kind in ('polygon', 'polygon-short', 'run-lengths'):
             details.append(f'{read_segmentation(annotation.segmentation)!r:.{SHOWN_CHARACTERS}}')
         elif annotation.bbox is not UNSET:
-            details.append(f'bbox {annotation.bbox!r:.{SHOWN_CHARACTERS}}')
+            details.append(f'bbox {_shown(annotation.bbox)}')
         if fault.kind in ('area', 'no-area') and annotation.area is not UNSET:
             details.append(f'area {annotation.area!r}')
         if fault.kind != 'box' and _is_box(annotation.bbox):
@@ -132,8 +136,31 @@ class CheckedObjects:
             details.append(f'in {entry["file_name"]}, {entry["width"]}x{entry["height"]} px')
         detail = '; '.join(details)
         return DataFinding(
-            fault.kind, file.path, detail, self.split.name, 'annotation', _id(annotation, row), image, box, level
+            fault.kind,
+            file.path,
+            detail,
+            self.split.name,
+            'annotation',
+            _id(annotation, row),
+            image,
+            box,
+            level,
+            polygons=_polygons(annotation.segmentation) if fault.kind in ABOUT_MASKS else (),
         )
+
+
+def _shown(box: object) -> str:
+    if isinstance(box, list) and _is_box(box):
+        return f'[{", ".join(f"{value:.6g}" for value in box)}]'
+    return f'{box!r:.{SHOWN_CHARACTERS}}'
+
+
+def _polygons(segmentation: object) -> list[list[float]]:
+    try:
+        return read_polygons(segmentation)
+    except (TypeError, *REFUSED):
+        polygons = read_segmentation(segmentation)
+        return polygons if isinstance(polygons, list) else []
 
 
 def _id(entry: object, row: int) -> object:

@@ -33,7 +33,7 @@ def find_in_categories(file: CocoFile) -> Iterator[Fault]:
 
 
 def find_in_boxes(objects: Objects) -> Iterator[Fault]:
-    """Find boxes that are partly outside, and those that are there more than once."""
+    """Find boxes that are partly outside or there more than once, and areas that are not finite."""
     file = objects.file
     if not len(file.annotations):
         return
@@ -46,6 +46,8 @@ def find_in_boxes(objects: Objects) -> Iterator[Fault]:
     labels = np.array([numbers[file.columns['category_id'][row]] for row in rows], dtype=np.int64)
     is_again = _is_again(np.column_stack([boxes, labels]))
     yield Fault('duplicate-box', '', rows[is_again].tolist())
+    is_number = np.array([isinstance(area, int | float) for area in file.columns['area']], dtype=bool)
+    yield _fault('area', objects.is_left & is_number & ~np.isfinite(objects.area))
     first = rows[~is_again]
     yield Fault('two-classes', '', first[_is_again(boxes[~is_again])].tolist())
 
@@ -83,7 +85,8 @@ def find_in_masks(objects: Objects, needs_masks: bool) -> Iterator[Fault]:
     is_other = (area < shapes.least_area / AREA_FACTOR - AREA_MARGIN) | (
         area > shapes.most_area * AREA_FACTOR + AREA_MARGIN
     )
-    yield _fault('area', measured & ~shapes.is_crossing & is_other)
+    # Those that are not finite are found as such.
+    yield _fault('area', measured & ~shapes.is_crossing & is_other & np.isfinite(area))
 
 
 def find_in_images(file: CocoFile, objects: Objects) -> Iterator[Fault]:
@@ -96,7 +99,8 @@ def find_in_images(file: CocoFile, objects: Objects) -> Iterator[Fault]:
     counts = np.bincount(file.rows[~objects.no_image], minlength=len(file.images))
     last = set(file.image_rows.values())
     empty = [row for row in np.flatnonzero(counts == 0).tolist() if row in last]
-    yield Fault('image-without-objects', '', empty, 'image')
+    # Of a split without any, it is said as a whole.
+    yield Fault('image-without-objects', '', empty if counts.any() else [], 'image')
 
 
 def _has_segmentation(value: object) -> bool:

@@ -28,6 +28,8 @@ UNUSABLE = (
     'map-size',
     'map-ignored',
 )
+# Files that are in no pair.
+INCOMPLETE = ('map-missing', 'image-of-map-missing', 'endings')
 JPEG_ENDINGS = ('.jpg', '.jpeg')
 
 
@@ -50,6 +52,10 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
     by_file: dict[str, set[str]] = defaultdict(set)
     for finding in report.findings:
         by_file[finding.file].add(finding.kind)
+    paired = {file for split in splits for pair in split.pairs for file in pair}
+    for finding in report.findings:
+        if finding.kind in INCOMPLETE and finding.file not in paired:
+            changes.add(finding.split, 'left out', 'files', finding.kind, finding.file)
     endings = {_ending(image) for split in splits for image, _ in split.pairs}
     copies = _copies_of_others(report, splits)
     for split in splits:

@@ -7,6 +7,7 @@ from helpers.data.small_datasets import turn_by_exif
 from PIL import Image
 
 from convnext_dense.apis import check_data
+from convnext_dense.datasets.checker import image_facts
 from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
 
 
@@ -153,3 +154,12 @@ class TestPlaces:
             ]
         data.write()
         assert kinds(data) == []
+
+
+@pytest.mark.e2e
+class TestProcesses:
+    def test_keep_the_order_of_files(self, data):
+        files = [str(data.image(split, i)) for split, count in COUNTS.items() for i in range(count)] * 60
+        facts = list(image_facts.in_processes(image_facts.read_image_facts, files, workers=2))
+        assert [fact.file for fact in facts] == files
+        assert facts[: len(files) // 60] == [image_facts.read_image_facts(file) for file in files[: len(files) // 60]]

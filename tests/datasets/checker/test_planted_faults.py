@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convnext_dense.apis import check_data
+from convnext_dense.datasets.checker.kinds import KINDS
 
 EXAMPLES, MANY_EXAMPLES = 2, 40
-# What follows from another fault.
-FOLLOWING = {'data', 'conversion'}
+GUIDE = Path(__file__).resolve().parents[3] / 'docs' / 'guides' / 'check.md'
 
 
 def examples(count):
@@ -54,6 +54,11 @@ def plant_in_images(draw, kind, plant, task):
         if task != 'semantic':
             number = int(file.stem.removeprefix(file.parent.name))
             assert [finding.id for finding in same] == [10 + number]
+
+
+def test_the_guide_names_every_kind():
+    text = GUIDE.read_text()
+    assert [kind for kind in KINDS if f'`{kind}`' not in text] == []
 
 
 class TestCleanData:

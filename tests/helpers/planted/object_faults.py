@@ -256,6 +256,11 @@ def _area_of_other(draw, data):
     return data.file(split), annotation['id']
 
 
+@fault('area')
+def _area_not_finite(draw, data):
+    return _changed(draw, data, area=draw(st.sampled_from([math.nan, math.inf])))
+
+
 @fault('no-mask')
 def _no_mask(draw, data):
     split, annotation = _entry(draw, data)
