@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from convnext_dense.datasets.tiff import has_tifffile
 from convnext_dense.errors import UsageError
 
 # What separates an address such as s3://bucket/a.png from a path on this machine.
@@ -33,6 +34,10 @@ def is_here(file: str | None) -> bool:
     return bool(file) and ADDRESS_MARK not in file
 
 
+def _may_need_tifffile(file: str) -> bool:
+    return file.lower().endswith(('.tif', '.tiff')) and not has_tifffile()
+
+
 def _reason(file: str, error: Exception) -> str:
     if is_here(file):
         path = Path(file)
@@ -46,6 +51,9 @@ def _reason(file: str, error: Exception) -> str:
     if 'CV_IO_MAX_IMAGE_PIXELS' in text or type(error).__name__ == 'DecompressionBombError':
         return 'it has more pixels than OPENCV_IO_MAX_IMAGE_PIXELS allows; cut it into tiles, or raise that variable'
     if isinstance(error, AssertionError) or 'cannot identify image file' in text:
-        return 'it cannot be decoded as an image: it is cut off, damaged, or something else'
+        many = (
+            ', or a TIFF of more than 4 channels, which the package tifffile reads' if _may_need_tifffile(file) else ''
+        )
+        return f'it cannot be decoded as an image: it is cut off, damaged, or something else{many}'
     text = re.sub(r'\s+', ' ', text).strip().rstrip('.')
     return f'it cannot be read: {type(error).__name__}: {text}'

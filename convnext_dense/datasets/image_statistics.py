@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from convnext_dense.datasets.channels import COLORS
-from convnext_dense.datasets.tiff import decode_tiff, has_many_channels
+from convnext_dense.datasets.tiff import decode_many_channels
 
 # How many images are looked at, and how many of an image's pixels are counted at most.
 KIND_SAMPLES, STATISTIC_SAMPLES = 16, 64
@@ -54,12 +55,12 @@ def find_kinds(files: Sequence[str]) -> list[ImageKind]:
         []
     """
     kinds: dict[tuple[int, int], ImageKind] = {}
-    for file, image in _read(files, KIND_SAMPLES, cv2.IMREAD_UNCHANGED):
+    for file, image, by_tifffile in _read(files, KIND_SAMPLES, cv2.IMREAD_UNCHANGED):
         channels = stored = image.shape[2] if image.ndim > 2 else 1
         bits = BITS.get(image.dtype.name, 8)
         if channels == COLORS + 1 and bits == 8 and np.isin(image[..., COLORS], (0, 255)).mean() >= MASK_SHARE:
             channels = COLORS
-        kinds.setdefault((channels, bits), ImageKind(channels, bits, file, stored, has_many_channels(file)))
+        kinds.setdefault((channels, bits), ImageKind(channels, bits, file, stored, by_tifffile))
     return list(kinds.values())
 
 
@@ -90,7 +91,7 @@ def channel_statistics(files: Sequence[str], is_gray: bool) -> ChannelStatistics
         True
     """
     counts, sums, squares = [], [], []
-    for _, image in _read(files, STATISTIC_SAMPLES, cv2.IMREAD_GRAYSCALE if is_gray else cv2.IMREAD_UNCHANGED):
+    for _, image, _ in _read(files, STATISTIC_SAMPLES, cv2.IMREAD_GRAYSCALE if is_gray else cv2.IMREAD_UNCHANGED):
         pixels = image.reshape(image.shape[0] * image.shape[1], -1)
         pixels = pixels[:: -(-len(pixels) // MOST_PIXELS)].astype(np.float64)
         if not np.isfinite(pixels).all() or (sums and pixels.shape[1] != len(sums[0])):
@@ -106,19 +107,19 @@ def channel_statistics(files: Sequence[str], is_gray: bool) -> ChannelStatistics
     return ChannelStatistics(_rounded(mean), _rounded(deviation), len(counts))
 
 
-def _read(files: Sequence[str], count: int, flag: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield some images that are spread evenly over all, as far as they can be read."""
+def _read(files: Sequence[str], count: int, flag: int) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Yield some images that are spread evenly over all, as far as they can be read, and whether by tifffile."""
     for i in np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)):
         try:
-            content = np.fromfile(files[i], np.uint8)
-            if has_many_channels(files[i]):
-                image = decode_tiff(content.tobytes())
-            else:
-                image = cv2.imdecode(content, flag) if content.size else None
+            content = Path(files[i]).read_bytes()
+            image = decode_many_channels(content)
+            is_other = image is not None
+            if image is None and content:
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
         except (OSError, cv2.error):
             continue
         if image is not None and image.size:
-            yield files[i], image
+            yield files[i], image, is_other
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from convnext_dense.datasets.tiff import decode_tiff
+from convnext_dense.datasets.tiff import decode_many_channels
 
 COLORS = 3
 DARKEST, BRIGHTEST = 1, 99
@@ -26,6 +26,8 @@ def picture(content: bytes, shape: tuple[int, int] | None = None) -> np.ndarray:
         >>> shown.shape, shown.dtype, int(shown.max())
         ((8, 8, 3), dtype('uint8'), 255)
     """
+    if (channels := decode_many_channels(content)) is not None:
+        return as_picture(channels, is_bgr=False)
     data = np.frombuffer(content, np.uint8)
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR
     image = cv2.imdecode(data, flags)
@@ -34,8 +36,6 @@ def picture(content: bytes, shape: tuple[int, int] | None = None) -> np.ndarray:
         image = as_stored if as_stored.shape[:2] == tuple(shape) else image
     if image is None:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    if image is None and (image := decode_tiff(content)) is not None:
-        return as_picture(image, is_bgr=False)
     if image is None:
         return np.full((*(shape or (1, 1)), COLORS), 127, np.uint8)
     return as_picture(image)

@@ -2,52 +2,44 @@
 
 import io
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
-ENDINGS = ('.tif', '.tiff')
-# OpenCV reads one of 2 channels, and no image of more than 4.
+MARKS = (b'II*\0', b'MM\0*')
+# OpenCV reads one channel of 2, and nothing of more than 4.
 OPENCV_CHANNELS = (1, 3, 4)
 
 
-def has_many_channels(file: str) -> bool:
-    """Return whether a file is a TIFF whose channels OpenCV does not read; False without tifffile.
+def decode_many_channels(content: bytes) -> np.ndarray | None:
+    """Return the pixels of a TIFF file whose channels OpenCV does not read, with shape (height, width, channels).
 
     Args:
-        file: The file.
+        content: The content of a file.
+
+    Returns:
+        The pixels; None if the file is another one, or tifffile is not installed.
 
     Example:
-        >>> has_many_channels('a.png')
-        False
-    """
-    if Path(file).suffix.lower() not in ENDINGS or find_spec('tifffile') is None:
-        return False
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            return tiff.pages.first.samplesperpixel not in OPENCV_CHANNELS
-    except (OSError, ValueError):
-        # tifffile's own error is a ValueError.
-        return False
-
-
-def decode_tiff(content: bytes) -> np.ndarray | None:
-    """Return the pixels of a TIFF file, with its channels as stored; None if they cannot be read.
-
-    Args:
-        content: The content of the file.
-
-    Example:
-        >>> decode_tiff(b'no image') is None
+        >>> decode_many_channels(b'no image') is None
         True
     """
-    if find_spec('tifffile') is None:
+    if not content.startswith(MARKS) or not has_tifffile():
         return None
     import tifffile
 
     try:
-        return tifffile.imread(io.BytesIO(content))
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            return None if tiff.pages.first.samplesperpixel in OPENCV_CHANNELS else tiff.asarray()
     except (OSError, ValueError, IndexError):
+        # tifffile's own error is a ValueError.
         return None
+
+
+def has_tifffile() -> bool:
+    """Return whether tifffile is installed.
+
+    Example:
+        >>> isinstance(has_tifffile(), bool)
+        True
+    """
+    return find_spec('tifffile') is not None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
 
 from convnext_dense.config.channels import PREPROCESSORS
 from convnext_dense.config.data.training_images import training_images
@@ -97,8 +97,8 @@ def _why_unfit(cfg: Config, kinds: list[ImageKind], given: Collection[str]) -> s
 def _takes_channels(cfg: Config) -> bool:
     kind = cfg.model.backbone.get('type')
     if isinstance(kind, str):
-        with DefaultScope.overwrite_default_scope(cfg.default_scope):
-            kind = MODELS.get(kind)
+        with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+            kind = registry.get(kind)
     bases = inspect.getmro(kind) if inspect.isclass(kind) else ()
     return any('in_channels' in inspect.signature(base.__init__).parameters for base in bases)
 
