@@ -136,7 +136,7 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
         if not splits:
             raise
         found = DataFinding('data', place, str(error).removeprefix('data: '))
-        return splits, [found, *_other_endings(splits)]
+        return splits, [found]
     assert isinstance(description, MapDescription)
     rules = LabelRules(len(description.classes), LARGEST, description.ignores_zero)
     parts = {name: _described_pairs(description, name) for name in description.splits}
@@ -172,7 +172,7 @@ def _left_out(description: MapDescription, pairs: Sequence[tuple[str, str]]) -> 
     for name, split in description.splits.items():
         for folder, known, endings, kind in (
             (split.images, images, IMAGE_ENDINGS, 'map-missing'),
-            (split.maps, maps, (description.map_ending,), 'image-of-map-missing'),
+            (split.maps, maps, (description.map_ending.lower(),), 'image-of-map-missing'),
         ):
             if folder in seen:
                 continue
@@ -182,10 +182,7 @@ def _left_out(description: MapDescription, pairs: Sequence[tuple[str, str]]) -> 
                 is_other = os.path.realpath(path) in images | maps or not file.lower().endswith(endings)
                 if is_other or os.path.realpath(path) in known:
                     continue
-                if kind == 'map-missing' and not file.endswith(description.image_ending):
-                    yield DataFinding('endings', path, f'the others end in {description.image_ending}', name)
-                else:
-                    yield DataFinding(kind, path, 'it is left out', name, level=WARNING)
+                yield DataFinding(kind, path, 'it is left out', name, level=WARNING)
 
 
 def _files(folder: str) -> list[str]:
@@ -222,15 +219,6 @@ def _rough_label_splits(root: Path) -> list[LabelSplit]:
     rules = LabelRules(len(classes) or None, LARGEST, _count_from_one(maps, len(classes)))
     training = 'train' if 'train' in splits else next(iter(splits), '')
     return [LabelSplit(name, pairs, classes, rules, is_training=name == training) for name, pairs in splits.items()]
-
-
-def _other_endings(splits: Sequence[LabelSplit]) -> Iterator[DataFinding]:
-    counts = Counter(Path(image).suffix for split in splits for image, _ in split.pairs)
-    usual = max(counts, key=lambda ending: counts[ending])
-    for split in splits:
-        for image, _ in split.pairs:
-            if Path(image).suffix != usual:
-                yield DataFinding('endings', image, f'the others end in {usual}', split.name)
 
 
 def _by_stem(files: Sequence[Path]) -> dict[str, Path]:

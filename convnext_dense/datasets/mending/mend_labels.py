@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.datasets.checker.splits import LabelSplit
@@ -14,7 +14,6 @@ from convnext_dense.datasets.label_faults import layout_fault
 from convnext_dense.datasets.label_rules import LARGEST
 from convnext_dense.datasets.mending.changes import Changes, link
 from convnext_dense.datasets.mending.mend_objects import refuse_guesses
-from convnext_dense.datasets.orientation import SIDEWAYS, orientation, turn
 from convnext_dense.errors import UsageError
 
 # Faults of a pair by which it cannot be used, of its image and of its label map.
@@ -29,7 +28,7 @@ UNUSABLE = (
     'map-ignored',
 )
 # Files that are in no pair.
-INCOMPLETE = ('map-missing', 'image-of-map-missing', 'endings')
+INCOMPLETE = ('map-missing', 'image-of-map-missing')
 JPEG_ENDINGS = ('.jpg', '.jpeg')
 
 
@@ -56,7 +55,6 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
     for finding in report.findings:
         if finding.kind in INCOMPLETE and finding.file not in paired:
             changes.add(finding.split, 'left out', 'files', finding.kind, finding.file)
-    endings = {_ending(image) for split in splits for image, _ in split.pairs}
     copies = _copies_of_others(report, splits)
     for split in splits:
         names: set[str] = set()
@@ -71,13 +69,7 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
             name = _name(image, names)
             folder = split.name.replace(' ', '_')
             target = out / 'annotations' / folder / f'{name}.png'
-            saved_upright = len(endings) > 1 and _ending(image) != '.png'
-            if saved_upright:
-                _save_upright(image, out / 'images' / folder / f'{name}.png')
-                changes.add(split.name, 'saved as PNG', 'images', 'endings', image)
-                labels = _turned(image, file, labels)
-            else:
-                link(image, out / 'images' / folder / f'{name}{_ending(image)}')
+            link(image, out / 'images' / folder / f'{name}{_ending(image)}')
             if labels is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(labels).save(target)
@@ -135,20 +127,3 @@ def _name(image: str, names: set[str]) -> str:
         name += '_'
     names.add(name)
     return name
-
-
-def _save_upright(image: str, target: Path) -> None:
-    """Save an image as PNG, so that all end alike, turned as it is read."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with any_size(), Image.open(image) as opened:
-        ImageOps.exif_transpose(opened).save(target)
-
-
-def _turned(image: str, file: str, labels: np.ndarray | None) -> np.ndarray | None:
-    """Turn the label map of an image that is turned when it is read, if it has the size of the pixels as stored."""
-    tag = orientation(image)
-    if tag not in SIDEWAYS:
-        return labels
-    with any_size(), Image.open(file) as opened, Image.open(image) as stored:
-        values = np.asarray(opened) if labels is None else labels
-        return turn(values, tag) if values.shape == stored.size[::-1] else labels

@@ -95,9 +95,3 @@ def _jpeg(draw, data):
     _, file = _pair(draw, data)
     Image.fromarray(data.labels(draw(st.integers(0, 2)))).save(file, 'JPEG')
     return file
-
-
-@fault('endings')
-def _other_ending(draw, data):
-    image, _ = _pair(draw, data)
-    return image.rename(image.with_suffix(draw(st.sampled_from(['.PNG', '.Png', '.jpg']))))
