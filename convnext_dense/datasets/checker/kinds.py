@@ -81,6 +81,9 @@ _OBJECTS = {
         WARNING, 'boxes that are not those of their masks', 'work the boxes out from the masks, if these are right'
     ),
     'duplicate-box': Kind(WARNING, 'objects that are there more than once', 'keep one of them', True),
+    'near-duplicate-box': Kind(
+        WARNING, 'objects of one class whose boxes are almost the same', 'look whether an object was annotated twice'
+    ),
     'two-classes': Kind(WARNING, 'boxes that two classes have', 'keep one of them'),
     'area': Kind(
         WARNING,

@@ -10,6 +10,7 @@ from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.annotations.masks import Masks
 from convnext_dense.datasets.annotations.objects import Objects
 from convnext_dense.datasets.checker.mask_shapes import MaskShapes
+from convnext_dense.datasets.checker.near_boxes import near_boxes
 
 # So far, in pixels, a box or a polygon may leave its image, and by so much a box may differ from its mask's.
 MARGIN, BOX_MARGIN = 1.0, 3.0
@@ -33,7 +34,7 @@ def find_in_categories(file: CocoFile) -> Iterator[Fault]:
 
 
 def find_in_boxes(objects: Objects) -> Iterator[Fault]:
-    """Find boxes that are partly outside or there more than once, and areas that are not finite."""
+    """Find boxes that are partly outside or (almost) there more than once, and areas that are not finite."""
     file = objects.file
     if not len(file.annotations):
         return
@@ -46,6 +47,8 @@ def find_in_boxes(objects: Objects) -> Iterator[Fault]:
     labels = np.array([numbers[file.columns['category_id'][row]] for row in rows], dtype=np.int64)
     is_again = _is_again(np.column_stack([boxes, labels]))
     yield Fault('duplicate-box', '', rows[is_again].tolist())
+    groups = np.column_stack([file.rows[rows], labels])
+    yield Fault('near-duplicate-box', '', rows[near_boxes(groups, objects.boxes[rows]) & ~is_again].tolist())
     is_number = np.array([isinstance(area, int | float) for area in file.columns['area']], dtype=bool)
     yield _fault('area', objects.is_left & is_number & ~np.isfinite(objects.area))
     first = rows[~is_again]

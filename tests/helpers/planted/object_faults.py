@@ -241,6 +241,15 @@ def _object_twice(draw, data):
     return data.file(split), 777
 
 
+@fault('near-duplicate-box')
+def _object_almost_twice(draw, data):
+    split, annotation = _entry(draw, data)
+    x, y, width, height = annotation['bbox']
+    box = [x + draw(st.sampled_from([-0.4, 0.3, 0.5])), y, width, height]
+    data.contents[split]['annotations'].append({**annotation, 'id': 777, 'bbox': box})
+    return data.file(split), 777
+
+
 @fault('two-classes')
 def _box_of_two_classes(draw, data):
     split, annotation = _entry(draw, data)
