@@ -1,12 +1,11 @@
 """Runs the checks before a run, and stops it if one finds an error."""
 
-import gc
 import json
 import os
 import sys
 import time
-from collections.abc import Collection, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from convnext_dense.checks.addresses import ADDRESSES
@@ -25,6 +24,7 @@ from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.checks.schedule import SCHEDULE
+from convnext_dense.datasets.annotations.coco_file import no_garbage_collection
 from convnext_dense.errors import UsageError, describe
 
 CHECKS: tuple[Check, ...] = (
@@ -95,7 +95,7 @@ def check_run(plan: RunPlan, skip_check: Collection[str] = ()) -> list[Finding]:
 def _find(check: Check, plan: RunPlan, is_faulty: bool) -> list[Finding]:
     """Return what a check finds. A fault of its own must not keep a run from starting."""
     try:
-        with _no_garbage_collection():
+        with no_garbage_collection():
             # Datasets may share a file.
             return list(dict.fromkeys(check.find(plan)))
     except UsageError:
@@ -109,18 +109,6 @@ def _find(check: Check, plan: RunPlan, is_faulty: bool) -> list[Finding]:
 def _rank() -> int:
     """Return this process's number among a launcher's, before the process group exists."""
     return int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or os.environ.get('OMPI_COMM_WORLD_RANK') or 0)
-
-
-@contextmanager
-def _no_garbage_collection() -> Generator[None]:
-    """Keep the collector from walking through the millions of objects of an annotation file, which hold no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _write(plan: RunPlan, record: dict) -> None:

@@ -93,10 +93,12 @@ def _figures(findings: Sequence[DataFinding], most: int) -> Iterator[str]:
     chosen = list(reversed(firsts.values()))[:most]
     for finding in [*chosen, *(finding for finding in shown if finding not in chosen)][:most]:
         data = base64.b64encode(_encode(_draw(finding))).decode()
-        name = f'{finding.noun} {finding.id!r}, ' if finding.noun else ''
+        name = f': {finding.noun} {finding.id!r}' if finding.noun else ''
         detail = finding.detail.replace(f'{finding.file}: ', '')
         detail = detail if len(detail) <= SHOWN_CHARACTERS else f'{detail[:SHOWN_CHARACTERS]} ...'
-        caption = html.escape(f'{finding.split}: {name}{Path(finding.image).name}' + (f': {detail}' if detail else ''))
+        file = Path(finding.image).name
+        parts = [f'{finding.split}{name}', *([] if file in detail else [file]), *([detail] if detail else [])]
+        caption = html.escape('; '.join(parts))
         alt = html.escape(finding.sentence, quote=True)
         yield (
             f'<figure><img src="data:image/jpeg;base64,{data}" alt="{alt}" title="{alt}">'

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from convnext_dense.datasets.annotations.coco_file import no_garbage_collection
 from convnext_dense.datasets.checker.class_rules import find_in_classes, group_names
 from convnext_dense.datasets.checker.findings import DataFinding, DataReport
 from convnext_dense.datasets.checker.image_facts import Progress, in_processes, read_image_facts
@@ -40,7 +41,8 @@ def check_objects(
         ['json']
     """
     report = DataReport(place, {}, list(found))
-    checked = [CheckedObjects(split) for split in splits]
+    with no_garbage_collection():
+        checked = [CheckedObjects(split) for split in splits]
     for part in checked:
         report.findings += part.findings
         report.findings += find_missing_names(part)

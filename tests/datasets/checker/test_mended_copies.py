@@ -25,7 +25,7 @@ IMAGE_FAULTS = [name for name, (kind, _) in file_faults.FAULTS.items() if KINDS[
 LABEL_FAULTS = [name for name, (kind, _) in label_faults.FAULTS.items() if KINDS[kind].is_mended]
 REFUSED = ['cut_off', 'no_categories', 'no_images', 'no_objects', 'category_id_twice', 'fractions', 'no_mask']
 quick = settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -157,7 +157,7 @@ class TestChanges:
 
 class TestRefusals:
     @pytest.mark.parametrize('name', REFUSED)
-    @settings(quick, max_examples=1)
+    @quick
     @given(data=st.data())
     def test_what_would_be_a_guess_is_refused(self, name, data):
         with tempfile.TemporaryDirectory() as folder:
