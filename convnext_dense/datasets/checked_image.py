@@ -5,7 +5,8 @@ import copy
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 
-from convnext_dense.datasets.file_faults import unreadable
+from convnext_dense.datasets.file_faults import is_here, unreadable
+from convnext_dense.datasets.orientation import SIDEWAYS, UPRIGHT, orientation, turn
 from convnext_dense.errors import UsageError
 
 IGNORE_ORIENTATION = '_ignore_orientation'
@@ -17,7 +18,8 @@ class CheckedImage(BaseTransform):
     Args:
         loader: The transform's config.
         check_size: Whether the image must have the size that its annotations say. If it has it only where its EXIF
-            orientation is ignored, the annotations were made for the pixels as stored, and it is read so.
+            orientation is ignored, the annotations were made for the pixels as stored, and it is read so. If a loader
+            of unchanged pixels ignores the orientation, and its annotations do not, it is turned.
 
     Raises:
         UsageError: If the image cannot be read, or has another size.
@@ -46,11 +48,35 @@ class CheckedImage(BaseTransform):
         return loaded if loaded['ori_shape'] == (height, width) else self._load_as_stored(loaded, (height, width))
 
     def _load_as_stored(self, results: dict, size: tuple[int, int]) -> dict:
-        turned = results['ori_shape']
-        loader = ignore_orientation(self.loader)
-        if loader and turned[::-1] == size and loader(results)['ori_shape'] == size:
-            return results
-        raise UsageError(size_fault(results['img_path'], turned, size))
+        loaded = results['ori_shape']
+        if loaded[::-1] == size:
+            loader = ignore_orientation(self.loader)
+            if loader and loader(results)['ori_shape'] == size:
+                return results
+            if not loader and turn_upright(results):
+                return results
+        raise UsageError(size_fault(results['img_path'], loaded, size))
+
+
+def turn_upright(results: dict) -> bool:
+    """Turn an image that was loaded as stored, if its EXIF orientation exchanges height and width.
+
+    Args:
+        results: What the loader returned, which is changed.
+
+    Returns:
+        Whether it was turned.
+
+    Example:
+        >>> turn_upright(dict(img_path='no-such.png'))
+        False
+    """
+    tag = orientation(results['img_path']) if is_here(results['img_path']) else UPRIGHT
+    if tag not in SIDEWAYS:
+        return False
+    results['img'] = turn(results['img'], tag)
+    results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+    return True
 
 
 def ignore_orientation(loader: LoadImageFromFile) -> LoadImageFromFile | None:

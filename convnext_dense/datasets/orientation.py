@@ -1,11 +1,13 @@
 """The EXIF tag that turns an image when it is read."""
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 UPRIGHT = 1
 # Those that exchange height and width.
 SIDEWAYS = (5, 6, 7, 8)
+# Those that, after that, exchange up and down, and left and right.
+FLIPPED_ROWS, FLIPPED_COLUMNS = (3, 4, 7, 8), (2, 3, 6, 7)
 
 
 def orientation(file: str) -> int:
@@ -27,16 +29,17 @@ def orientation(file: str) -> int:
 
 
 def turn(array: np.ndarray, tag: int) -> np.ndarray:
-    """Turn a map as an image with this orientation is turned when it is read.
+    """Turn a map, or an image, as an image with this orientation is turned when it is read.
 
     Args:
-        array: The map, with shape (height, width).
+        array: The map, with shape (height, width), or the image, with shape (height, width, channels).
         tag: The orientation, 1 to 8.
 
     Example:
         >>> turn(np.array([[1, 2, 3], [4, 5, 6]], np.uint8), 6).tolist()
         [[4, 1], [5, 2], [6, 3]]
     """
-    image = Image.fromarray(array)
-    image.getexif()[ExifTags.Base.Orientation] = tag
-    return np.array(ImageOps.exif_transpose(image))
+    if tag in SIDEWAYS:
+        array = array.swapaxes(0, 1)
+    rows, columns = (slice(None, None, -1 if tag in tags else 1) for tags in (FLIPPED_ROWS, FLIPPED_COLUMNS))
+    return np.ascontiguousarray(array[rows, columns])

@@ -244,9 +244,10 @@ def test_another_packages_initializers_still_work(weights, save):
 
 class TestStem:
     @pytest.mark.parametrize('in_channels', [1, 2, 4, 6, 7])
-    def test_is_inflated_as_timm_inflates_it(self, in_channels, save):
-        theirs = timm.create_model('convnext_atto')
-        ours = v1('atto', in_channels=in_channels)
+    @pytest.mark.parametrize(('name', 'make'), [('convnext_atto', v1), ('convnextv2_atto', v2)])
+    def test_is_inflated_as_timm_inflates_it(self, name, make, in_channels, save):
+        theirs = timm.create_model(name)
+        ours = make('atto', in_channels=in_channels)
         report = load_pretrained(ours, save(theirs.state_dict()))
         expected = timm.models.adapt_input_conv(in_channels, theirs.stem[0].weight)
         assert torch.equal(ours.state_dict()[STEM], expected)

@@ -146,17 +146,19 @@ class TestHub:
         (save_file if path.suffix == '.safetensors' else torch.save)(weights, path)
         assert_loads(source, weights)
 
-    def test_a_timm_backbone_starts_from_its_repository(self, hub):
+    @pytest.mark.parametrize('in_channels', [1, 2, 4, 6])
+    def test_a_timm_backbone_starts_from_its_repository(self, hub, in_channels):
         path = hub / 'timm/resnet10t.c3_in1k/resolve/main/model.safetensors'
         path.parent.mkdir(parents=True)
         published = timm.create_model('resnet10t').state_dict()
         save_file(published, path)
         init_cfg = dict(type='Pretrained', checkpoint=timm_weights('resnet10t'))
-        backbone = TimmBackbone('resnet10t', in_channels=4, init_cfg=init_cfg)
+        backbone = TimmBackbone('resnet10t', in_channels=in_channels, init_cfg=init_cfg)
         backbone.init_weights()
         own = backbone.model.state_dict()
-        # The stem is adapted to a fourth channel, the classifier dropped, and all else loaded as it is.
-        assert own['conv1.0.weight'].shape[1] == 4
+        # The stem is adapted, the classifier dropped, and all else loaded as it is.
+        adapted = timm.models.adapt_input_conv(in_channels, published['conv1.0.weight'])
+        assert torch.equal(own['conv1.0.weight'], adapted)
         assert published.keys() - own.keys() == {'fc.weight', 'fc.bias'}
         assert all(torch.equal(own[key], published[key]) for key in own if key != 'conv1.0.weight')
 
