@@ -211,6 +211,6 @@ _MAPS = {
     ),
     'map-ignored': Kind(WARNING, 'label maps of which every pixel is ignored', 'label them, or leave them out', True),
     'map-shifted': Kind(WARNING, 'splits whose label maps seem to count otherwise', 'change it as the sentence says'),
-    'endings': Kind(WARNING, 'images whose names end otherwise, which are left out', 'let all names end alike'),
+    'endings': Kind(WARNING, 'images whose names end otherwise, which are left out', 'let all names end alike', True),
 }
 KINDS: dict[str, Kind] = {**_FILES, **_OBJECTS, **_IMAGES, **_MAPS}
