@@ -78,6 +78,8 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
                 labels = _turned(image, file, labels)
             else:
                 link(image, out / 'images' / folder / f'{name}{_ending(image)}')
+                if Path(image).suffix != _ending(image):
+                    changes.add(split.name, 'renamed', 'images', 'endings', image)
             if labels is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(labels).save(target)
