@@ -11,7 +11,7 @@ from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.checker.object_check import CheckedObjects
 
-# Keys below which a list named `strides` is that of the maps.
+# Keys below which, and below heads, a list named `strides` is that of the maps.
 GENERATORS = ('anchor_generator', 'prior_generator', 'point_generator', 'bbox_coder')
 # A backbone's first map has this stride, and each other twice the one before.
 FIRST_STRIDE = 4
@@ -116,7 +116,8 @@ def _strides(node: object, place: str) -> Iterator[list]:
     """Yield the strides of the maps in a model's config."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            is_strides = key == 'featmap_strides' or (key == 'strides' and place in GENERATORS)
+            is_of_maps = place in GENERATORS or place.endswith('_head')
+            is_strides = key == 'featmap_strides' or (key == 'strides' and is_of_maps)
             if is_strides and isinstance(value, list | tuple) and value:
                 yield list(value)
             else:

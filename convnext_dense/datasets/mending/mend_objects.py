@@ -39,6 +39,10 @@ def refuse_guesses(report: DataReport) -> None:
         for level, kind, _ in report.groups
         if level == ERROR and not KINDS[kind].is_mended and kind not in FOLLOWING
     ]
+    is_following = any(KINDS[kind].is_mended for _, kind, _ in report.groups)
+    if not kinds and report.has_errors and not is_following:
+        sentence = next(finding.detail for finding in report.findings if finding.level == ERROR)
+        raise UsageError(f'fix: it cannot be mended without guessing: {sentence}')
     if kinds:
         what = '; '.join(f'{KINDS[kind].title} ({KINDS[kind].remedy})' for kind in kinds)
         raise UsageError(f'fix: it cannot be mended without guessing: {what}.')

@@ -170,6 +170,16 @@ class TestRefusals:
                     mend_data(checked, 'copy')
                 assert not Path('copy').exists()
 
+    def test_label_maps_that_nobody_can_read_are_refused(self, tmp_path):
+        data = CleanLabels(tmp_path / 'data')
+        (data.root / 'classes.txt').unlink()
+        for path in (data.root / 'masks').rglob('*.png'):
+            Image.fromarray(data.labels(0, 255)).save(path)
+        checked = check_data(str(data.root), 'semantic', workers=1)
+        with pytest.raises(UsageError, match='values 0 and 255'):
+            mend_data(checked, str(tmp_path / 'copy'))
+        assert not (tmp_path / 'copy').exists()
+
     def test_nothing_is_written_over(self, tmp_path):
         data = CleanObjects(tmp_path / 'data')
         checked = check_data(str(data.root), 'instances', workers=1)
