@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from convnext_dense.apis.batch_size import find_batch_size
     from convnext_dense.apis.demo import run_demo
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.processes import launch
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
 
-__all__ = ['describe_environment', 'launch', 'run_demo', 'test', 'train']
+__all__ = ['describe_environment', 'find_batch_size', 'launch', 'run_demo', 'test', 'train']
 
 __getattr__ = lazy_exports(
     __name__,
-    dict(describe_environment='environment', launch='processes', run_demo='demo', test='testing', train='training'),
+    dict(
+        describe_environment='environment',
+        find_batch_size='batch_size',
+        launch='processes',
+        run_demo='demo',
+        test='testing',
+        train='training',
+    ),
 )

@@ -1,8 +1,11 @@
 """Train a detector or a segmenter."""
 
 import argparse
+from functools import partial
+from typing import TYPE_CHECKING
 
 from convnext_dense.cli.arguments import (
+    add_batch_size,
     add_config,
     add_data,
     add_launcher,
@@ -18,12 +21,16 @@ from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import SWITCHES
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
     add_length(parser)
+    add_batch_size(parser)
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -48,6 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_launcher(parser)
 
 
+def _set_precision(cfg: 'Config', args: argparse.Namespace) -> None:
+    from convnext_dense import config
+
+    if args.amp:
+        config.enable_amp(cfg)
+    if args.speed:
+        config.enable_speed(cfg, args.speed)
+
+
+def _find_batch_size(args: argparse.Namespace, cfg: 'Config') -> int:
+    from convnext_dense.apis.batch_size import find_batch_size
+
+    _set_precision(cfg, args)
+    return find_batch_size(cfg)
+
+
 def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
@@ -70,11 +93,9 @@ def run(args: argparse.Namespace) -> None:
         args.data,
         args.epochs,
         args.iters,
+        batch_size=partial(_find_batch_size, args) if args.batch_size == 'auto' else args.batch_size,
     )
-    if args.amp:
-        config.enable_amp(cfg)
-    if args.speed:
-        config.enable_speed(cfg, args.speed)
+    _set_precision(cfg, args)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
     if args.resume:
