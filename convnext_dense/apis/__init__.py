@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from convnext_dense.apis.batch_size import find_batch_size
     from convnext_dense.apis.browsing import browse
     from convnext_dense.apis.data_check import CheckedData, check_data
     from convnext_dense.apis.data_mending import mend_data
@@ -19,6 +20,7 @@ __all__ = [
     'browse',
     'check_data',
     'describe_environment',
+    'find_batch_size',
     'launch',
     'mend_data',
     'run_demo',
@@ -33,6 +35,7 @@ __getattr__ = lazy_exports(
         browse='browsing',
         check_data='data_check',
         describe_environment='environment',
+        find_batch_size='batch_size',
         launch='processes',
         mend_data='data_mending',
         run_demo='demo',

@@ -207,6 +207,27 @@ def add_length(parser: argparse.ArgumentParser) -> None:
     lengths.add_argument('--iters', type=at_least(1), metavar='N', help='train for N steps, likewise')
 
 
+def add_batch_size(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch-size``, a number or 'auto'.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_batch_size(parser)
+        >>> parser.parse_args(['--batch-size', '4']).batch_size, parser.parse_args(['--batch-size=auto']).batch_size
+        (4, 'auto')
+    """
+
+    def number_or_auto(text: str) -> int | str:
+        return text if text == 'auto' else at_least(1)(text)
+
+    parser.add_argument(
+        '--batch-size',
+        type=number_or_auto,
+        metavar='N|auto',
+        help='images of a step on each GPU, or auto for the most that fit; the learning rate is scaled linearly',
+    )
+
+
 def add_skip_check(parser: argparse.ArgumentParser) -> None:
     """Add ``--skip-check``, which leaves out checks that are made before the run."""
     parser.add_argument(

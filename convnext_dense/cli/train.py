@@ -1,8 +1,11 @@
 """Train a detector or a segmenter."""
 
 import argparse
+from functools import partial
+from typing import TYPE_CHECKING
 
 from convnext_dense.cli.arguments import (
+    add_batch_size,
     add_config,
     add_data,
     add_launcher,
@@ -18,12 +21,16 @@ from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import SWITCHES
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
     add_length(parser)
+    add_batch_size(parser)
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -46,6 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     add_skip_check(parser)
     add_launcher(parser)
+
+
+def _set_precision(cfg: 'Config', args: argparse.Namespace) -> None:
+    from convnext_dense import config
+
+    if args.amp:
+        config.enable_amp(cfg)
+    if args.speed:
+        config.enable_speed(cfg, args.speed)
+
+
+def _find_batch_size(args: argparse.Namespace, cfg: 'Config') -> int:
+    from convnext_dense.apis.batch_size import find_batch_size
+
+    _set_precision(cfg, args)
+    return find_batch_size(cfg)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,11 +94,9 @@ def run(args: argparse.Namespace) -> None:
         boxes_to_masks=args.boxes_to_masks,
         epochs=args.epochs,
         iters=args.iters,
+        batch_size=partial(_find_batch_size, args) if args.batch_size == 'auto' else args.batch_size,
     )
-    if args.amp:
-        config.enable_amp(cfg)
-    if args.speed:
-        config.enable_speed(cfg, args.speed)
+    _set_precision(cfg, args)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
     if args.resume:

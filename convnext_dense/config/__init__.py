@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from convnext_dense.config.load import load_config
     from convnext_dense.config.options import enable_amp, enable_auto_scale_lr
     from convnext_dense.config.resume import set_resume
+    from convnext_dense.config.schedule.batch_size import set_batch_size
+    from convnext_dense.config.schedule.set_length import set_length
     from convnext_dense.config.speed.enable import enable_speed, enable_speed_in_testing
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     'find_config',
     'load_config',
     'set_backbone',
+    'set_batch_size',
     'set_data',
+    'set_length',
     'set_recipe',
     'set_resume',
 ]
@@ -40,7 +44,9 @@ __getattr__ = lazy_exports(
         find_config='find',
         load_config='load',
         set_backbone='backbone.swap',
+        set_batch_size='schedule.batch_size',
         set_data='data.set_data',
+        set_length='schedule.set_length',
         set_recipe='backbone.recipe',
         set_resume='resume',
     ),

@@ -3,6 +3,7 @@
 import copy
 import re
 import traceback
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def load_config(
     epochs: int | None = None,
     iters: int | None = None,
     processes: int | None = None,
+    batch_size: int | Callable[[Config], int] | None = None,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
@@ -61,6 +63,8 @@ def load_config(
         epochs: How many epochs to train, as in `set_length`.
         iters: How many steps to train, in place of `epochs`.
         processes: How many processes train. Defaults to the launcher's.
+        batch_size: How many images a step has in each process, as in `set_batch_size`, or what finds that out, such as
+            `find_batch_size`.
 
     Raises:
         UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe, the data or
@@ -104,16 +108,21 @@ def load_config(
         set_data(cfg, data, work_dir or cfg.get('work_dir') or default, boxes_to_masks)
     elif boxes_to_masks:
         raise UsageError('boxes_to_masks: it changes the objects of data, which is not given.')
+    number = processes or count_processes(launcher)
+    if batch_size is not None:
+        from convnext_dense.config.schedule.batch_size import set_batch_size
+
+        whole = _preview(cfg, cfg_options, launcher)
+        accumulation = (whole.get('optim_wrapper') or {}).get('accumulative_counts') or 1
+        size = batch_size(whole) if callable(batch_size) else batch_size
+        set_batch_size(cfg, size, number, accumulation, tuple(cfg_options or ()))
     if epochs is not None or iters is not None:
         from convnext_dense.config.schedule.run_length import measure_epoch
         from convnext_dense.config.schedule.set_length import set_length
 
         # An epoch has the steps of the dataset and the batch size that the options may change.
-        whole = copy.deepcopy(cfg)
-        _set_options(whole, cfg_options)
-        set_length(
-            cfg, epochs, iters, cache(lambda: measure_epoch(whole, processes or count_processes(launcher)).steps)
-        )
+        whole = _preview(cfg, cfg_options, launcher)
+        set_length(cfg, epochs, iters, cache(lambda: measure_epoch(whole, number).steps))
     _set_options(cfg, cfg_options)
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
     object.__setattr__(cfg, 'given_options', tuple(cfg_options or ()))
@@ -126,6 +135,15 @@ def load_config(
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or default
     return cfg
+
+
+def _preview(cfg: Config, cfg_options: dict | None, launcher: str) -> Config:
+    """Return a copy of a config as its options will make it, to measure on."""
+    whole = copy.deepcopy(cfg)
+    _set_options(whole, cfg_options)
+    fit_data_preprocessor(whole)
+    whole.launcher = launcher
+    return whole
 
 
 def _read(file: Path) -> Config:

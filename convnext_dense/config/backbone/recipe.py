@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 
 from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.config.schedule.batch_size import scale_schedule
 from convnext_dense.errors import UsageError
 from convnext_dense.meta_device import build_on_meta
 from convnext_dense.optim import backbone_layer_ids
@@ -60,7 +61,7 @@ def set_recipe(cfg: Config, recipe: str = 'convnext') -> None:
     wrapper.optimizer = ConfigDict(OPTIMIZER)
     wrapper.constructor = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
     wrapper.paramwise_cfg = _decay(cfg)
-    _scale_schedule(cfg, LEARNING_RATE / old_lr if old_lr else 1.0)
+    scale_schedule(cfg, LEARNING_RATE / old_lr if old_lr else 1.0)
     import_package(cfg)
 
 
@@ -102,12 +103,3 @@ def _decay(cfg: Config) -> ConfigDict:
         # Other backbones have no common notion of stages.
         rate, decay_type = round(rate ** (steps / head_id), 4), 'layer_wise'
     return ConfigDict(decay_rate=rate, decay_type=decay_type)
-
-
-def _scale_schedule(cfg: Config, factor: float) -> None:
-    """Scale the learning rates that the schedule names."""
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-        for key in ('eta_min', 'eta_max'):
-            if scheduler.get(key) and 'Momentum' not in scheduler.type:
-                scheduler[key] *= factor

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -107,27 +108,40 @@ def measure_epoch(cfg: Config, processes: int = 1) -> Epoch:
     Raises:
         UsageError: If the dataloader cannot be built, or an epoch has no step.
     """
-    loader_cfg = dict(cfg.get('train_dataloader') or {}, num_workers=0, persistent_workers=False)
-    loader_cfg.pop('prefetch_factor', None)
-    try:
-        # pycocotools prints what it does.
-        with DefaultScope.overwrite_default_scope(cfg.default_scope), redirect_stdout(StringIO()):
-            loader = Runner.build_dataloader(loader_cfg)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            'train_dataloader: how many steps an epoch has cannot be counted, since the dataset cannot be read: '
-            f'{describe(error)}.'
-        ) from error
+    loader = build_train_loader(cfg)
     dataset: Any = loader.dataset
     epoch = Epoch(len(dataset), _steps(loader, processes))
     if not epoch.steps:
         raise UsageError(
             f'{NO_STEP} the dataset has {epoch.images} samples, too few for one batch of '
-            f'{loader_cfg.get("batch_size")} a process in {processes}, and drop_last leaves out smaller ones.'
+            f'{cfg.train_dataloader.get("batch_size")} a process in {processes}, and drop_last leaves out smaller ones.'
         )
     return epoch
+
+
+def build_train_loader(cfg: Config) -> DataLoader:
+    """Return the dataloader of a config's training, without workers.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        UsageError: If it cannot be built.
+    """
+    loader_cfg = dict(cfg.get('train_dataloader') or {}, num_workers=0, persistent_workers=False)
+    loader_cfg.pop('prefetch_factor', None)
+    # It would otherwise be made in the block, and write into what is thrown away from then on.
+    MMLogger.get_current_instance()
+    try:
+        # pycocotools prints what it does.
+        with DefaultScope.overwrite_default_scope(cfg.default_scope), redirect_stdout(StringIO()):
+            return Runner.build_dataloader(loader_cfg)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f'train_dataloader: the steps of an epoch cannot be counted, since it cannot be built: {describe(error)}.'
+        ) from error
 
 
 def _steps(loader: DataLoader, processes: int) -> int:

@@ -1,28 +1,9 @@
 """A device whose memory runs out: training goes on with parts of batches, or ends with what helps."""
 
-from contextlib import contextmanager
-from unittest import mock
-
 import pytest
-import torch
 from helpers.commands import run_command
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
-
-
-@contextmanager
-def device_that_holds(images, model, method='loss', full_from=0):
-    """Let a model's method run out of memory with more images than these, from a call on."""
-    original = getattr(model, method)
-    calls = []
-
-    def run(self, inputs, *args, **kwargs):
-        calls.append(len(inputs))
-        if len(inputs) > images and len(calls) > full_from:
-            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')
-        return original(self, inputs, *args, **kwargs)
-
-    with mock.patch.object(model, method, run):
-        yield calls
+from helpers.small_device import device_that_holds
 
 
 def model_of(config):
@@ -44,7 +25,8 @@ def test_the_first_epoch_goes_on_with_parts_of_batches(demo_data, tmp_path, conf
         result = run_command(demo_data, 'train', config, '--work-dir', tmp_path, '--cfg-options', *options)
     assert result.status == 0, result.err
     assert 'each batch of 4 images is trained in 2 parts of 2 at most' in result.out
-    assert calls[0] == 4 and set(calls[1:]) == {2}
+    images = [shape[0] for shape in calls]
+    assert images[0] == 4 and set(images[1:]) == {2}
     assert list(tmp_path.glob('*.pth'))
 
 
