@@ -7,8 +7,8 @@ from convnext_dense.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from convnext_dense.apis.batch_size import find_batch_size
     from convnext_dense.apis.browsing import browse
-    from convnext_dense.apis.data_check import CheckedData, check_data
-    from convnext_dense.apis.data_mending import mend_data
+    from convnext_dense.apis.data.data_check import CheckedData, check_data
+    from convnext_dense.apis.data.data_mending import mend_data
     from convnext_dense.apis.demo import run_demo
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.processes import launch
@@ -31,13 +31,13 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     dict(
-        CheckedData='data_check',
+        CheckedData='data.data_check',
         browse='browsing',
-        check_data='data_check',
+        check_data='data.data_check',
         describe_environment='environment',
         find_batch_size='batch_size',
         launch='processes',
-        mend_data='data_mending',
+        mend_data='data.data_mending',
         run_demo='demo',
         test='testing',
         train='training',

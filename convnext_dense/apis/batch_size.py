@@ -8,7 +8,7 @@ from mmengine.dist import all_reduce, init_dist, is_distributed
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from convnext_dense.checks.length import FEW_STEPS_AN_EPOCH
+from convnext_dense.checks.training.length import FEW_STEPS_AN_EPOCH
 from convnext_dense.config.machine import count_processes
 from convnext_dense.config.schedule.run_length import build_train_loader
 from convnext_dense.config.tree import bare_type

@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 
 from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.annotations.fault import Fault
-from convnext_dense.datasets.checker.object_check import CheckedObjects
+from convnext_dense.datasets.checker.objects.object_check import CheckedObjects
 
 # Keys below which, and below heads, a list named `strides` is that of the maps.
 GENERATORS = ('anchor_generator', 'prior_generator', 'point_generator', 'bbox_coder')

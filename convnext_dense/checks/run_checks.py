@@ -18,12 +18,12 @@ from convnext_dense.checks.classes_and_heads.heads import HEADS
 from convnext_dense.checks.config_keys.keys import KEYS
 from convnext_dense.checks.files import FILES
 from convnext_dense.checks.images import IMAGES, LABELS
-from convnext_dense.checks.length import LENGTH
-from convnext_dense.checks.optimizer import OPTIMIZER
 from convnext_dense.checks.outputs import OUTPUTS
 from convnext_dense.checks.resume import RESUME
 from convnext_dense.checks.run_plan import RunPlan
-from convnext_dense.checks.schedule import SCHEDULE
+from convnext_dense.checks.training.length import LENGTH
+from convnext_dense.checks.training.optimizer import OPTIMIZER
+from convnext_dense.checks.training.schedule import SCHEDULE
 from convnext_dense.datasets.annotations.coco_file import no_garbage_collection
 from convnext_dense.errors import UsageError, describe
 

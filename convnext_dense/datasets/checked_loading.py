@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 from mmengine.runner import Runner
 
-from convnext_dense.datasets.checked_image import CheckedImage
-from convnext_dense.datasets.label_rules import LARGEST
+from convnext_dense.datasets.images.checked_image import CheckedImage
+from convnext_dense.datasets.label_maps.label_rules import LARGEST
 from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
@@ -103,7 +103,7 @@ class _Checks:
             return dict(type=CheckedImage, loader=transform, check_size='images' not in self.skip_check)
         if is_a(kind, 'mmseg.LoadAnnotations', strictly=True) and 'labels' not in self.skip_check:
             # Imported here so that a detector needs no mmseg.
-            from convnext_dense.datasets.checked_label_map import CheckedLabelMap
+            from convnext_dense.datasets.label_maps.checked_label_map import CheckedLabelMap
 
             arguments = {key: value for key, value in transform.items() if key not in ('type', '_scope_')}
             rules = dict(num_classes=self.num_classes, ignore_index=self.ignore_index)

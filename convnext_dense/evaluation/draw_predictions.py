@@ -10,7 +10,7 @@ from mmengine.fileio import get
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from convnext_dense.datasets.picture import picture
+from convnext_dense.datasets.images.picture import picture
 from convnext_dense.evaluation.image_files_hook import ImageFilesHook
 from convnext_dense.evaluation.output_files import write_whole
 

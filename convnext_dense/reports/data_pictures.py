@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from convnext_dense.config.data.datasets import make_palette
 from convnext_dense.datasets.checker.findings import DataFinding, DataReport
 from convnext_dense.datasets.checker.kinds import KINDS
-from convnext_dense.datasets.picture import picture
+from convnext_dense.datasets.images.picture import picture
 from convnext_dense.reports.data_report import split_facts, summary
 from convnext_dense.reports.page import html_facts, html_page
 

@@ -17,7 +17,7 @@ from convnext_dense.build_errors import build_sentence, message_of
 from convnext_dense.config.data.replace import make_palette
 from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading, ignore_index
-from convnext_dense.datasets.picture import as_picture
+from convnext_dense.datasets.images.picture import as_picture
 from convnext_dense.errors import UsageError
 from convnext_dense.visualization.fed_image import FedImage, fed_image
 from convnext_dense.visualization.seeds import seeded

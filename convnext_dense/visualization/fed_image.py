@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from convnext_dense.datasets.picture import COLORS
+from convnext_dense.datasets.images.picture import COLORS
 
 # The label of pixels that are ignored.
 IGNORED = -1

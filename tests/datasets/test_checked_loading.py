@@ -14,8 +14,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmseg.datasets.transforms import LoadAnnotations
 from torch.utils.data import DataLoader
 
-from convnext_dense.datasets.checked_label_map import CheckedLabelMap
 from convnext_dense.datasets.checked_loading import check_while_loading
+from convnext_dense.datasets.label_maps.checked_label_map import CheckedLabelMap
 from convnext_dense.errors import UsageError
 
 # What one sample cannot show: what is wrong with a whole dataset, or with its config.

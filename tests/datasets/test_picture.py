@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.data.small_datasets import turn_by_exif
 
-from convnext_dense.datasets.picture import picture
+from convnext_dense.datasets.images.picture import picture
 
 
 def encoded(array, suffix='.png'):

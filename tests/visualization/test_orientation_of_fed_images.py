@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
-from convnext_dense.datasets.orientation import SIDEWAYS, turn
+from convnext_dense.datasets.images.orientation import SIDEWAYS, turn
 from convnext_dense.visualization.fed_dataset import FedDataset
 
 TAGS = range(1, 9)

@@ -11,15 +11,15 @@ from convnext_dense.checks.images.channels import ChannelsCheck
 from convnext_dense.checks.images.samples import Sample, loaded_samples, spread
 from convnext_dense.checks.images.small_images import small_image_fault
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
-from convnext_dense.datasets.checked_image import CheckedImage
-from convnext_dense.datasets.image_faults import (
+from convnext_dense.datasets.images.checked_image import CheckedImage
+from convnext_dense.datasets.images.image_faults import (
     lost_channel,
     read_header,
     squeezed_levels,
     unclear_orientation,
     unseen_orientation,
 )
-from convnext_dense.datasets.orientation import SIDEWAYS, UPRIGHT, orientation
+from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT, orientation
 from convnext_dense.errors import UsageError
 
 

@@ -12,9 +12,9 @@ from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.tree import evaluators
 from convnext_dense.datasets.checked_loading import ignore_index
 from convnext_dense.datasets.checker.label_values import Histogram, find_in_values
-from convnext_dense.datasets.file_faults import unreadable
-from convnext_dense.datasets.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
-from convnext_dense.datasets.label_rules import LARGEST, LabelRules
+from convnext_dense.datasets.images.file_faults import unreadable
+from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
+from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
 
 
 def find_label_faults(plan: RunPlan) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from convnext_dense.config.channels import PREPROCESSORS
 from convnext_dense.config.data.training_images import training_images
 from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.channels import COLORS
-from convnext_dense.datasets.image_statistics import ChannelStatistics, ImageKind, channel_statistics, find_kinds
+from convnext_dense.datasets.images.image_statistics import ChannelStatistics, ImageKind, channel_statistics, find_kinds
 from convnext_dense.errors import UsageError
 
 IN_CHANNELS, MEAN, STD = 'model.backbone.in_channels', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'

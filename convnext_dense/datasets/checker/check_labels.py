@@ -15,9 +15,9 @@ from convnext_dense.datasets.checker.image_rules import SplitImages, find_copies
 from convnext_dense.datasets.checker.kinds import ERROR, WARNING
 from convnext_dense.datasets.checker.label_values import Histogram, count_values, find_in_values
 from convnext_dense.datasets.checker.splits import LabelSplit
-from convnext_dense.datasets.file_faults import unreadable
-from convnext_dense.datasets.image_faults import any_size
-from convnext_dense.datasets.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
+from convnext_dense.datasets.images.file_faults import unreadable
+from convnext_dense.datasets.images.image_faults import any_size
+from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def check_labels(
         found: What was found before.
 
     Example:
-        >>> from convnext_dense.datasets.label_rules import LabelRules
+        >>> from convnext_dense.datasets.label_maps.label_rules import LabelRules
         >>> split = LabelSplit('train', [('a.jpg', 'a.png')], ('sky', 'road'), LabelRules(2))
         >>> [finding.kind for finding in check_labels('street', [split]).findings]
         ['map-missing', 'image-missing']

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from convnext_dense.datasets.file_faults import unreadable
-from convnext_dense.datasets.image_faults import any_size, lost_channel, read_header, squeezed_levels
-from convnext_dense.datasets.orientation import UPRIGHT, orientation
+from convnext_dense.datasets.images.file_faults import unreadable
+from convnext_dense.datasets.images.image_faults import any_size, lost_channel, read_header, squeezed_levels
+from convnext_dense.datasets.images.orientation import UPRIGHT, orientation
 from convnext_dense.errors import RunError, UsageError
 
 # An image whose values deviate by less, of 255, is of one color.

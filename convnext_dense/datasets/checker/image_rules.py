@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from PIL import Image
 
-from convnext_dense.datasets.checked_image import size_fault
 from convnext_dense.datasets.checker.findings import DataFinding
 from convnext_dense.datasets.checker.image_facts import ImageFacts
-from convnext_dense.datasets.image_faults import unclear_orientation, unseen_orientation
-from convnext_dense.datasets.orientation import SIDEWAYS, UPRIGHT
+from convnext_dense.datasets.images.checked_image import size_fault
+from convnext_dense.datasets.images.image_faults import unclear_orientation, unseen_orientation
+from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT
 
 GRAY = ('1', 'L', 'LA', 'I', 'I;16', 'F')
 # Names of one format.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convnext_dense.datasets.label_rules import LARGEST, LabelRules, shown
+from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules, shown
 
 # A share of 0 below which it is taken for noise.
 NOTED_SHARE = 0.01

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convnext_dense.datasets.label_rules import LabelRules
+from convnext_dense.datasets.label_maps.label_rules import LabelRules
 
 
 @dataclass(frozen=True)

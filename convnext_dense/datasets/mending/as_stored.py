@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from convnext_dense.datasets.image_faults import any_size
+from convnext_dense.datasets.images.image_faults import any_size
 
 APP1, START_OF_SCAN, EXIF = 0xE1, 0xDA, b'Exif\0\0'
 LOSSLESS = ('PNG', 'TIFF', 'BMP')

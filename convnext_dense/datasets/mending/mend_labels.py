@@ -9,9 +9,9 @@ from PIL import Image
 
 from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.datasets.checker.splits import LabelSplit
-from convnext_dense.datasets.image_faults import any_size
-from convnext_dense.datasets.label_faults import layout_fault
-from convnext_dense.datasets.label_rules import LARGEST
+from convnext_dense.datasets.images.image_faults import any_size
+from convnext_dense.datasets.label_maps.label_faults import layout_fault
+from convnext_dense.datasets.label_maps.label_rules import LARGEST
 from convnext_dense.datasets.mending.changes import Changes, link
 from convnext_dense.datasets.mending.mend_objects import refuse_guesses
 from convnext_dense.errors import UsageError

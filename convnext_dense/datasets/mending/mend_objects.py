@@ -8,8 +8,8 @@ from pathlib import Path
 
 from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.datasets.checker.kinds import ERROR, KINDS
-from convnext_dense.datasets.checker.object_check import CheckedObjects
-from convnext_dense.datasets.image_faults import read_header
+from convnext_dense.datasets.checker.objects.object_check import CheckedObjects
+from convnext_dense.datasets.images.image_faults import read_header
 from convnext_dense.datasets.mending.as_stored import write_as_stored
 from convnext_dense.datasets.mending.changes import Changes, link
 from convnext_dense.datasets.mending.mend_annotation import mend_annotation

@@ -11,7 +11,7 @@ import pytest
 from helpers.commands import chdir
 from helpers.data.clean_data import BOXES, HEIGHT, WIDTH, CleanLabels, CleanObjects, texture
 from helpers.data.small_datasets import turn_by_exif
-from helpers.planted import file_faults, label_faults, object_faults
+from helpers.planted import box_faults, file_faults, label_faults, object_faults
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,7 +20,8 @@ from convnext_dense.apis import check_data, mend_data
 from convnext_dense.datasets.checker.kinds import KINDS
 from convnext_dense.errors import UsageError
 
-OBJECT_FAULTS = [name for name, (kind, _) in object_faults.FAULTS.items() if KINDS[kind].is_mended]
+ENTRY_FAULTS = object_faults.FAULTS | box_faults.FAULTS
+OBJECT_FAULTS = [name for name, (kind, _) in ENTRY_FAULTS.items() if KINDS[kind].is_mended]
 IMAGE_FAULTS = [name for name, (kind, _) in file_faults.FAULTS.items() if KINDS[kind].is_mended]
 LABEL_FAULTS = [name for name, (kind, _) in label_faults.FAULTS.items() if KINDS[kind].is_mended]
 REFUSED = ['cut_off', 'no_categories', 'no_images', 'no_objects', 'category_id_twice', 'fractions', 'no_mask']
@@ -62,7 +63,7 @@ class TestCopies:
     @quick
     @given(data=st.data())
     def test_have_no_fault_of_annotations(self, name, data):
-        kind, plant = object_faults.FAULTS[name]
+        kind, plant = ENTRY_FAULTS[name]
         with tempfile.TemporaryDirectory() as folder:
             planted = CleanObjects(Path(folder, 'data'))
             plant(data.draw, planted)
@@ -162,7 +163,7 @@ class TestRefusals:
     def test_what_would_be_a_guess_is_refused(self, name, data):
         with tempfile.TemporaryDirectory() as folder:
             planted = CleanObjects(Path(folder, 'data'))
-            object_faults.FAULTS[name][1](data.draw, planted)
+            ENTRY_FAULTS[name][1](data.draw, planted)
             planted.write()
             with chdir(Path(folder)):
                 checked = check_data(str(planted.root), 'instances', workers=1)

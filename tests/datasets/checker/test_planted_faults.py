@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from helpers.commands import chdir
 from helpers.data.clean_data import CleanLabels, CleanObjects
-from helpers.planted import file_faults, label_faults, object_faults
+from helpers.planted import box_faults, file_faults, label_faults, object_faults
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convnext_dense.apis import check_data
 from convnext_dense.datasets.checker.kinds import KINDS
 
+ENTRY_FAULTS = object_faults.FAULTS | box_faults.FAULTS
 EXAMPLES, MANY_EXAMPLES = 2, 40
 GUIDE = Path(__file__).resolve().parents[3] / 'docs' / 'guides' / 'check.md'
 
@@ -78,11 +79,11 @@ class TestCleanData:
 
 
 class TestPlantedFaults:
-    @pytest.mark.parametrize('name', object_faults.FAULTS)
+    @pytest.mark.parametrize('name', ENTRY_FAULTS)
     @examples(EXAMPLES)
     @given(data=st.data())
     def test_fault_of_annotations_is_found(self, name, data):
-        plant_in_objects(data.draw, *object_faults.FAULTS[name])
+        plant_in_objects(data.draw, *ENTRY_FAULTS[name])
 
     @pytest.mark.parametrize('name', file_faults.FAULTS)
     @examples(EXAMPLES)
@@ -99,11 +100,11 @@ class TestPlantedFaults:
 
 @pytest.mark.full
 class TestManyPlantedFaults:
-    @pytest.mark.parametrize('name', object_faults.FAULTS)
+    @pytest.mark.parametrize('name', ENTRY_FAULTS)
     @examples(MANY_EXAMPLES)
     @given(data=st.data())
     def test_fault_of_annotations_is_found(self, name, data):
-        plant_in_objects(data.draw, *object_faults.FAULTS[name])
+        plant_in_objects(data.draw, *ENTRY_FAULTS[name])
 
     @pytest.mark.parametrize('task', ['boxes', 'semantic'])
     @pytest.mark.parametrize('name', [name for name in file_faults.FAULTS if name != 'missing'])

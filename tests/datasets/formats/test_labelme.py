@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.data.written_formats import shapes, write_labelme
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import write_labelme
 from PIL import Image
 from pycocotools import mask as coco_mask
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.data.map_folders import write_map_layout, write_pairs
-from helpers.data.written_formats import COLORS, colored, shapes, with_palette, write_maps
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import COLORS, colored, with_palette, write_maps
 from PIL import Image
 
 from convnext_dense.datasets.formats.describe import describe_data

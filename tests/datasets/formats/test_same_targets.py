@@ -6,14 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.data.written_formats import (
-    BINARY_FORMATS,
-    MAP_FORMATS,
-    OBJECT_FORMATS,
-    ONE_CLASS_FORMATS,
-    box,
-    shapes,
-)
+from helpers.data.pictures import box, shapes
+from helpers.data.written_formats import BINARY_FORMATS, MAP_FORMATS, OBJECT_FORMATS, ONE_CLASS_FORMATS
 from PIL import Image
 from pycocotools import mask as coco_mask
 

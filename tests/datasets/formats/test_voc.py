@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.data.written_formats import shapes, write_voc
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import write_voc
 
 from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.errors import UsageError

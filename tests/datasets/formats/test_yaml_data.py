@@ -3,15 +3,8 @@
 from pathlib import Path
 
 import pytest
-from helpers.data.written_formats import (
-    index,
-    shapes,
-    write_coco,
-    write_labelme,
-    write_maps,
-    write_voc,
-    write_yolo,
-)
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import index, write_coco, write_labelme, write_maps, write_voc, write_yolo
 
 from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.errors import UsageError

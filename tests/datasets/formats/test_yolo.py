@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from helpers.data.written_formats import SPLITS, shapes, write_yolo
+from helpers.data.pictures import SPLITS, shapes
+from helpers.data.written_formats import write_yolo
 from hypothesis import given
 from hypothesis import strategies as st
 

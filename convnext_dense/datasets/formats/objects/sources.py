@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
-from convnext_dense.datasets.orientation import SIDEWAYS, orientation
+from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
 
 
 @dataclass(frozen=True)

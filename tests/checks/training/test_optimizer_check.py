@@ -5,7 +5,7 @@ from helpers.zoo import config, names
 from mmengine.config import Config
 
 from convnext_dense.checks import RunPlan
-from convnext_dense.checks.optimizer import OPTIMIZER
+from convnext_dense.checks.training.optimizer import OPTIMIZER
 from convnext_dense.config import load_config
 
 

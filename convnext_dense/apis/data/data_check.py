@@ -6,15 +6,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.apis.data_places import find_label_splits, find_object_splits
+from convnext_dense.apis.data.data_places import find_label_splits, find_object_splits
 from convnext_dense.checks.data_splits import planned_splits
 from convnext_dense.checks.model_limits import model_limits
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.datasets.checker.check_labels import check_labels
-from convnext_dense.datasets.checker.check_objects import check_objects
 from convnext_dense.datasets.checker.findings import DataFinding, DataReport
 from convnext_dense.datasets.checker.image_facts import Progress
-from convnext_dense.datasets.checker.object_check import CheckedObjects
+from convnext_dense.datasets.checker.objects.check_objects import check_objects
+from convnext_dense.datasets.checker.objects.object_check import CheckedObjects
 from convnext_dense.datasets.checker.splits import LabelSplit, ObjectSplit
 from convnext_dense.errors import UsageError
 

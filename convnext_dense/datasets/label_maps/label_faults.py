@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from convnext_dense.datasets.label_rules import LARGEST, LabelRules, shown
-from convnext_dense.datasets.orientation import SIDEWAYS, orientation
+from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
+from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules, shown
 
 
 def layout_fault(decoded: np.ndarray) -> str | None:

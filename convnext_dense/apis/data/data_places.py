@@ -18,7 +18,7 @@ from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.datasets.formats.description import MapDescription
 from convnext_dense.datasets.formats.label_maps.pairs import MAP_ENDINGS, OTHER_MAPS
 from convnext_dense.datasets.formats.places import IMAGE_ENDINGS, IMAGE_WORDS, MAP_WORDS, folders, has_word, split_name
-from convnext_dense.datasets.label_rules import LARGEST, LabelRules
+from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
 from convnext_dense.errors import UsageError
 
 # What a file of COCO's form has within so many bytes of its beginning or its end.

@@ -9,8 +9,8 @@ from convnext_dense.datasets.annotations.coco_file import CocoFile, repeated
 from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.annotations.masks import Masks
 from convnext_dense.datasets.annotations.objects import Objects
-from convnext_dense.datasets.checker.mask_shapes import MaskShapes
-from convnext_dense.datasets.checker.near_boxes import near_boxes
+from convnext_dense.datasets.checker.objects.mask_shapes import MaskShapes
+from convnext_dense.datasets.checker.objects.near_boxes import near_boxes
 
 # So far, in pixels, a box or a polygon may leave its image, and by so much a box may differ from its mask's.
 MARGIN, BOX_MARGIN = 1.0, 3.0

@@ -1,6 +1,6 @@
 """Writes a cleaned copy of a dataset."""
 
-from convnext_dense.apis.data_check import CheckedData, check_data
+from convnext_dense.apis.data.data_check import CheckedData, check_data
 from convnext_dense.datasets.checker.image_facts import Progress
 from convnext_dense.datasets.checker.splits import LabelSplit
 from convnext_dense.datasets.mending.changes import check_out

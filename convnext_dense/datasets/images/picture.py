@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from convnext_dense.datasets.tiff import decode_many_channels
+from convnext_dense.datasets.images.tiff import decode_many_channels
 
 COLORS = 3
 DARKEST, BRIGHTEST = 1, 99

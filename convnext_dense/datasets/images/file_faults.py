@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from convnext_dense.datasets.tiff import has_tifffile
+from convnext_dense.datasets.images.tiff import has_tifffile
 from convnext_dense.errors import UsageError
 
 # What separates an address such as s3://bucket/a.png from a path on this machine.

@@ -9,7 +9,7 @@ from convnext_dense.datasets.checker.class_rules import find_in_classes, group_n
 from convnext_dense.datasets.checker.findings import DataFinding, DataReport
 from convnext_dense.datasets.checker.image_facts import Progress, in_processes, read_image_facts
 from convnext_dense.datasets.checker.image_rules import SplitImages, find_copies
-from convnext_dense.datasets.checker.object_check import CheckedObjects, find_missing_names
+from convnext_dense.datasets.checker.objects.object_check import CheckedObjects, find_missing_names
 from convnext_dense.datasets.checker.splits import ObjectSplit
 from convnext_dense.datasets.formats.places import IMAGE_ENDINGS
 

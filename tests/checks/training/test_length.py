@@ -6,7 +6,7 @@ import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER
 
 from convnext_dense.checks import RunPlan
-from convnext_dense.checks.length import find_length_faults
+from convnext_dense.checks.training.length import find_length_faults
 from convnext_dense.config import load_config
 
 

@@ -5,8 +5,8 @@ import copy
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 
-from convnext_dense.datasets.file_faults import is_here, unreadable
-from convnext_dense.datasets.orientation import SIDEWAYS, UPRIGHT, orientation, turn
+from convnext_dense.datasets.images.file_faults import is_here, unreadable
+from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT, orientation, turn
 from convnext_dense.errors import UsageError
 
 IGNORE_ORIENTATION = '_ignore_orientation'

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from convnext_dense.datasets.channels import COLORS
-from convnext_dense.datasets.tiff import decode_many_channels
+from convnext_dense.datasets.images.tiff import decode_many_channels
 
 # How many images are looked at, and how many of an image's pixels are counted at most.
 KIND_SAMPLES, STATISTIC_SAMPLES = 16, 64

@@ -14,7 +14,7 @@ from convnext_dense.datasets.annotations.objects import Objects, find_wrong_boxe
 from convnext_dense.datasets.checker.findings import DataFinding
 from convnext_dense.datasets.checker.image_rules import SplitImages
 from convnext_dense.datasets.checker.kinds import ERROR, KINDS, WARNING
-from convnext_dense.datasets.checker.object_rules import (
+from convnext_dense.datasets.checker.objects.object_rules import (
     find_in_boxes,
     find_in_categories,
     find_in_images,

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from convnext_dense.checks import RunPlan
-from convnext_dense.checks.schedule import MINIMA, find_schedule_faults
+from convnext_dense.checks.training.schedule import MINIMA, find_schedule_faults
 from convnext_dense.config import load_config
 
 

@@ -16,7 +16,7 @@ from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.data import image_channels
 from convnext_dense.config.data.image_channels import fit_image_channels
 from convnext_dense.config.data.training_images import training_images
-from convnext_dense.datasets.image_statistics import channel_statistics, find_kinds
+from convnext_dense.datasets.images.image_statistics import channel_statistics, find_kinds
 from convnext_dense.errors import UsageError
 from convnext_dense.visualization.fed_dataset import FedDataset
 

@@ -2,14 +2,8 @@
 
 import pytest
 from helpers.commands import run_command
-from helpers.data.written_formats import (
-    BINARY_FORMATS,
-    MAP_FORMATS,
-    OBJECT_FORMATS,
-    ONE_CLASS_FORMATS,
-    shapes,
-    write_voc,
-)
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import BINARY_FORMATS, MAP_FORMATS, OBJECT_FORMATS, ONE_CLASS_FORMATS, write_voc
 from helpers.demo_runs import CONFIGS, DETECTOR, FEW_STEPS, SEGMENTER
 
 BOX_DETECTOR = CONFIGS / 'demo' / 'faster-rcnn_convnext-demo_fpn_demo-coco.py'

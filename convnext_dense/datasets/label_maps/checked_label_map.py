@@ -9,10 +9,10 @@ import numpy as np
 from mmengine.fileio import get
 from mmseg.datasets.transforms import LoadAnnotations
 
-from convnext_dense.datasets.file_faults import is_here, unreadable
-from convnext_dense.datasets.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
-from convnext_dense.datasets.label_rules import LARGEST, LabelRules
-from convnext_dense.datasets.orientation import SIDEWAYS, orientation, turn
+from convnext_dense.datasets.images.file_faults import is_here, unreadable
+from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation, turn
+from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
+from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
 from convnext_dense.errors import UsageError
 
 

@@ -1,0 +1,1 @@
+"""Checks a dataset as a whole, and writes a cleaned copy."""

@@ -1,0 +1,1 @@
+"""What is wrong with objects: their entries, boxes and masks."""

@@ -1,0 +1,1 @@
+"""Image files: what they hold, what is wrong with them, and how they are read."""
