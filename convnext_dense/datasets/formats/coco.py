@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import UNSET, Raw
-
-from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import split_coco
+from convnext_dense.datasets.formats.coco_summary import CocoSummary, summarize
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
@@ -20,16 +18,12 @@ from convnext_dense.errors import UsageError
 OTHER_TASKS = ('captions', 'panoptic', 'person', 'stuff', 'image')
 # More JSON files are one for each image, and no annotation files.
 MOST_FILES = 20
-# How many images are looked for.
-SAMPLE = 20
-# The JSON of a segmentation that is empty is shorter.
-SHORT = 100
 
 
 @dataclass(frozen=True)
 class _File:
     path: Path
-    content: CocoContent
+    content: CocoSummary
 
 
 def find_coco(place: str, work_dir: str) -> DataDescription | None:
@@ -105,7 +99,7 @@ def _describe(
         name: Split(
             str(files[name].path),
             image_folders[name],
-            len(files[name].content.images),
+            files[name].content.image_count,
             {label: objects[name][label] for label in classes},
         )
         for name in SPLITS
@@ -142,15 +136,11 @@ def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
     return found
 
 
-def _content(path: Path) -> CocoContent | None:
+def _content(path: Path) -> CocoSummary | None:
     try:
-        data = read_json(path, is_coco=True)
+        return summarize(path)
     except ValueError as error:
         raise UsageError(f'data: {path}: {error}') from error
-    content = coco_content(data)
-    if content is None and isinstance(data, dict) and {'images', 'annotations', 'categories'} <= data.keys():
-        raise UsageError(f'data: {path}: images, annotations and categories must be lists of objects.')
-    return content
 
 
 def _read(path: Path) -> _File:
@@ -162,10 +152,9 @@ def _read(path: Path) -> _File:
 
 def _image_folder(file: _File, root: Path, work_dir: str) -> str:
     """Return the folder that an annotation file's images are in."""
-    names = [str(image.get('file_name')) for image in file.content.images]
-    if not names:
+    sample = file.content.sample
+    if not sample:
         raise UsageError(f'data: {file.path} has no images.')
-    sample = names[:: -(-len(names) // SAMPLE)]
     # A file that was named by itself may lie in a folder next to the images.
     roots = [root] if root.is_dir() else [root.parent, root.parent.parent]
     for place in roots:
@@ -215,9 +204,8 @@ def _names(file: _File) -> dict:
 
 def _objects(file: _File) -> Counter:
     """Return how many objects of each category there are."""
-    names = _names(file)
-    ids = (annotation.category_id for annotation in file.content.annotations)
-    return Counter(names[i] for i in ids if isinstance(i, int) and i in names)
+    objects = file.content.objects
+    return Counter({name: objects[i] for i, name in _names(file).items() if i in objects})
 
 
 def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tuple[tuple[str, ...], str]:
@@ -239,15 +227,10 @@ def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tupl
 
 
 def _has_masks(files: Mapping[str, _File]) -> bool:
-    annotations = [annotation for file in files.values() for annotation in file.content.annotations]
-    return bool(annotations) and all(_is_mask(annotation.segmentation) for annotation in annotations)
-
-
-def _is_mask(segmentation: object) -> bool:
-    if isinstance(segmentation, Raw):
-        text = bytes(segmentation)
-        return len(text) >= SHORT or text.translate(None, b' \t\r\n') not in (b'', b'[]', b'[[]]', b'null')
-    return segmentation not in (UNSET, None, [], [[]])
+    contents = [file.content for file in files.values()]
+    return any(content.annotation_count for content in contents) and all(
+        content.mask_count == content.annotation_count for content in contents
+    )
 
 
 def _list(files: Mapping[str, _File]) -> str:
