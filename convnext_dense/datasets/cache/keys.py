@@ -15,7 +15,7 @@ Stamp = tuple[str, int, int, int]
 
 
 class UnplainError(TypeError):
-    """A value that is no plain data, so that it cannot be told whether another is the same."""
+    """A value that is no plain data, so that another cannot be compared with it."""
 
 
 def stamp_of(path: Path) -> Stamp | None:

@@ -179,7 +179,7 @@ def test_samples_are_mapped_from_the_file_and_cannot_be_changed(root):
     (entry,) = _entries(root)
     assert str(entry / SAMPLES) in Path('/proc/self/maps').read_text()
     assert type(dataset.data_bytes) is np.ndarray
-    assert not dataset.data_bytes.flags.writeable
+    assert not dataset.data_bytes.flags['W']
     assert _content(dataset.get_subset(3))[0] == _content(dataset)[0][:3]
     assert _content(pickle.loads(pickle.dumps(dataset))) == _content(dataset)
 
