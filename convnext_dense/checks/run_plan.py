@@ -11,24 +11,15 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
 
+from convnext_dense.checks.annotations.kept_file import KeptCocoFile
 from convnext_dense.checks.classes_and_heads.metainfo import wrong_metainfo
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.config.tree import evaluators
-from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.checked_loading import is_a, transform_class
+from convnext_dense.datasets.coco_readers import coco_kind
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.weights.sources import read_weights
 
-# The methods by which mmdet's datasets read a COCO file, and the kind of file. A subclass that reads in another way is
-# not judged. They are names, so that a segmenter's run need not import mmdet.
-COCO_READERS = {
-    'CocoDataset.load_data_list': None,
-    'Objects365V1Dataset.load_data_list': None,
-    'LVISV05Dataset.load_data_list': 'lvis',
-    'LVISV1Dataset.load_data_list': 'lvis',
-    'CocoDataset.parse_data_info': 'instances',
-    'CocoPanopticDataset.parse_data_info': 'panoptic',
-}
 # What mmdet's LoadAnnotations loads if it is not asked, and what its LoadPanopticAnnotations loads besides.
 LOADED = {'with_bbox', 'with_label', 'poly2mask'}
 PANOPTIC = {'with_mask', 'with_seg'}
@@ -61,13 +52,7 @@ class PlannedDataset:
     @property
     def coco_kind(self) -> str | None:
         """Which kind of `CocoFile` it reads, or None if it reads its annotations in another way."""
-        if not self.is_a('mmdet.CocoDataset'):
-            return None
-        kinds = [
-            COCO_READERS.get(getattr(type(self.built), method).__qualname__, 'unknown')
-            for method in ('load_data_list', 'parse_data_info')
-        ]
-        return None if 'unknown' in kinds else kinds[0] or kinds[1]
+        return coco_kind(type(self.built)) if self.is_a('mmdet.CocoDataset') else None
 
     @property
     def classes(self) -> list[str]:
@@ -140,7 +125,7 @@ class RunPlan:
         self.cfg = cfg
         self.splits = splits
         self.checkpoint = checkpoint
-        self._coco_files: dict[tuple[str, str], CocoFile] = {}
+        self._coco_files: dict[tuple[str, str], KeptCocoFile] = {}
         # What `list_samples` has read, by the dataset's key.
         self.samples: dict[str, list] = {}
 
@@ -159,13 +144,13 @@ class RunPlan:
         """Whether the model reads class names as text, so that each dataset may have its own."""
         return 'language_model' in self.cfg.model or 'text_encoder' in self.cfg.model
 
-    def coco_file(self, dataset: PlannedDataset) -> CocoFile | None:
+    def coco_file(self, dataset: PlannedDataset) -> KeptCocoFile | None:
         """Return a dataset's annotation file, read once in a run, or None if it is no COCO file or is remote."""
         if not dataset.coco_kind or not dataset.is_local or not dataset.built.ann_file:
             return None
         return self.read_coco(dataset.built.ann_file, dataset.coco_kind)
 
-    def read_coco(self, path: str, kind: str) -> CocoFile:
+    def read_coco(self, path: str, kind: str) -> KeptCocoFile:
         """Return an annotation file, which is read once in a run.
 
         Args:
@@ -174,7 +159,7 @@ class RunPlan:
         """
         key = (path, kind)
         if key not in self._coco_files:
-            self._coco_files[key] = CocoFile(path, kind)
+            self._coco_files[key] = KeptCocoFile(path, kind)
         return self._coco_files[key]
 
     def metrics(self, split: str) -> set[str]:

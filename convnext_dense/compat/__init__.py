@@ -91,9 +91,10 @@ def _find_package_configs_directly() -> None:
 
 
 def _fill_missing_fields() -> None:
-    from convnext_dense.compat.coco_fields import fill_missing_fields
+    from convnext_dense.compat.coco_fields import fill_missing_fields, read_fast
 
     fill_missing_fields()
+    read_fast()
 
 
 def _restore_numpy_names(name: str) -> None:

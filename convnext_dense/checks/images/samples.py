@@ -118,8 +118,8 @@ def _coco_images(plan: RunPlan, dataset: PlannedDataset) -> list[dict]:
     file = plan.coco_file(dataset)
     if file is None or file.faults:
         return []
-    images = [image for image in file.images if all(key in image for key in ('file_name', 'height', 'width'))]
+    images = file.images
     if dataset.split == 'train' and (dataset.cfg.get('filter_cfg') or {}).get('filter_empty_gt'):
-        annotated = set(file.columns['image_id'])
-        images = [image for image in images if image.get('id') in annotated]
-    return images
+        left_out = set(file.rows_without_objects)
+        images = [image for row, image in enumerate(images) if row not in left_out]
+    return [image for image in images if all(key in image for key in ('file_name', 'height', 'width'))]

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec import UNSET, Raw
-
-from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import split_coco
+from convnext_dense.datasets.formats.coco_summary import SAMPLE, CocoSummary, summarize
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
@@ -20,16 +18,12 @@ from convnext_dense.errors import UsageError
 OTHER_TASKS = ('captions', 'panoptic', 'person', 'stuff', 'image')
 # More JSON files are one for each image, and no annotation files.
 MOST_FILES = 20
-# How many images are looked for.
-SAMPLE = 20
-# The JSON of a segmentation that is empty is shorter.
-SHORT = 100
 
 
 @dataclass(frozen=True)
 class _File:
     path: Path
-    content: CocoContent
+    content: CocoSummary
 
 
 def find_coco(place: str, work_dir: str) -> DataDescription | None:
@@ -57,7 +51,7 @@ def find_coco(place: str, work_dir: str) -> DataDescription | None:
         remarks.append(f'{other.path} is left out: its name does not say which split it is.')
     if list(files) in (['train'], ['']):
         (file,) = files.values()
-        folder = image_folder(_names_of_images(file), file.path, root, work_dir)
+        folder = image_folder(file.content.sample, file.path, root, work_dir)
         files = {name: _read(path) for name, path in split_coco(file.path, Path(work_dir, 'data')).items()}
         image_folders = dict.fromkeys(files, folder)
         remarks.append(
@@ -71,7 +65,7 @@ def find_coco(place: str, work_dir: str) -> DataDescription | None:
             files['val'] = files['test']
             remarks.append(f'There is no split for validation; {files["test"].path} is taken for it.')
         image_folders = {
-            name: image_folder(_names_of_images(file), file.path, root, work_dir) for name, file in files.items()
+            name: image_folder(file.content.sample, file.path, root, work_dir) for name, file in files.items()
         }
     return _describe(place, 'COCO', files, image_folders, remarks)
 
@@ -107,15 +101,14 @@ def _describe(
         name: Split(
             str(files[name].path),
             image_folders[name],
-            len(files[name].content.images),
+            files[name].content.image_count,
             {label: objects[name][label] for label in classes},
         )
         for name in SPLITS
         if name in files
     }
-    annotations = [annotation for file in files.values() for annotation in file.content.annotations]
-    masks = sum(_is_mask(annotation.segmentation) for annotation in annotations)
-    without_mask = len(annotations) - masks if masks else 0
+    masks = sum(file.content.mask_count for file in files.values())
+    without_mask = sum(file.content.annotation_count for file in files.values()) - masks if masks else 0
     return DataDescription(place, form, classes, splits, masks > 0 and not without_mask, remarks, without_mask)
 
 
@@ -147,15 +140,11 @@ def _annotation_files(root: Path, work_dir: str) -> dict[str, _File]:
     return found
 
 
-def _content(path: Path) -> CocoContent | None:
+def _content(path: Path) -> CocoSummary | None:
     try:
-        data = read_json(path, is_coco=True)
+        return summarize(path)
     except ValueError as error:
         raise UsageError(f'data: {path}: {error}') from error
-    content = coco_content(data)
-    if content is None and isinstance(data, dict) and {'images', 'annotations', 'categories'} <= data.keys():
-        raise UsageError(f'data: {path}: images, annotations and categories must be lists of objects.')
-    return content
 
 
 def _read(path: Path) -> _File:
@@ -163,10 +152,6 @@ def _read(path: Path) -> _File:
     if content is None:
         raise UsageError(f"data: {path} has no images, annotations and categories; it must be of COCO's form.")
     return _File(path, content)
-
-
-def _names_of_images(file: _File) -> list[str]:
-    return [str(image.get('file_name')) for image in file.content.images]
 
 
 def image_folder(names: Sequence[str], annotations: Path, root: Path, work_dir: str) -> str:
@@ -233,9 +218,8 @@ def _names(file: _File) -> dict:
 
 def _objects(file: _File) -> Counter:
     """Return how many objects of each category there are."""
-    names = _names(file)
-    ids = (annotation.category_id for annotation in file.content.annotations)
-    return Counter(names[i] for i in ids if isinstance(i, int) and i in names)
+    objects = file.content.objects
+    return Counter({name: objects[i] for i, name in _names(file).items() if i in objects})
 
 
 def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tuple[tuple[str, ...], str]:
@@ -254,13 +238,6 @@ def _classes(files: Mapping[str, _File], objects: Mapping[str, Counter]) -> tupl
     used = set().union(*objects.values())
     left_out = next((name for name in names if name in groups and name not in used), '')
     return tuple(name for name in names if name != left_out), left_out
-
-
-def _is_mask(segmentation: object) -> bool:
-    if isinstance(segmentation, Raw):
-        text = bytes(segmentation)
-        return len(text) >= SHORT or text.translate(None, b' \t\r\n') not in (b'', b'[]', b'[[]]', b'null')
-    return segmentation not in (UNSET, None, [], [[]])
 
 
 def _list(files: Mapping[str, _File]) -> str:
