@@ -22,8 +22,8 @@ IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
 MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
 # Where other formats are converted to.
 CONVERTED = 'converted_data'
-# Left by macOS's archives, and by runs.
-OTHER_FOLDERS = ('__MACOSX', 'work_dirs', CONVERTED)
+# Left by macOS's archives, by file systems, and by runs.
+OTHER_FOLDERS = ('__MACOSX', 'lost+found', 'work_dirs', CONVERTED)
 # How deep a folder is looked into. A mistyped place may be a whole disk.
 DEPTH = 3
 MOST_FOLDERS = 5000
@@ -37,19 +37,23 @@ def folders(root: Path, work_dir: str | None = None) -> Iterator[Path]:
         work_dir: A folder to leave out, which may hold the parts of a split.
 
     Raises:
-        UsageError: If there are too many.
+        UsageError: If there are too many, or one cannot be read.
 
     Example:
         >>> next(folders(Path('.')))
         PosixPath('.')
     """
-    for count, (name, subfolders, _) in enumerate(os.walk(root, followlinks=True)):
+    for count, (name, subfolders, _) in enumerate(os.walk(root, onerror=_raise, followlinks=True)):
         if count == MOST_FOLDERS:
             raise UsageError(f'data: {root} holds more than {MOST_FOLDERS} folders; name one of those in it.')
         folder = Path(name)
         is_deepest = len(folder.relative_to(root).parts) >= DEPTH
         subfolders[:] = [] if is_deepest else sorted(part for part in subfolders if _is_data(folder / part, work_dir))
         yield folder
+
+
+def _raise(error: OSError) -> None:
+    raise UsageError(f'data: {error.filename} cannot be read: {error.strerror}.') from error
 
 
 def _is_data(folder: Path, work_dir: str | None) -> bool:
