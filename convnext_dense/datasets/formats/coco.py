@@ -98,6 +98,8 @@ def describe_files(
 def _describe(
     place: str, form: str, files: Mapping[str, _File], image_folders: Mapping[str, str], remarks: Sequence[str]
 ) -> DataDescription:
+    for name, file in files.items():
+        _check_places(file, image_folders[name], Path(place))
     objects = {name: _objects(file) for name, file in files.items()}
     classes, left_out = _classes(files, objects)
     if left_out:
@@ -153,9 +155,23 @@ def _content(path: Path) -> CocoContent | None:
     except ValueError as error:
         raise UsageError(f'data: {path}: {error}') from error
     content = coco_content(data)
+    if content is not None:
+        _check_ids(path, content)
     if content is None and isinstance(data, dict) and {'images', 'annotations', 'categories'} <= data.keys():
         raise UsageError(f'data: {path}: images, annotations and categories must be lists of objects.')
     return content
+
+
+def _check_ids(path: Path, content: CocoContent) -> None:
+    """Raise UsageError if an id is a list or an object, by which nothing can be looked up."""
+    for what, field, values in (
+        ('an image', 'id', (image.get('id') for image in content.images)),
+        ('an annotation', 'image_id', (annotation.image_id for annotation in content.annotations)),
+        ('an annotation', 'category_id', (annotation.category_id for annotation in content.annotations)),
+    ):
+        wrong = next((value for value in values if isinstance(value, list | dict)), None)
+        if wrong is not None:
+            raise UsageError(f'data: {path}: {what} has the {field} {wrong!r:.40}; it must be a number or a text.')
 
 
 def _read(path: Path) -> _File:
@@ -167,6 +183,18 @@ def _read(path: Path) -> _File:
 
 def _names_of_images(file: _File) -> list[str]:
     return [str(image.get('file_name')) for image in file.content.images]
+
+
+def _check_places(file: _File, folder: str, place: Path) -> None:
+    """Raise UsageError if the name of an image leads out of the dataset."""
+    home = place if place.is_dir() else place.parent.parent
+    homes = [os.path.abspath(path) for path in (folder, home)]
+    for name in _names_of_images(file):
+        if not (name.startswith('/') or '..' in name):
+            continue
+        path = os.path.abspath(os.path.join(folder, name))
+        if not any(os.path.commonpath([path, home]) == home for home in homes):
+            raise UsageError(f'data: {file.path}: the file_name {name[:100]} leads out of {place}.')
 
 
 def image_folder(names: Sequence[str], annotations: Path, root: Path, work_dir: str) -> str:

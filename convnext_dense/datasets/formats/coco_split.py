@@ -32,9 +32,13 @@ def split_coco(path: Path, folder: Path) -> dict[str, Path]:
     content = json.loads(path.read_bytes())
     files = {}
     # Entries, not ids: ids may be of any kind, and there more than once.
-    for name, kept in draw_parts(content['images'], path).items():
-        ids = {image.get('id') for image in kept}
-        annotations = [entry for entry in content.get('annotations', []) if entry.get('image_id') in ids]
+    parts = draw_parts(content['images'], path)
+    val_ids = {image.get('id') for image in parts['val']}
+    for name, kept in parts.items():
+        # Those of no image are left to the checks, which say so.
+        annotations = [
+            entry for entry in content.get('annotations', []) if (entry.get('image_id') in val_ids) == (name == 'val')
+        ]
         files[name] = folder / f'{name}.json'
         write_whole(files[name], json.dumps({**content, 'images': kept, 'annotations': annotations}))
     return files

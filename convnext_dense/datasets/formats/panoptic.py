@@ -92,5 +92,9 @@ def _split(path: Path, content: dict, root: Path, work_dir: str) -> PanopticSpli
     # Images may have the names of their maps.
     homes = [folder for folder in (path.with_suffix(''), path.parent.parent / path.stem) if folder.is_dir()]
     map_folder = str(homes[0]) if homes else image_folder(maps, path, root, work_dir)
-    segments = sum(len(entry.get('segments_info', ())) for entry in content['annotations'])
+    listed = [entry.get('segments_info', []) for entry in content['annotations']]
+    wrong = next((entry for entry in listed if not isinstance(entry, list)), None)
+    if wrong is not None or None in listed:
+        raise UsageError(f'data: {path}: segments_info must be a list of segments; got {wrong!r:.40}.')
+    segments = sum(map(len, listed))
     return PanopticSplit(str(path), image_folder(images, path, root, work_dir), map_folder, len(images), segments)

@@ -1,8 +1,10 @@
 """Bad input to the readers of datasets is one sentence, whatever is bad, and nothing is lost without a word."""
 
+import json
 import os
 
 import pytest
+from helpers.data.panoptic import write_panoptic
 from helpers.data.written_formats import MAP_FORMATS, OBJECT_FORMATS, shapes
 
 from convnext_dense.datasets.formats.class_names import read_names
@@ -93,3 +95,87 @@ def test_names_of_yolo_that_are_none_are_one_sentence(names, tmp_path):
     (tmp_path / 'data.yaml').write_text(f'names: {names}\n{YOLO_YAML}')
     with pytest.raises(UsageError, match=r'^data: .*data\.yaml: .*names must'):
         described(tmp_path)
+
+
+def change_json(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+COCO_FILES = [f'annotations/instances_{split}2017.json' for split in ('train', 'val')]
+
+
+@pytest.mark.parametrize('files', [1, 2])
+@pytest.mark.parametrize('task', ['boxes', 'semantic'])
+@pytest.mark.parametrize(
+    ('entries', 'field'), [('images', 'id'), ('annotations', 'image_id'), ('annotations', 'category_id')]
+)
+def test_ids_that_are_lists_or_objects_are_one_sentence(entries, field, task, files, tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    change_json(root / COCO_FILES[0], lambda content: content[entries][0].update({field: [1]}))
+    if files == 1:
+        (root / COCO_FILES[1]).unlink()
+    with pytest.raises(UsageError, match=rf'^data: .*2017\.json: an .* has the {field} \[1\]; it must be a number'):
+        described(root, task)
+
+
+@pytest.mark.parametrize('name', ['/etc/hostname', '../../outside.png', 'a/../../../outside.png'])
+def test_a_file_name_that_leads_out_of_the_dataset_is_one_sentence(name, tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    (tmp_path / 'outside.png').touch()
+    change_json(root / COCO_FILES[0], lambda content: content['images'][0].update(file_name=name))
+    with pytest.raises(UsageError, match=rf'^data: .*: the file_name {name} leads out of .*set\.$'):
+        described(root)
+
+
+@pytest.mark.parametrize('name', ['../train2017/street 0.png', '..street.png'])
+def test_a_file_name_may_have_dots_within_the_dataset(name, tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    change_json(root / COCO_FILES[0], lambda content: content['images'][0].update(file_name=name))
+    assert described(root).splits['train'].image_count == 3
+
+
+def test_an_annotation_of_no_image_is_not_lost_where_a_split_is_drawn(tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    (root / COCO_FILES[1]).unlink()
+    change_json(root / COCO_FILES[0], lambda content: content['annotations'][0].update(image_id=99))
+    assert sum(sum(split.objects.values()) for split in described(root).splits.values()) == 18
+
+
+@pytest.mark.parametrize('box', [None, [1, 2, 3], ['a', 1, 2, 3], {}, 'gone'])
+def test_a_box_that_is_to_be_a_mask_must_be_one(box, tmp_path):
+    def change(content):
+        content['annotations'][0].update(bbox=box, segmentation=[])
+        if box == 'gone':
+            del content['annotations'][0]['bbox']
+
+    root = write(tmp_path / 'set', 'COCO')
+    change_json(root / COCO_FILES[0], change)
+    with pytest.raises(UsageError, match=r'^data: .*2017\.json: annotation 1 has the bbox .*; it must be x, y'):
+        describe_data(str(root), 'instances', str(tmp_path / 'runs/a'), boxes_to_masks=True)
+
+
+@pytest.mark.parametrize('value', [None, 5, {}, 'ab'])
+def test_segments_that_are_no_list_are_one_sentence(value, tmp_path):
+    write_panoptic(tmp_path)
+    file = tmp_path / 'annotations/panoptic_train2017.json'
+    change_json(file, lambda content: content['annotations'][0].update(segments_info=value))
+    with pytest.raises(UsageError, match=r'^data: .*\.json: segments_info must be a list'):
+        described(tmp_path, 'panoptic')
+
+
+def test_a_number_of_thousands_of_digits_is_one_sentence(tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    edit(root / COCO_FILES[0], '"iscrowd": 0', f'"iscrowd": {"9" * 5000}')
+    with pytest.raises(UsageError, match=r'^data: .*\.json: is no JSON: Exceeds the limit'):
+        described(root)
+
+
+def test_more_classes_than_a_label_map_has_values_are_one_sentence(tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    for file in COCO_FILES:
+        more = [dict(id=100 + i, name=f'class {i}') for i in range(252)]
+        change_json(root / file, lambda content, more=more: content['categories'].extend(more))
+    with pytest.raises(UsageError, match=r'^data: .* has 255 classes; label maps can have 254'):
+        described(root, 'semantic')
