@@ -149,11 +149,33 @@ def _describe_coco(
 
 
 def _sources(data: YamlData, images: Path, annotations: Path) -> list[Source]:
-    files = {path.stem: path for path in sorted(annotations.rglob('*')) if path.suffix in ('.txt', '.xml', '.json')}
-    sources = [Source(image, files.get(image.stem)) for image in _images(data, images)]
+    files: dict[str, list[Path]] = {}
+    for path in sorted(annotations.rglob('*')):
+        if path.suffix in ('.txt', '.xml', '.json'):
+            files.setdefault(path.stem, []).append(path)
+    sources = [
+        Source(image, _own(data, image, files.get(image.stem, []), annotations)) for image in _images(data, images)
+    ]
     if not any(source.annotations for source in sources):
         raise UsageError(f'data: {data.file}: {annotations} has no file with the name of an image of {images}.')
     return sources
+
+
+def _own(data: YamlData, image: Path, files: Sequence[Path], root: Path) -> Path | None:
+    """Return the file of an image, of those in `root` that have its name: the one in folders of the same names."""
+    if len(files) < 2:
+        return next(iter(files), None)
+
+    def shared(file: Path) -> int:
+        inner = file.relative_to(root).parent.parts
+        return len(inner) if image.parent.parts[-len(inner) :] == inner or not inner else -1
+
+    best = max(files, key=shared)
+    if other := next((file for file in files if file != best and shared(file) == shared(best)), None):
+        raise UsageError(
+            f'data: {data.file}: {best} and {other} have the name of the image {image}, and one can be its own.'
+        )
+    return best
 
 
 def _images(data: YamlData, place: Path) -> Sequence[Path]:
