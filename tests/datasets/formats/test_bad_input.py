@@ -1,45 +1,22 @@
-"""Bad input to the readers of datasets is one sentence, whatever is bad, and nothing is lost without a word."""
+"""Bad files, paths and names are one sentence in each format, and nothing is lost without a word."""
 
-import base64
-import contextlib
-import io
 import json
 import os
 
 import numpy as np
 import pytest
+from helpers.data.changed_formats import COCO_FILES, change_json, described, edit, write
 from helpers.data.panoptic import write_panoptic
-from helpers.data.written_formats import MAP_FORMATS, OBJECT_FORMATS, shapes
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from helpers.data.written_formats import shapes, write_mask_files
 from PIL import Image
 
 from convnext_dense.datasets.formats.class_names import read_names
 from convnext_dense.datasets.formats.describe import describe_data
-from convnext_dense.datasets.formats.label_maps.tables import find_table
-from convnext_dense.datasets.formats.label_maps.values import read_map
-from convnext_dense.datasets.formats.objects.masks import read_pixels
 from convnext_dense.datasets.formats.places import folders
 from convnext_dense.datasets.formats.yaml_files import read_yaml
 from convnext_dense.errors import UsageError
 
 YOLO_YAML = 'train: images/train\nval: images/val\n'
-
-
-def described(place, task='boxes'):
-    return describe_data(str(place), task, str(place.parent / 'runs/a'))
-
-
-def write(root, name):
-    pictures, names = shapes()
-    {**OBJECT_FORMATS, **MAP_FORMATS}[name](root, pictures, names)
-    return root
-
-
-def edit(file, old, new):
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def test_a_path_that_is_too_long_is_one_sentence(tmp_path):
@@ -70,8 +47,6 @@ def test_names_of_another_encoding_are_one_sentence(tmp_path):
 
 
 def test_a_folder_among_the_files_of_masks_is_passed_over(tmp_path):
-    from helpers.data.written_formats import write_mask_files
-
     pictures, names = shapes(classes=1)
     write_mask_files(tmp_path / 'set', pictures, names)
     before = described(tmp_path / 'set')
@@ -105,15 +80,6 @@ def test_names_of_yolo_that_are_none_are_one_sentence(names, tmp_path):
     (tmp_path / 'data.yaml').write_text(f'names: {names}\n{YOLO_YAML}')
     with pytest.raises(UsageError, match=r'^data: .*data\.yaml: .*names must'):
         described(tmp_path)
-
-
-def change_json(file, change):
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
-
-
-COCO_FILES = [f'annotations/instances_{split}2017.json' for split in ('train', 'val')]
 
 
 @pytest.mark.parametrize('files', [1, 2])
@@ -191,109 +157,57 @@ def test_more_classes_than_a_label_map_has_values_are_one_sentence(tmp_path):
         described(root, 'semantic')
 
 
-@pytest.mark.parametrize(
-    ('file', 'text', 'said'),
-    [
-        ('class_dict.csv', 'name,r,g,b\na,300,0,0', 'a color is from 0 to 255; got 300'),
-        ('class_dict.csv', f'name,r,g,b\na,{10**30},0,0', 'a color is from 0 to 255; got 1000'),
-        ('class_dict.csv', f'name,r,g,b\na,{"9" * 5000},0,0', 'whole numbers'),
-        ('class_dict.csv', 'name,r,g,b\na,-1,0,0', 'a color is from 0 to 255; got -1'),
-        ('_classes.csv', 'Pixel Value, Class\n-1, a', 'a value is from 0 to 65535; got -1'),
-        ('classes.csv', f'name,r,g,b\n{"a" * 200000},1,1,1', 'is no table: field larger than field limit'),
-        ('labelmap.txt', f'a:{"9" * 5000},0,0::', 'a line has a name and a color'),
-        ('label_colors.txt', f'{"9" * 5000} 0 0 a', 'a line has a name and a color'),
-    ],
-)
-def test_numbers_in_tables_are_colors_or_values(file, text, said, tmp_path):
-    (tmp_path / file).write_text(text)
-    with pytest.raises(UsageError, match=rf'^data: .*{file}.*{said}'):
-        find_table(tmp_path)
-
-
-def test_more_classes_in_a_table_than_a_label_map_has_values_are_one_sentence(tmp_path):
-    root = write(tmp_path / 'set', 'color maps, class_dict.csv')
-    rows = ''.join(f'class {i},{i % 256},{i // 256 + 1},0\n' for i in range(300))
-    edit(root / 'class_dict.csv', 'bird', f'{rows}bird')
-    with pytest.raises(UsageError, match=r'^data: there are 304 classes; label maps of 8 bits can have 255\.$'):
+@pytest.mark.parametrize('name', ['a\nb', 'a\rb', 'a\u2028b', b'\xff'.decode('utf-8', 'surrogateescape')])
+@pytest.mark.parametrize('form', ['YOLO', 'color maps, class_dict.csv'])
+def test_an_image_that_no_list_can_name_is_one_sentence(form, name, tmp_path):
+    root = write(tmp_path / 'set', form)
+    for file in [*root.rglob('street 0*')]:
+        file.rename(file.with_name(file.name.replace('street 0', name)))
+    with pytest.raises(UsageError, match=r'^data: the image .* cannot be in a list of label maps; its name must'):
         described(root, 'semantic')
 
 
-# PNG, whose chunks are broken in ways that Pillow raises other errors than OSError for.
-BROKEN_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40\0\0\0\x40\x08\0\0\0\0' + bytes(4)
-
-
-@pytest.mark.parametrize('raw', [b'', b'\x89PNG\r\n\x1a\n', BROKEN_PNG, bytes(100), b'II*\0\xff\xff\xff\xff'])
-def test_a_picture_that_cannot_be_read_is_a_value_error(raw, tmp_path):
-    (tmp_path / 'a.png').write_bytes(raw)
-    for read in (read_pixels, lambda path: read_map(path, by_color=True)):
-        with pytest.raises(ValueError, match=r'^it cannot be read'):
-            read(tmp_path / 'a.png')
-
-
-@pytest.mark.filterwarnings('ignore')
-@settings(max_examples=20)
-@given(st.data())
-def test_a_changed_picture_is_read_or_is_a_value_error(data):
-    stream = io.BytesIO()
-    Image.fromarray(np.zeros((4, 4), np.uint8)).save(stream, data.draw(st.sampled_from(['PNG', 'TIFF', 'GIF', 'BMP'])))
-    raw = bytearray(stream.getvalue())
-    for place in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=4)):
-        raw[place] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(ValueError):
-        read_pixels(io.BytesIO(bytes(raw)))
+@pytest.mark.parametrize('name', ['{}/train2017/street 0.png', '../train2017/street 0.png'])
+def test_no_label_map_is_written_outside_of_its_folder(name, tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    change_json(root / COCO_FILES[0], lambda content: content['images'][0].update(file_name=name.format(root)))
+    before = sorted(root.rglob('*'))
+    with pytest.raises(UsageError, match=r'^data: the image .* is outside of its folder, and has no label map\.$'):
+        described(root, 'semantic')
+    assert sorted(root.rglob('*')) == before
 
 
 @pytest.mark.parametrize(
-    ('old', 'new', 'said'),
-    [
-        ('<annotation>', '<?xml version="1.0" encoding="nope"?><annotation>', 'it is no XML: unknown encoding'),
-        ('<xmax>', '<xmax>1e999', 'needs numbers'),
-        ('<xmin>', '<xmin>-inf</xmin><xmin>', 'must be larger'),
-        (
-            '</bndbox>',
-            '</bndbox><polygon><x1>1</x1><y1>inf</y1><x2>2</x2><y2>2</y2><x3>1</x3><y3>3</y3></polygon>',
-            'inf',
-        ),
-    ],
+    ('form', 'task'), [('YOLO', 'boxes'), ('YOLO', 'semantic'), ('maps with a palette', 'semantic')]
 )
-def test_xml_that_cannot_be_right_is_one_sentence(old, new, said, tmp_path):
-    root = write(tmp_path / 'set', 'Pascal VOC')
-    file = min((root / 'Annotations').iterdir())
-    file.write_text(file.read_text().replace(old, new, 1))
-    with pytest.raises(UsageError, match=rf'^data: .*\.xml: .*{said}'):
-        described(root)
+@pytest.mark.parametrize('ending', ['json', 'txt'])
+def test_what_was_deleted_of_converted_data_is_written_again(form, task, ending, tmp_path):
+    root = write(tmp_path / 'set', form)
+    first = str(described(root, task))
+    for file in (tmp_path / 'runs').rglob(f'*.{ending}'):
+        file.unlink()
+    assert str(described(root, task)) == first
 
 
-@pytest.mark.parametrize(
-    ('shape', 'said'),
-    [
-        (dict(shape_type='rotation'), "its shape_type must be polygon, .*; got 'rotation'"),
-        (dict(shape_type='Polygon'), 'its shape_type must be'),
-        (dict(shape_type=7), 'its shape_type must be'),
-        (dict(shape_type=['polygon']), 'its shape_type must be'),
-        (dict(shape_type='circle', points=[[1e308, 0], [-1e308, 0]]), 'its circle is infinitely large'),
-        (dict(shape_type='mask', mask=7), 'its mask, for .* is wrong'),
-        (dict(points=None), 'its points must be pairs'),
-        (dict(label=['cat']), 'its label must be a name'),
-    ],
-)
-def test_a_shape_that_cannot_be_right_is_one_sentence(shape, said, tmp_path):
-    root = write(tmp_path / 'set', 'LabelMe')
-    change_json(min(root.glob('train/*.json')), lambda content: content['shapes'][0].update(shape))
-    with pytest.raises(UsageError, match=rf'^data: .*\.json: shape 1: {said}'):
-        described(root)
-
-
-def test_a_mask_for_an_image_of_any_size_is_one_sentence(tmp_path):
-    root = write(tmp_path / 'set', 'LabelMe')
-    stream = io.BytesIO()
-    Image.fromarray(np.full((4, 4), 255, np.uint8)).save(stream, 'PNG')
-    shape = dict(shape_type='mask', points=[[1, 1], [4, 4]], mask=base64.b64encode(stream.getvalue()).decode())
-
-    def change(content):
-        content.update(imageWidth=10**9, imageHeight=10**9)
-        content['shapes'][0].update(shape)
-
-    change_json(min(root.glob('train/*.json')), change)
-    with pytest.raises(UsageError, match=r'^data: .*\.json: shape 1: its mask, for 1000000000 x 1000000000 pixels, is'):
-        described(root)
+@pytest.mark.parametrize('ending', ['txt', 'json'])
+def test_files_of_one_name_are_those_of_the_images_in_folders_of_the_same_names(ending, tmp_path):
+    for folder, label in dict(a=0, b=1).items():
+        for part in ('images', 'labels'):
+            (tmp_path / 'set' / part / folder).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'set/images/{folder}/1.png')
+        shape = dict(label=['cat', 'dog'][label], points=[[1, 1], [5, 1], [5, 5]])
+        labelme = json.dumps(dict(imageWidth=8, imageHeight=8, imagePath='1.png', shapes=[shape]))
+        text = f'{label} 0.5 0.5 0.2 0.2' if ending == 'txt' else labelme
+        (tmp_path / f'set/labels/{folder}/1.{ending}').write_text(text)
+    split = '{images: images, annotations: labels}'
+    (tmp_path / 'set/my.yaml').write_text(f'classes: [cat, dog]\ntrain: {split}\nval: {split}\n')
+    data = described(tmp_path / 'set/my.yaml')
+    assert data.splits['train'].objects == dict(cat=1, dog=1)
+    (tmp_path / 'set/labels/c').mkdir()
+    (tmp_path / 'set/labels/b/1.png').touch()
+    (tmp_path / f'set/labels/b/1.{ending}').rename(tmp_path / f'set/labels/c/1.{ending}')
+    (tmp_path / f'set/labels/a/1.{ending}').rename(tmp_path / f'set/labels/b/2.{ending}')
+    (tmp_path / 'set/labels/d').mkdir()
+    (tmp_path / f'set/labels/d/1.{ending}').write_text(text)
+    with pytest.raises(UsageError, match=r'^data: .* have the name of the image .*, and one can be its own\.$'):
+        described(tmp_path / 'set/my.yaml')
