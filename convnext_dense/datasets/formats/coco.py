@@ -12,7 +12,15 @@ from msgspec import UNSET, Raw
 from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.coco_split import split_coco
 from convnext_dense.datasets.formats.description import DataDescription, Split
-from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
+from convnext_dense.datasets.formats.places import (
+    IMAGE_WORDS,
+    MAP_WORDS,
+    SPLITS,
+    check_places,
+    folders,
+    has_word,
+    split_name,
+)
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
 from convnext_dense.errors import UsageError
 
@@ -99,7 +107,7 @@ def _describe(
     place: str, form: str, files: Mapping[str, _File], image_folders: Mapping[str, str], remarks: Sequence[str]
 ) -> DataDescription:
     for name, file in files.items():
-        _check_places(file, image_folders[name], Path(place))
+        check_places(_names_of_images(file), file.path, image_folders[name], Path(place))
     objects = {name: _objects(file) for name, file in files.items()}
     classes, left_out = _classes(files, objects)
     if left_out:
@@ -183,18 +191,6 @@ def _read(path: Path) -> _File:
 
 def _names_of_images(file: _File) -> list[str]:
     return [str(image.get('file_name')) for image in file.content.images]
-
-
-def _check_places(file: _File, folder: str, place: Path) -> None:
-    """Raise UsageError if the name of an image leads out of the dataset."""
-    home = place if place.is_dir() else place.parent.parent
-    homes = [os.path.abspath(path) for path in (folder, home)]
-    for name in _names_of_images(file):
-        if not (name.startswith('/') or '..' in name):
-            continue
-        path = os.path.abspath(os.path.join(folder, name))
-        if not any(os.path.commonpath([path, home]) == home for home in homes):
-            raise UsageError(f'data: {file.path}: the file_name {name[:100]} leads out of {place}.')
 
 
 def image_folder(names: Sequence[str], annotations: Path, root: Path, work_dir: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from convnext_dense.datasets.formats.coco import image_folder
 from convnext_dense.datasets.formats.coco_json import read_json
 from convnext_dense.datasets.formats.description import PanopticDescription, PanopticSplit
-from convnext_dense.datasets.formats.places import SPLITS, folders, split_name
+from convnext_dense.datasets.formats.places import SPLITS, check_places, folders, split_name
 from convnext_dense.errors import UsageError
 
 
@@ -97,4 +97,7 @@ def _split(path: Path, content: dict, root: Path, work_dir: str) -> PanopticSpli
     if wrong is not None or None in listed:
         raise UsageError(f'data: {path}: segments_info must be a list of segments; got {wrong!r:.40}.')
     segments = sum(map(len, listed))
-    return PanopticSplit(str(path), image_folder(images, path, root, work_dir), map_folder, len(images), segments)
+    folder = image_folder(images, path, root, work_dir)
+    check_places(images, path, folder, root)
+    check_places(maps, path, map_folder, root)
+    return PanopticSplit(str(path), folder, map_folder, len(images), segments)

@@ -171,3 +171,25 @@ def listed_images(file: Path, root: Path) -> list[Path]:
     # CVAT's lists begin with the folder that darknet is to find them in.
     tried = ((file.parent / path, root / path, root / Path(*path.parts[1:])) for path in paths)
     return [next((place for place in places if place.is_file()), places[1]) for places in tried]
+
+
+def check_places(names: Sequence[str], annotations: Path, folder: str, place: Path) -> None:
+    """Check whether images are in the dataset.
+
+    Args:
+        names: Their names.
+        annotations: The file that has the names.
+        folder: The folder that they are relative to.
+        place: The dataset's folder, or a file of it.
+
+    Raises:
+        UsageError: If a name leads out of it.
+    """
+    home = place if place.is_dir() else place.parent.parent
+    homes = [os.path.abspath(path) for path in (folder, home)]
+    for name in names:
+        if not (name.startswith('/') or '..' in name):
+            continue
+        path = os.path.abspath(os.path.join(folder, name))
+        if not any(os.path.commonpath([path, home]) == home for home in homes):
+            raise UsageError(f'data: {annotations}: the file_name {name[:100]} leads out of {place}.')

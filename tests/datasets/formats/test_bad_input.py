@@ -211,3 +211,12 @@ def test_files_of_one_name_are_those_of_the_images_in_folders_of_the_same_names(
     (tmp_path / f'set/labels/d/1.{ending}').write_text(text)
     with pytest.raises(UsageError, match=r'^data: .* have the name of the image .*, and one can be its own\.$'):
         described(tmp_path / 'set/my.yaml')
+
+
+@pytest.mark.parametrize('entries', ['images', 'annotations'])
+def test_a_panoptic_file_name_that_leads_out_of_the_dataset_is_one_sentence(entries, tmp_path):
+    write_panoptic(tmp_path / 'set')
+    file = tmp_path / 'set/annotations/panoptic_train2017.json'
+    change_json(file, lambda content: content[entries][0].update(file_name='/etc/hostname'))
+    with pytest.raises(UsageError, match=r'^data: .*: the file_name /etc/hostname leads out of'):
+        described(tmp_path / 'set', 'panoptic')

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from helpers.data.changed_formats import change_json, described, edit, write
+from helpers.data.changed_formats import COCO_FILES, change_json, described, edit, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -123,3 +123,12 @@ def test_a_mask_for_an_image_of_any_size_is_one_sentence(tmp_path):
     change_json(min(root.glob('train/*.json')), change)
     with pytest.raises(UsageError, match=r'^data: .*\.json: shape 1: its mask, for 1000000000 x 1000000000 pixels, is'):
         described(root)
+
+
+@pytest.mark.parametrize('number', [float('inf'), float('nan')])
+def test_a_mask_that_cannot_be_drawn_is_not_lost(number, tmp_path):
+    root = write(tmp_path / 'set', 'COCO')
+    polygon = [[number, 1, 9, 1, 9, 9]]
+    change_json(root / COCO_FILES[0], lambda content: content['annotations'][0].update(segmentation=polygon))
+    with pytest.raises(UsageError, match=r'^data: .* cannot be drawn: ValueError: a polygon has numbers'):
+        described(root, 'semantic')

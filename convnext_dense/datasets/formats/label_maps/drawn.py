@@ -89,5 +89,7 @@ def _mask(annotation: Annotation, height: int, width: int) -> np.ndarray:
         is_compressed = not isinstance(segmentation['counts'], list)
         rle: Any = segmentation if is_compressed else coco_mask.frPyObjects(cast(Any, segmentation), height, width)
     else:
+        if not all(np.isfinite(polygon).all() for polygon in segmentation):
+            raise ValueError('a polygon has numbers that are infinite or none')
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
     return coco_mask.decode(rle).astype(bool)
