@@ -13,6 +13,7 @@ from PIL import Image
 from convnext_dense.datasets.formats.class_names import read_names
 from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.datasets.formats.places import folders
+from convnext_dense.datasets.formats.whole_files import write_whole
 from convnext_dense.datasets.formats.yaml_files import read_yaml
 from convnext_dense.errors import UsageError
 
@@ -220,3 +221,36 @@ def test_a_panoptic_file_name_that_leads_out_of_the_dataset_is_one_sentence(entr
     change_json(file, lambda content: content[entries][0].update(file_name='/etc/hostname'))
     with pytest.raises(UsageError, match=r'^data: .*: the file_name /etc/hostname leads out of'):
         described(tmp_path / 'set', 'panoptic')
+
+
+@pytest.mark.parametrize(('form', 'task'), [('YOLO of Roboflow', 'boxes'), ('index maps, ADE20K folders', 'semantic')])
+def test_images_of_a_split_that_is_none_are_left_out_with_a_word(form, task, tmp_path):
+    root = write(tmp_path / 'set', form)
+    (root / 'data.yaml').unlink(missing_ok=True)
+    (root / 'classes.txt').write_text('bird\ncat\ndog\n' if task == 'boxes' else 'none\nbird\ncat\ndog\n')
+    for folder in [*root.rglob('val*')]:
+        folder.rename(folder.with_name('Prüfung'))
+    data = described(root, task)
+    assert list(data.splits) == ['train', 'val']
+    assert any(said.startswith('2 images are left out, since no name says which split') for said in data.remarks)
+
+
+def test_an_image_with_several_files_of_annotations_is_taken_once(tmp_path):
+    root = write(tmp_path / 'set', 'LabelMe')
+    (root / 'old').mkdir()
+    for file in root.glob('train/*.json'):
+        (root / 'old' / file.name).write_bytes(file.read_bytes())
+    data = described(root)
+    assert data.splits['train'].image_count == 3
+    assert any(said.startswith('3 files of annotations are of an image that has another') for said in data.remarks)
+
+
+def test_a_disk_that_is_full_is_one_sentence_and_keeps_nothing_half_written(tmp_path, monkeypatch):
+    def write_bytes(path, raw):
+        path.touch()
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('pathlib.Path.write_bytes', write_bytes)
+    with pytest.raises(UsageError, match=r'^work_dir: .*a\.json cannot be written: No space left on device\.$'):
+        write_whole(tmp_path / 'a.json', 'text')
+    assert not [*tmp_path.iterdir()]

@@ -79,8 +79,6 @@ def _splits(root: Path, work_dir: str) -> dict[str, list[Source]]:
         sources = _with_labels(folder / name for name in image_names(folder))
         if any(source.annotations for source in sources):
             found.setdefault(split_name(folder, root), []).extend(sources)
-    if len(found) > 1:
-        found.pop('', None)
     return found
 
 
