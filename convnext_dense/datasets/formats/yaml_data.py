@@ -16,7 +16,7 @@ from convnext_dense.datasets.formats.objects.voc import read_voc
 from convnext_dense.datasets.formats.objects.yolo import read_yolo
 from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
-from convnext_dense.datasets.formats.yaml_files import read_yaml, shown
+from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
 
 KEYS = ('classes', *SPLITS)
@@ -86,8 +86,7 @@ def _classes(file: Path, classes: object) -> tuple[str, ...] | None:
         return None
     if isinstance(classes, str) and (file.parent / classes).is_file():
         return read_names(file.parent / classes)
-    are_names = isinstance(classes, list) and classes and all(isinstance(name, str | int) for name in classes)
-    if are_names and len(set(map(str, classes))) == len(classes):
+    if isinstance(classes, list) and classes and are_names(classes) and len(set(map(str, classes))) == len(classes):
         return tuple(map(str, classes))
     raise UsageError(
         f'data: {file}: classes must be a list of names, each once, or a file of them; got {shown(classes)}.'

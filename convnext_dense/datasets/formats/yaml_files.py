@@ -1,6 +1,7 @@
 """Reads YAML files."""
 
 import reprlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -33,6 +34,16 @@ def read_yaml(path: Path) -> object:
         where = f' in line {mark.line + 1}' if mark else ''
         problem = getattr(error, 'problem', None) or describe(error)
         raise UsageError(f'data: {path} is no YAML: {problem}{where}.') from error
+
+
+def are_names(values: Iterable) -> bool:
+    """Return whether values of a YAML file are names of classes. Words such as yes and no are none, without quotes.
+
+    Example:
+        >>> are_names(yaml.safe_load('[cat, 7]')), are_names(yaml.safe_load('[yes, no]'))
+        (True, False)
+    """
+    return all(isinstance(value, str | int) and not isinstance(value, bool) for value in values)
 
 
 def shown(value: object) -> str:

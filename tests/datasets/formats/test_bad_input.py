@@ -76,7 +76,9 @@ def test_aliases_of_aliases_are_not_written_out(key, tmp_path):
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize('names', ['{.inf: cat}', '{.nan: cat}', '{a: cat}', '[[cat]]', '[null]', '{}', '7'])
+@pytest.mark.parametrize(
+    'names', ['{.inf: cat}', '{.nan: cat}', '{a: cat}', '[[cat]]', '[null]', '{}', '7', '[yes, no]']
+)
 def test_names_of_yolo_that_are_none_are_one_sentence(names, tmp_path):
     (tmp_path / 'data.yaml').write_text(f'names: {names}\n{YOLO_YAML}')
     with pytest.raises(UsageError, match=r'^data: .*data\.yaml: .*names must'):

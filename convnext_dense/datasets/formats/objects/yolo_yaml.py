@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
-from convnext_dense.datasets.formats.yaml_files import read_yaml, shown
+from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
 
 MERGED = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
@@ -72,7 +72,7 @@ def _names(path: Path, content: dict) -> tuple[str, ...]:
                 f'data: {path}: names must have the numbers 0 to {len(names) - 1}; got {shown(sorted(names))}.'
             )
         names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str | int) for name in names):
+    if not isinstance(names, list) or not names or not are_names(names):
         raise UsageError(f'data: {path}: names must be a list of names, or a map of them; got {shown(names)}.')
     names = tuple(str(name) for name in names)
     if len(set(names)) < len(names):
