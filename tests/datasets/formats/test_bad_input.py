@@ -256,3 +256,14 @@ def test_a_disk_that_is_full_is_one_sentence_and_keeps_nothing_half_written(tmp_
     with pytest.raises(UsageError, match=r'^work_dir: .*a\.json cannot be written: No space left on device\.$'):
         write_whole(tmp_path / 'a.json', 'text')
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize('has_yaml', [True, False])
+def test_labels_of_no_image_are_left_out_with_a_word(has_yaml, tmp_path):
+    root = write(tmp_path / 'set', 'YOLO')
+    (root / 'labels/train/street 0.txt').rename(root / 'labels/train/Street 0.txt')
+    if not has_yaml:
+        (root / 'data.yaml').unlink()
+        (root / 'classes.txt').write_text('bird\ncat\ndog\n')
+    said = f'1 files of labels have no image in a split and are left out, such as {root / "labels/train/Street 0.txt"}.'
+    assert said in described(root).remarks
