@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
@@ -20,7 +21,9 @@ class UsageError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message.rpartition(f'{type(self).__module__}.{type(self).__qualname__}: ')[-1].rstrip('\n'))
+        sentence = message.rpartition(f'{type(self).__module__}.{type(self).__qualname__}: ')[-1].rstrip('\n')
+        # The name of a file may have line breaks, the control characters of terminals, and bytes that are no text.
+        super().__init__(''.join(map(_printable, sentence)))
 
 
 class RunError(RuntimeError):
@@ -61,6 +64,12 @@ def describe(error: BaseException) -> str:
     if len(message) > SHOWN_CHARACTERS:
         message = f'{message[:SHOWN_CHARACTERS].rstrip()}...'
     return f'{type(error).__name__}: {message}' if message else type(error).__name__
+
+
+def _printable(character: str) -> str:
+    if unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp'):
+        return character.encode('unicode_escape').decode()
+    return character
 
 
 def _with_dashes(message: str, options: Collection[str]) -> str:

@@ -42,3 +42,9 @@ class TestExit:
     def test_other_errors_pass(self):
         with pytest.raises(KeyError), exit_on_usage_error(OPTIONS):
             raise KeyError('a')
+
+    def test_a_name_of_several_lines_is_printed_in_one(self, printed):
+        name = 'a\nb\r\x1b[2J\u2028ü' + b'\xff'.decode('utf-8', 'surrogateescape')
+        assert printed(UsageError(f'data: there is no {name}.'))[1] == (
+            'error: data: there is no a\\nb\\r\\x1b[2J\\u2028ü\\udcff.\n'
+        )

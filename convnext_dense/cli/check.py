@@ -83,7 +83,7 @@ def _show_progress(results: Iterable, total: int, title: str) -> Iterable:
 
 def _write(file: str, text: str, name: str) -> None:
     try:
-        Path(file).write_text(text, encoding='utf-8')
+        Path(file).write_text(text, encoding='utf-8', errors='backslashreplace')
     except OSError as error:
         raise UsageError(f'{name}: {file} cannot be written: {error.strerror}.') from error
     print(f'written: {file}')

@@ -4,6 +4,7 @@ Commands import what they call when they run, so that ``--help`` and typing erro
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -78,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Python has none of a stream that was closed by the shell.
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open('w'))  # noqa: SIM115 - open as long as the process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            # The name of a file may have bytes that are no text.
+            stream.reconfigure(errors='backslashreplace')
     args = build_parser().parse_args(arguments)
     args.arguments = arguments
     # A log that cannot be written, to a closed pipe or a full disk, is no reason for a traceback a line.

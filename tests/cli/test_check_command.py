@@ -1,6 +1,7 @@
 """`convnext-dense check`: its report as text, JSON and a page, and its exit code."""
 
 import base64
+import io
 import json
 import re
 
@@ -8,8 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from helpers.commands import run_command
+from helpers.data.changed_formats import COCO_FILES, change_json, write
 from helpers.data.clean_data import CleanLabels, CleanObjects, texture
 from helpers.demo_runs import DETECTOR, SEGMENTER
+
+from convnext_dense.cli.main import main
 
 
 @pytest.fixture
@@ -142,3 +146,49 @@ class TestConfigs:
     def test_another_task_than_the_config_has_is_refused(self, data, tmp_path):
         result = run_command(tmp_path, 'check', SEGMENTER, '--data', 'data', '--task', 'boxes')
         assert result.error == 'error: --task: the config is for semantic; got boxes.'
+
+
+def broken_link(file):
+    file.unlink()
+    file.symlink_to('nowhere')
+
+
+def link_to_itself(file):
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize('change', [broken_link, link_to_itself, folder])
+def test_an_annotation_file_that_is_none_is_an_error_of_the_report(change, tmp_path):
+    write(tmp_path / 'set', 'COCO')
+    change(tmp_path / 'set' / COCO_FILES[0])
+    result = run_command(tmp_path, 'check', '--data', 'set', '--task', 'boxes', '--no-images')
+    assert result.status == 1
+    assert 'instances_train2017.json: ' in result.out
+
+
+def test_names_of_classes_of_another_encoding_are_an_error_of_the_report(tmp_path):
+    write(tmp_path / 'set', 'maps with a palette')
+    (tmp_path / 'set/classes.txt').write_bytes(b'K\xfche')
+    result = run_command(tmp_path, 'check', '--data', 'set', '--task', 'semantic', '--no-images')
+    assert result.status == 1
+    assert 'classes.txt cannot be read' in result.out
+
+
+def test_names_of_files_that_are_no_text_are_printed(tmp_path, monkeypatch):
+    name = '\udcff.png'
+    write(tmp_path / 'set', 'COCO')
+    change_json(tmp_path / 'set' / COCO_FILES[0], lambda content: content['images'][0].update(file_name=name))
+    stream = io.TextIOWrapper(io.BytesIO(), 'utf-8')
+    monkeypatch.setattr('sys.stdout', stream)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(['check', '--data', 'set', '--task', 'boxes', '--html', 'report.html'])
+    stream.seek(0)
+    assert '\\udcff.png' in stream.read()
+    assert '\\udcff.png' in (tmp_path / 'report.html').read_text()

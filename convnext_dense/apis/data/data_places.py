@@ -85,7 +85,7 @@ def _rough_object_parts(root: Path, paths: Sequence[Path]) -> Iterator[tuple[str
             images = []
         places = [root] if root.is_dir() else [root.parent, root.parent.parent]
         counts = {
-            folder: (sum((folder / image).is_file() for image in images), split_name(folder, places[-1]) == name)
+            folder: (sum(os.path.isfile(folder / image) for image in images), split_name(folder, places[-1]) == name)
             for place in places
             for folder in folders(place)
         }
@@ -98,10 +98,15 @@ def _annotation_files(root: Path) -> Iterator[Path]:
         for path in sorted(folder.glob('[!.]*.[jJ][sS][oO][nN]')):
             if path.name.lower().startswith(OTHER_TASKS):
                 continue
-            with path.open('rb') as stream:
-                text = stream.read(LOOKED_AT)
-                stream.seek(max(0, path.stat().st_size - LOOKED_AT))
-                text += stream.read()
+            try:
+                with path.open('rb') as stream:
+                    text = stream.read(LOOKED_AT)
+                    stream.seek(max(0, path.stat().st_size - LOOKED_AT))
+                    text += stream.read()
+            except OSError:
+                # The check of the file says why.
+                yield path
+                continue
             if sum(key in text for key in COCO_KEYS) > 1 or not _is_json(path):
                 yield path
 
@@ -212,7 +217,9 @@ def _rough_label_splits(root: Path) -> list[LabelSplit]:
             pairs = [(str(image), str(stems[image.stem])) for image in others if image.stem in stems]
             found.setdefault(split_name(maps, root) or 'data', []).extend(pairs)
     file = next((root / name for name in NAME_FILES if (root / name).is_file()), None)
-    names = [line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines()] if file else []
+    # What cannot be read of them was said already.
+    text = file.read_text(encoding='utf-8-sig', errors='replace') if file and os.access(file, os.R_OK) else ''
+    names = [line.strip() for line in text.splitlines()]
     classes = tuple(name for name in names if name)
     splits = {name: pairs for name, pairs in found.items() if pairs}
     maps = [file for pairs in splits.values() for _, file in pairs]

@@ -22,9 +22,13 @@ def read_names(file: Path) -> tuple[str, ...]:
     """Return the names in a file, a line each.
 
     Raises:
-        UsageError: If there is none, or one is there twice.
+        UsageError: If the file cannot be read, there is no name, or one is there twice.
     """
-    names = tuple(line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip())
+    try:
+        lines = file.read_text(encoding='utf-8-sig').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f'data: {file} cannot be read: {error}.') from error
+    names = tuple(line.strip() for line in lines if line.strip())
     if len(set(names)) < len(names) or not names:
         raise UsageError(f'data: {file} must have a name in each line, and none twice.')
     return names

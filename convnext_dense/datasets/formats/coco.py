@@ -10,7 +10,15 @@ from pathlib import Path
 from convnext_dense.datasets.formats.coco_split import split_coco
 from convnext_dense.datasets.formats.coco_summary import SAMPLE, CocoSummary, summarize
 from convnext_dense.datasets.formats.description import DataDescription, Split
-from convnext_dense.datasets.formats.places import IMAGE_WORDS, MAP_WORDS, SPLITS, folders, has_word, split_name
+from convnext_dense.datasets.formats.places import (
+    IMAGE_WORDS,
+    MAP_WORDS,
+    SPLITS,
+    check_places,
+    folders,
+    has_word,
+    split_name,
+)
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
 from convnext_dense.errors import UsageError
 
@@ -92,6 +100,8 @@ def describe_files(
 def _describe(
     place: str, form: str, files: Mapping[str, _File], image_folders: Mapping[str, str], remarks: Sequence[str]
 ) -> DataDescription:
+    for name, file in files.items():
+        check_places(file.content.leading_names, file.path, image_folders[name], Path(place))
     objects = {name: _objects(file) for name, file in files.items()}
     classes, left_out = _classes(files, objects)
     if left_out:

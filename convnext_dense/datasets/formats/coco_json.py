@@ -134,5 +134,6 @@ def _parse_slowly(raw: bytes) -> object:
         is_cut = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith('Unterminated')
         hint = '; it seems to be cut off' if is_cut else ''
         raise ValueError(f'is no JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}.') from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Whole numbers of thousands of digits, too.
         raise ValueError(f'is no JSON: {error}.') from error

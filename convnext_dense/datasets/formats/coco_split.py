@@ -60,9 +60,13 @@ def _write_parts(path: Path, files: Mapping[str, Path]) -> None:
     images = _entries(content['images'], _Image)
     annotations = _entries(content.get('annotations', b'[]'), _Annotation)
     # Entries, not ids: ids may be of any kind, and there more than once.
-    for name, kept in draw_parts(images, path).items():
-        ids = {image_id for image_id, _ in kept}
-        parts = dict(images=kept, annotations=[entry for entry in annotations if entry[0] in ids])
+    drawn = draw_parts(images, path)
+    val_ids = {image_id for image_id, _ in drawn['val']}
+    for name, kept in drawn.items():
+        # Those of no image are left to the checks, which say so.
+        parts = dict(
+            images=kept, annotations=[entry for entry in annotations if (entry[0] in val_ids) == (name == 'val')]
+        )
         lists = {key: b'[' + b', '.join(bytes(text) for _, text in entries) + b']' for key, entries in parts.items()}
         values = {**content, **lists}.items()
         write_whole(

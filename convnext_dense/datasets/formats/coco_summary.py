@@ -7,7 +7,8 @@ from pathlib import Path
 from msgspec import UNSET, Raw
 
 from convnext_dense.datasets.cache.findings import remember
-from convnext_dense.datasets.formats.coco_json import coco_content, read_json
+from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
+from convnext_dense.datasets.formats.places import may_lead_out
 
 # How many images are looked for.
 SAMPLE = 20
@@ -22,6 +23,7 @@ class CocoSummary:
     Args:
         image_count: How many images it has.
         sample: The names of a few of them.
+        leading_names: Those names that may lead out of the images' folder.
         categories: Its categories, as they are.
         objects: How many objects there are of each category, by its id.
         annotation_count: How many annotations it has.
@@ -30,6 +32,7 @@ class CocoSummary:
 
     image_count: int
     sample: list[str]
+    leading_names: list[str]
     categories: list[dict]
     objects: dict[int, int]
     annotation_count: int
@@ -62,6 +65,7 @@ def _summarize(path: Path) -> CocoSummary | None:
         if isinstance(data, dict) and {'images', 'annotations', 'categories'} <= data.keys():
             raise ValueError('images, annotations and categories must be lists of objects.')
         return None
+    _check_ids(content)
     names = [str(image.get('file_name')) for image in content.images]
     ids = Counter(
         annotation.category_id for annotation in content.annotations if isinstance(annotation.category_id, int)
@@ -69,11 +73,24 @@ def _summarize(path: Path) -> CocoSummary | None:
     return CocoSummary(
         len(names),
         names[:: max(1, -(-len(names) // SAMPLE))],
+        [name for name in names if may_lead_out(name)],
         content.categories,
         dict(ids),
         len(content.annotations),
         sum(_is_mask(annotation.segmentation) for annotation in content.annotations),
     )
+
+
+def _check_ids(content: CocoContent) -> None:
+    """Raise ValueError if an id is a list or an object, by which nothing can be looked up."""
+    for what, field, values in (
+        ('an image', 'id', (image.get('id') for image in content.images)),
+        ('an annotation', 'image_id', (annotation.image_id for annotation in content.annotations)),
+        ('an annotation', 'category_id', (annotation.category_id for annotation in content.annotations)),
+    ):
+        wrong = next((value for value in values if isinstance(value, list | dict)), None)
+        if wrong is not None:
+            raise ValueError(f'{what} has the {field} {wrong!r:.40}; it must be a number or a text.')
 
 
 def _is_mask(segmentation: object) -> bool:

@@ -19,7 +19,7 @@ from convnext_dense.datasets.formats.panoptic import describe_panoptic
 from convnext_dense.datasets.formats.places import CONVERTED
 from convnext_dense.datasets.formats.splits import complete_splits
 from convnext_dense.datasets.formats.yaml_data import YamlData, find_yaml, yaml_maps, yaml_objects
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import SHOWN_CHARACTERS, UsageError, describe
 
 TASKS = ('boxes', 'instances', 'semantic', 'panoptic')
 
@@ -52,6 +52,21 @@ def describe_data(
     """
     if task not in TASKS:
         raise UsageError(f'task: it must be one of {", ".join(TASKS)}; got {task!r}.')
+    try:
+        return _describe(place, task, work_dir, boxes_to_masks, report)
+    except OSError as error:
+        # Any file may be one that this user cannot read, or a path in a list no path.
+        name = str(error.filename or place)[:SHOWN_CHARACTERS]
+        raise UsageError(f'data: {name} cannot be read: {error.strerror or describe(error)}.') from error
+
+
+def _describe(
+    place: str,
+    task: str,
+    work_dir: str,
+    boxes_to_masks: bool,
+    report: Callable[[str], None] | None,
+) -> DataDescription | MapDescription | PanopticDescription:
     if not Path(place).exists():
         raise UsageError(f'data: there is no {place}.')
     if task == 'panoptic':

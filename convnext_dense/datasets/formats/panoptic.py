@@ -9,7 +9,7 @@ from pathlib import Path
 from convnext_dense.datasets.formats.coco import image_folder
 from convnext_dense.datasets.formats.coco_json import read_json
 from convnext_dense.datasets.formats.description import PanopticDescription, PanopticSplit
-from convnext_dense.datasets.formats.places import SPLITS, folders, split_name
+from convnext_dense.datasets.formats.places import SPLITS, check_places, folders, split_name
 from convnext_dense.errors import UsageError
 
 
@@ -92,5 +92,12 @@ def _split(path: Path, content: dict, root: Path, work_dir: str) -> PanopticSpli
     # Images may have the names of their maps.
     homes = [folder for folder in (path.with_suffix(''), path.parent.parent / path.stem) if folder.is_dir()]
     map_folder = str(homes[0]) if homes else image_folder(maps, path, root, work_dir)
-    segments = sum(len(entry.get('segments_info', ())) for entry in content['annotations'])
-    return PanopticSplit(str(path), image_folder(images, path, root, work_dir), map_folder, len(images), segments)
+    listed = [entry.get('segments_info', []) for entry in content['annotations']]
+    wrong = next((entry for entry in listed if not isinstance(entry, list)), None)
+    if wrong is not None or None in listed:
+        raise UsageError(f'data: {path}: segments_info must be a list of segments; got {wrong!r:.40}.')
+    segments = sum(map(len, listed))
+    folder = image_folder(images, path, root, work_dir)
+    check_places(images, path, folder, root)
+    check_places(maps, path, map_folder, root)
+    return PanopticSplit(str(path), folder, map_folder, len(images), segments)

@@ -22,8 +22,8 @@ IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
 MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
 # Where other formats are converted to.
 CONVERTED = 'converted_data'
-# Left by macOS's archives, and by runs.
-OTHER_FOLDERS = ('__MACOSX', 'work_dirs', CONVERTED)
+# Left by macOS's archives, by file systems, and by runs.
+OTHER_FOLDERS = ('__MACOSX', 'lost+found', 'work_dirs', CONVERTED)
 # How deep a folder is looked into. A mistyped place may be a whole disk.
 DEPTH = 3
 MOST_FOLDERS = 5000
@@ -37,19 +37,23 @@ def folders(root: Path, work_dir: str | None = None) -> Iterator[Path]:
         work_dir: A folder to leave out, which may hold the parts of a split.
 
     Raises:
-        UsageError: If there are too many.
+        UsageError: If there are too many, or one cannot be read.
 
     Example:
         >>> next(folders(Path('.')))
         PosixPath('.')
     """
-    for count, (name, subfolders, _) in enumerate(os.walk(root, followlinks=True)):
+    for count, (name, subfolders, _) in enumerate(os.walk(root, onerror=_raise, followlinks=True)):
         if count == MOST_FOLDERS:
             raise UsageError(f'data: {root} holds more than {MOST_FOLDERS} folders; name one of those in it.')
         folder = Path(name)
         is_deepest = len(folder.relative_to(root).parts) >= DEPTH
         subfolders[:] = [] if is_deepest else sorted(part for part in subfolders if _is_data(folder / part, work_dir))
         yield folder
+
+
+def _raise(error: OSError) -> None:
+    raise UsageError(f'data: {error.filename} cannot be read: {error.strerror}.') from error
 
 
 def _is_data(folder: Path, work_dir: str | None) -> bool:
@@ -167,3 +171,35 @@ def listed_images(file: Path, root: Path) -> list[Path]:
     # CVAT's lists begin with the folder that darknet is to find them in.
     tried = ((file.parent / path, root / path, root / Path(*path.parts[1:])) for path in paths)
     return [next((place for place in places if place.is_file()), places[1]) for places in tried]
+
+
+def may_lead_out(name: str) -> bool:
+    """Return whether a file's name may lead out of the folder that it is relative to.
+
+    Example:
+        >>> may_lead_out('../a.jpg'), may_lead_out('b/a.jpg')
+        (True, False)
+    """
+    return name.startswith('/') or '..' in name
+
+
+def check_places(names: Sequence[str], annotations: Path, folder: str, place: Path) -> None:
+    """Check whether images are in the dataset.
+
+    Args:
+        names: Their names.
+        annotations: The file that has the names.
+        folder: The folder that they are relative to.
+        place: The dataset's folder, or a file of it.
+
+    Raises:
+        UsageError: If a name leads out of it.
+    """
+    home = place if place.is_dir() else place.parent.parent
+    homes = [os.path.abspath(path) for path in (folder, home)]
+    for name in names:
+        if not may_lead_out(name):
+            continue
+        path = os.path.abspath(os.path.join(folder, name))
+        if not any(os.path.commonpath([path, home]) == home for home in homes):
+            raise UsageError(f'data: {annotations}: the file_name {name[:100]} leads out of {place}.')

@@ -33,12 +33,12 @@ def complete_splits(
         ({'train': 'abc', 'val': 'de', 'test': 'de'}, ['There is no split for validation; test is taken for it.'])
     """
     found = {name: images for name, images in splits.items() if images}
+    left = found.pop('', ()) if len(found) > 1 else ()
+    remarks = [f'{len(left)} images are left out, since no name says which split they are of.'] if left else []
     if list(found) in (['train'], ['']):
         (images,) = found.values()
         said = f'There is one split: {VAL_FRACTION:.0%} of its images are for validation, drawn with seed {SEED}.'
-        return draw_parts(images, place), [said]
-    left = found.pop('', ())
-    remarks = [f'{len(left)} images are left out, since no name says which split they are of.'] if left else []
+        return draw_parts(images, place), [*remarks, said]
     if 'train' not in found:
         has = ' and '.join(f'{len(images)} for {name}' for name, images in found.items()) or 'none at all'
         raise UsageError(f'data: {place} has no images for training, but {has}.')

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -38,6 +38,8 @@ def write_whole(file: Path, content: str | bytes) -> None:
         unfinished.write_bytes(raw)
         unfinished.replace(file)
     except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
         raise UsageError(f'work_dir: {file} cannot be written: {error.strerror}.') from error
 
 

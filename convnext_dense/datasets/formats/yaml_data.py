@@ -16,7 +16,7 @@ from convnext_dense.datasets.formats.objects.voc import read_voc
 from convnext_dense.datasets.formats.objects.yolo import read_yolo
 from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
-from convnext_dense.datasets.formats.yaml_files import read_yaml
+from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
 
 KEYS = ('classes', *SPLITS)
@@ -62,7 +62,7 @@ def find_yaml(file: Path) -> YamlData | None:
         return None
     for key in content:
         if key not in KEYS:
-            raise UsageError(f'data: {file}: there is no key {key!r}; the keys are {", ".join(KEYS)}.')
+            raise UsageError(f'data: {file}: there is no key {shown(key)}; the keys are {", ".join(KEYS)}.')
     splits = {name: _split(file, name, content[name]) for name in SPLITS if name in content}
     if 'train' not in splits:
         raise UsageError(f'data: {file} has no train, and what is learned of must be said.')
@@ -71,7 +71,9 @@ def find_yaml(file: Path) -> YamlData | None:
 
 def _split(file: Path, name: str, split: object) -> tuple[Path, Path]:
     if not isinstance(split, dict) or set(split) != set(PARTS) or not all(isinstance(v, str) for v in split.values()):
-        raise UsageError(f'data: {file}: {name} must have the keys images and annotations, each a path; got {split!r}.')
+        raise UsageError(
+            f'data: {file}: {name} must have the keys images and annotations, each a path; got {shown(split)}.'
+        )
     places = [file.parent / split[part] for part in PARTS]
     for part, place in zip(PARTS, places, strict=True):
         if not place.exists():
@@ -84,9 +86,11 @@ def _classes(file: Path, classes: object) -> tuple[str, ...] | None:
         return None
     if isinstance(classes, str) and (file.parent / classes).is_file():
         return read_names(file.parent / classes)
-    if isinstance(classes, list) and classes and len(set(map(str, classes))) == len(classes):
+    if isinstance(classes, list) and classes and are_names(classes) and len(set(map(str, classes))) == len(classes):
         return tuple(map(str, classes))
-    raise UsageError(f'data: {file}: classes must be a list of names, each once, or a file of them; got {classes!r}.')
+    raise UsageError(
+        f'data: {file}: classes must be a list of names, each once, or a file of them; got {shown(classes)}.'
+    )
 
 
 def yaml_objects(data: YamlData, work_dir: str) -> DataDescription | ObjectDataset:
@@ -144,11 +148,33 @@ def _describe_coco(
 
 
 def _sources(data: YamlData, images: Path, annotations: Path) -> list[Source]:
-    files = {path.stem: path for path in sorted(annotations.rglob('*')) if path.suffix in ('.txt', '.xml', '.json')}
-    sources = [Source(image, files.get(image.stem)) for image in _images(data, images)]
+    files: dict[str, list[Path]] = {}
+    for path in sorted(annotations.rglob('*')):
+        if path.suffix in ('.txt', '.xml', '.json'):
+            files.setdefault(path.stem, []).append(path)
+    sources = [
+        Source(image, _own(data, image, files.get(image.stem, []), annotations)) for image in _images(data, images)
+    ]
     if not any(source.annotations for source in sources):
         raise UsageError(f'data: {data.file}: {annotations} has no file with the name of an image of {images}.')
     return sources
+
+
+def _own(data: YamlData, image: Path, files: Sequence[Path], root: Path) -> Path | None:
+    """Return the file of an image, of those in `root` that have its name: the one in folders of the same names."""
+    if len(files) < 2:
+        return next(iter(files), None)
+
+    def shared(file: Path) -> int:
+        inner = file.relative_to(root).parent.parts
+        return len(inner) if image.parent.parts[-len(inner) :] == inner or not inner else -1
+
+    best = max(files, key=shared)
+    if other := next((file for file in files if file != best and shared(file) == shared(best)), None):
+        raise UsageError(
+            f'data: {data.file}: {best} and {other} have the name of the image {image}, and one can be its own.'
+        )
+    return best
 
 
 def _images(data: YamlData, place: Path) -> Sequence[Path]:

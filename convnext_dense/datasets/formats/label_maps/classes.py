@@ -26,12 +26,19 @@ class MapClasses:
         ignores_zero: Whether a pixel of 0 is ignored, and the first class is 1.
         turning: What maps are turned by; None if their values are the classes.
         remarks: Sentences on what was chosen.
+
+    Raises:
+        UsageError: If label maps cannot have as many.
     """
 
     names: tuple[str, ...]
     ignores_zero: bool = False
     turning: Turning | None = None
     remarks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.names) + self.ignores_zero > IGNORED:
+            raise UsageError(f'data: there are {len(self.names)} classes; label maps of 8 bits can have {IGNORED}.')
 
 
 def find_classes(

@@ -75,7 +75,7 @@ def write_maps(
     place = folder / digest.hexdigest()
     complete = place / 'faults.json'
     with locked_folder(place):
-        if not complete.is_file():
+        if not all(file.is_file() for file in (complete, *(place / f'{name}.txt' for name in images))):
             faults: list[str] = []
             for name in images:
                 faults += _write_split(place, name, list(maps(name)))
@@ -89,6 +89,8 @@ def write_maps(
 
 
 def _write_split(place: Path, name: str, maps: Sequence[tuple[Path, Callable[[Path], str]]]) -> list[str]:
+    check_names([image.as_posix() for image, _ in maps])
+
     def write(entry: tuple[Path, Callable[[Path], str]]) -> str:
         image, write_map = entry
         file = place / name / f'{image.as_posix()}{ENDING}'
@@ -116,6 +118,32 @@ def _turn(source: Path, place: Path, turning: Turning | None) -> str:
         return f'{source}: {error}'
     save_map(place, labels)
     return f'{source}: {said}' if said else ''
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Check whether images can be in a list that has a name in each line.
+
+    Args:
+        names: The names, relative to the images' folder.
+
+    Raises:
+        UsageError: If one cannot.
+
+    Example:
+        >>> check_names(['a/b.png', '../c.png'])
+        Traceback (most recent call last):
+        ...
+        convnext_dense.errors.UsageError: data: the image ../c.png is outside of its folder, and has no label map.
+    """
+    for name in names:
+        if name.startswith('/') or '..' in Path(name).parts:
+            raise UsageError(f'data: the image {name} is outside of its folder, and has no label map.')
+        is_utf8 = name.isascii() or name == name.encode('utf-8', 'replace').decode()
+        if not is_utf8 or name.splitlines() != [name] or name != name.strip():
+            raise UsageError(
+                f'data: the image {name!r} cannot be in a list of label maps; its name must be of UTF-8, in one line, '
+                'without spaces at its ends.'
+            )
 
 
 def save_map(place: Path, labels: np.ndarray) -> None:

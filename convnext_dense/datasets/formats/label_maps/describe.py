@@ -8,7 +8,7 @@ from mmengine.fileio import list_dir_or_file
 
 from convnext_dense.datasets.formats.description import MapDescription, MapSplit
 from convnext_dense.datasets.formats.label_maps.classes import find_classes
-from convnext_dense.datasets.formats.label_maps.convert import ENDING, convert_maps
+from convnext_dense.datasets.formats.label_maps.convert import ENDING, check_names, convert_maps
 from convnext_dense.datasets.formats.label_maps.folders import find_map_files
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
 from convnext_dense.datasets.formats.splits import complete_splits
@@ -119,6 +119,7 @@ def _split(files: MapFiles, ending: str, folder: Path, name: str) -> MapSplit:
     there = list_dir_or_file(files.images, list_dir=False, suffix=ending, recursive=True)
     if sorted(path.removesuffix(ending) for path in there) == sorted(stems):
         return MapSplit(str(files.images), str(files.maps), '', len(stems))
+    check_names(stems)
     file = folder / f'{name}.txt'
     write_whole(file, ''.join(f'{stem}\n' for stem in stems))
     return MapSplit(str(files.images), str(files.maps), str(file), len(stems))

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from convnext_dense.datasets.formats.coco_json import Annotation, coco_content, read_json, read_segmentation
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription
 from convnext_dense.datasets.formats.label_maps.convert import ENDING, save_map, write_maps
+from convnext_dense.datasets.formats.label_maps.values import IGNORED
 from convnext_dense.errors import UsageError, describe
 
 # What a pixel of no object is called, unless a class is.
@@ -53,6 +54,10 @@ def _maps(file: Path, classes: Sequence[str]) -> Iterable[tuple[Path, Callable[[
     content = coco_content(read_json(file, is_coco=True))
     if content is None:
         raise UsageError(f"data: {file} has not COCO's form.")
+    if len(classes) >= IGNORED:
+        raise UsageError(
+            f'data: {file} has {len(classes)} classes; label maps can have {IGNORED - 1} and a background.'
+        )
     numbers = {name: i for i, name in enumerate(classes, start=1)}
     labels = {c['id']: numbers[c['name']] for c in content.categories if c['name'] in numbers}
     objects: dict[object, list[Annotation]] = {}
@@ -84,5 +89,7 @@ def _mask(annotation: Annotation, height: int, width: int) -> np.ndarray:
         is_compressed = not isinstance(segmentation['counts'], list)
         rle: Any = segmentation if is_compressed else coco_mask.frPyObjects(cast(Any, segmentation), height, width)
     else:
+        if not all(np.isfinite(polygon).all() for polygon in segmentation):
+            raise ValueError('a polygon has numbers that are infinite or none')
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
     return coco_mask.decode(rle).astype(bool)

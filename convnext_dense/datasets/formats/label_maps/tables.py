@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convnext_dense.datasets.formats.class_names import names_file, read_names
+from convnext_dense.datasets.formats.label_maps.values import MOST_VALUES
 from convnext_dense.errors import UsageError
 
 TABLES = ('class_dict.csv', '_classes.csv', 'classes.csv', 'labels.csv', 'colors.csv', 'label_colors.csv')
@@ -60,7 +61,10 @@ def find_table(root: Path) -> ClassTable | None:
 
 
 def _csv(file: Path) -> ClassTable:
-    rows = list(csv.reader(_read(file).splitlines(), skipinitialspace=True))
+    try:
+        rows = list(csv.reader(_read(file).splitlines(), skipinitialspace=True))
+    except csv.Error as error:
+        raise UsageError(f'data: {file} is no table: {error}.') from error
     rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
     header = [cell.lower() for cell in rows[0]] if rows else []
     columns = {
@@ -92,9 +96,9 @@ def _text(file: Path) -> ClassTable:
     for line in _read(file).splitlines():
         if not line.strip() or line.startswith('#'):
             continue
-        if found := re.match(r'([^:]+):(\d+),\s*(\d+),\s*(\d+)', line):
+        if found := re.match(r'([^:]+):(\d{1,9}),\s*(\d{1,9}),\s*(\d{1,9})', line):
             name, *color = found.groups()
-        elif found := re.match(r'\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S.*)', line):
+        elif found := re.match(r'\s*(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})\s+(\S.*)', line):
             *color, name = found.groups()
         elif file.name == 'objectInfo150.txt':
             # Its first line is that of the columns, the last of which is the name.
@@ -111,6 +115,12 @@ def _text(file: Path) -> ClassTable:
 def _checked(table: ClassTable) -> ClassTable:
     if not table.names:
         raise UsageError(f'data: {table.file} has no classes.')
+    for what, given, largest in (
+        ('color', [part for color in table.colors for part in color], 255),
+        ('value', table.values, MOST_VALUES - 1),
+    ):
+        if wrong := [number for number in given if not 0 <= number <= largest]:
+            raise UsageError(f'data: {table.file}: a {what} is from 0 to {largest}; got {wrong[0]}.')
     for what, given in (('name', table.names), ('color', table.colors), ('value', table.values)):
         twice = next((part for i, part in enumerate(given) if part in given[:i]), None)
         if twice is not None:

@@ -56,7 +56,8 @@ def read_map(path: Path, by_color: bool) -> np.ndarray:
             if image.mode == '1':
                 return np.asarray(image.convert('L'))
             values = np.asarray(image)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
+        # Decoders raise anything.
         raise ValueError(f'it cannot be read as a label map: {error}.') from error
     if values.ndim == 3 and values.shape[2] == 2:
         return values[..., 0]

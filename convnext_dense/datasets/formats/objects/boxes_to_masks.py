@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from convnext_dense.datasets.formats.coco import describe_files
 from convnext_dense.datasets.formats.description import DataDescription
 from convnext_dense.datasets.formats.objects.convert import box_polygon
 from convnext_dense.datasets.formats.whole_files import write_whole
+from convnext_dense.errors import UsageError
 
 
 def add_box_masks(data: DataDescription, folder: Path) -> DataDescription:
@@ -20,7 +21,7 @@ def add_box_masks(data: DataDescription, folder: Path) -> DataDescription:
         folder: Where to write its annotation files.
 
     Raises:
-        UsageError: If the files cannot be written.
+        UsageError: If an object has no box, or the files cannot be written.
 
     Example:
         >>> add_box_masks(describe_data('data/cells', 'boxes', 'run'), Path('run/converted_data'))  # doctest: +SKIP
@@ -31,13 +32,23 @@ def add_box_masks(data: DataDescription, folder: Path) -> DataDescription:
     for name, file in files.items():
         if not file.is_file():
             content = json.loads(raw[name])
-            for annotation in content['annotations']:
+            for annotation in content.get('annotations', []):
                 if not _has_mask(annotation):
-                    annotation['segmentation'] = box_polygon(annotation['bbox'])
+                    annotation['segmentation'] = box_polygon(_box(annotation, data.splits[name].annotations))
             write_whole(file, json.dumps(content))
     remarks = [*data.remarks, f'Objects without a mask have their box as one; the annotation files are in {place}.']
     images = {name: split.images for name, split in data.splits.items()}
     return replace(describe_files(data.place, data.format, files, images, remarks), classes=data.classes)
+
+
+def _box(annotation: Mapping, file: str) -> Sequence[float]:
+    box = annotation.get('bbox')
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(number, int | float) for number in box):
+        raise UsageError(
+            f'data: {file}: annotation {annotation.get("id")!r:.40} has the bbox {box!r:.60}; it must be x, y, width '
+            'and height.'
+        )
+    return box
 
 
 def _has_mask(annotation: Mapping) -> bool:

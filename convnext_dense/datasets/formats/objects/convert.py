@@ -37,7 +37,7 @@ def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> 
     files = {name: place / f'{name}.json' for name in data.splits}
     faults_file = place / 'faults.json'
     with locked_folder(place):
-        if not faults_file.is_file():
+        if not all(file.is_file() for file in (faults_file, *files.values())):
             read = {name: list(_read(data, split)) for name, split in data.splits.items()}
             images = [image for split in read.values() for _, image in split]
             names = data.classes or sorted({found.name for image in images for found in image.objects})

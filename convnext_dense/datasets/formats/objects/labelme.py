@@ -14,17 +14,17 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from convnext_dense.datasets.formats.class_names import names_file, read_names
-from convnext_dense.datasets.formats.objects.masks import encode_mask
+from convnext_dense.datasets.formats.objects.masks import encode_mask, read_pixels
 from convnext_dense.datasets.formats.objects.pairing import pair_images
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source, polygon_box
 from convnext_dense.datasets.formats.places import folders
 
 # Names of what is no object, in LabelMe's own lists of labels.
 NO_OBJECTS = ('__ignore__', '_background_')
-OUTLINES = ('polygon', 'rectangle', 'circle', 'mask', None)
+OUTLINES = ('polygon', 'rectangle', 'circle', 'mask')
+NO_OUTLINES = ('line', 'linestrip', 'point', 'points')
 FEWEST_POINTS = {'polygon': 3, 'rectangle': 2, 'circle': 2, 'mask': 2}
 CIRCLE_POINTS = 64
 # How many files are looked at to recognize the format.
@@ -119,8 +119,10 @@ def _object(shape: object, size: tuple[int, int]) -> Object | None:
         raise ValueError('it must be an object with a label and points.')
     kind = shape.get('shape_type') or 'polygon'
     name = shape.get('label')
-    if kind not in OUTLINES or name in NO_OBJECTS:
+    if kind in NO_OUTLINES or name in NO_OBJECTS:
         return None
+    if kind not in OUTLINES:
+        raise ValueError(f'its shape_type must be {", ".join((*OUTLINES, *NO_OUTLINES))}; got {kind!r:.40}.')
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f'its label must be a name; got {name!r}.')
     try:
@@ -132,6 +134,8 @@ def _object(shape: object, size: tuple[int, int]) -> Object | None:
     if kind == 'circle':
         points = _circle(*points[:2])
     polygon = [number for point in points for number in point]
+    if not all(map(math.isfinite, polygon)):
+        raise ValueError('its circle is infinitely large.')
     segmentation: list | dict | None = [polygon]
     if kind == 'rectangle':
         segmentation = None
@@ -148,12 +152,11 @@ def _circle(center: tuple[float, float], edge: tuple[float, float]) -> list[tupl
 
 def _mask(text: object, corner: tuple[float, float], size: tuple[int, int]) -> dict:
     try:
-        with Image.open(io.BytesIO(base64.b64decode(str(text)))) as picture:
-            part = np.asarray(picture.convert('L')) > 0
-    except (OSError, ValueError) as error:
-        raise ValueError(f'its mask cannot be read: {error}.') from error
+        part = read_pixels(io.BytesIO(base64.b64decode(str(text))), 'L') > 0
+        whole = np.zeros((size[1], size[0]), bool)
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise ValueError(f'its mask, for {size[0]} x {size[1]} pixels, is wrong: {error}') from error
     left, top = (max(0, round(number)) for number in corner)
-    whole = np.zeros((size[1], size[0]), bool)
     place = whole[top : top + part.shape[0], left : left + part.shape[1]]
     place |= part[: place.shape[0], : place.shape[1]]
     return encode_mask(whole)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from convnext_dense.datasets.formats.class_names import names_file, read_names
-from convnext_dense.datasets.formats.objects.masks import encode_mask, mask_box
+from convnext_dense.datasets.formats.objects.masks import encode_mask, mask_box, read_pixels
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source, image_size
 from convnext_dense.datasets.formats.places import folders, is_image, split_name
 from convnext_dense.errors import UsageError
@@ -75,8 +74,7 @@ def _reader(name: str):  # noqa: ANN202 - a function as in ObjectDataset
 
 
 def _mask(path: Path, shape: Sequence[int]) -> np.ndarray:
-    with Image.open(path) as picture:
-        mask = np.asarray(picture.convert('L')) > 0
+    mask = read_pixels(path, 'L') > 0
     if mask.shape != tuple(shape):
         raise ValueError(
             f'the mask has {mask.shape[1]} x {mask.shape[0]} pixels, and the image {shape[1]} x {shape[0]}.'

@@ -1,7 +1,35 @@
-"""Masks as COCO's form has them."""
+"""Masks as files and COCO's form have them."""
+
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 from pycocotools import mask as coco_mask
+
+
+def read_pixels(file: Path | BinaryIO, mode: str | None = None) -> np.ndarray:
+    """Return the pixels of an image.
+
+    Args:
+        file: The image.
+        mode: What to convert it to, such as 'L', as Pillow calls it.
+
+    Raises:
+        ValueError: If it cannot be read.
+
+    Example:
+        >>> read_pixels(Path('setup.cfg'))
+        Traceback (most recent call last):
+        ...
+        ValueError: it cannot be read: cannot identify image file 'setup.cfg'.
+    """
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert(mode) if mode else picture)
+    except Exception as error:
+        # Decoders raise anything.
+        raise ValueError(f'it cannot be read: {error}.') from error
 
 
 def encode_mask(mask: np.ndarray) -> dict:

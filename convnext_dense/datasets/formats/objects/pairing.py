@@ -47,24 +47,32 @@ def pair_images(files: Iterable[Path], root: Path, work_dir: str, named_image: C
         if not has_word(image.parent, root, MAP_WORDS):
             by_stem.setdefault(image.stem, []).append(image)
             by_name.setdefault(image.name, []).append(image)
-    sources, alone = [], []
+    nearest: dict[Path, Path] = {}
+    alone, farther = [], []
     for file in files:
         images = by_stem.get(file.stem)
         if not images and (name := named_image(file)):
             # One that was written on Windows has backslashes.
             images = by_name.get(PureWindowsPath(name).name)
         if images:
-            sources.append(Source(min(images, key=lambda image: _distance(image, file)), file))
+            image = min(images, key=lambda image: _distance(image, file))
+            other = nearest.setdefault(image, file)
+            if other is not file:
+                nearest[image], left = sorted((other, file), key=lambda found: _distance(image, found))
+                farther.append(left)
         else:
             alone.append(file)
-    used = {source.image for source in sources}
-    unlabeled = [image for images in by_stem.values() for image in images if image not in used]
+    unlabeled = [image for images in by_stem.values() for image in images if image not in nearest]
     remarks = []
     if alone:
         remarks.append(f'{len(alone)} files of annotations have no image and are left out, such as {alone[0]}.')
     if unlabeled:
         remarks.append(f'{len(unlabeled)} images have no annotations and are left out, such as {unlabeled[0]}.')
-    return Pairing(sources, remarks)
+    if farther:
+        remarks.append(
+            f'{len(farther)} files of annotations are of an image that has another, and left out, such as {farther[0]}.'
+        )
+    return Pairing([Source(image, file) for image, file in nearest.items()], remarks)
 
 
 def _distance(image: Path, file: Path) -> int:

@@ -33,7 +33,8 @@ class Source:
     def files(self) -> list[Path]:
         """The files that say what is in the image."""
         given = [path for path in (self.annotations, self.object_map) if path]
-        return [file for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+        listed = [file for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+        return [file for file in listed if not file.is_dir()]
 
 
 @dataclass(frozen=True)

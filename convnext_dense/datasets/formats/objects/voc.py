@@ -4,15 +4,15 @@ Reference:
     Everingham et al., "The Pascal Visual Object Classes Challenge: development kit".
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image
 
-from convnext_dense.datasets.formats.objects.masks import encode_mask
+from convnext_dense.datasets.formats.objects.masks import encode_mask, read_pixels
 from convnext_dense.datasets.formats.objects.pairing import Pairing, pair_images
 from convnext_dense.datasets.formats.objects.sources import (
     AnnotatedImage,
@@ -82,7 +82,7 @@ def _parse(path: Path) -> ElementTree.Element:
         raise ValueError('it defines entities, which annotations have not.')
     try:
         return ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f'it is no XML: {error}.') from error
 
 
@@ -172,7 +172,7 @@ def _object(node: ElementTree.Element) -> Object:
     except ValueError:
         raise ValueError('its bndbox needs numbers as xmin, ymin, xmax and ymax.') from None
     left, top, right, bottom = corners
-    if not (left <= right and top <= bottom):
+    if not (math.isfinite(sum(map(abs, corners))) and left <= right and top <= bottom):
         raise ValueError(
             f'xmax and ymax must be larger than xmin and ymin; got {", ".join(f"{c:g}" for c in corners)}.'
         )
@@ -193,6 +193,8 @@ def _polygon(node: ElementTree.Element | None) -> list[list[float]] | None:
         raise ValueError('its polygon needs numbers as x1, y1, x2, y2 and so on.') from None
     if len(found) < FEWEST_POLYGON_NUMBERS:
         raise ValueError(f'its polygon needs three points, and has {len(found) // 2}.')
+    if not all(map(math.isfinite, found)):
+        raise ValueError('its polygon has numbers that are infinite or none.')
     return [found]
 
 
@@ -204,8 +206,10 @@ def read_voc_with_masks(source: Source) -> AnnotatedImage:
     """
     image = read_voc(source)
     path = source.object_map or _object_map(source.annotation_file)
-    with Image.open(path) as picture:
-        values = np.asarray(picture)
+    try:
+        values = read_pixels(path)
+    except ValueError as error:
+        raise ValueError(f'the map of objects {path}: {error}') from error
     if values.shape != (image.height, image.width):
         raise ValueError(f'{path} must have one channel of {image.width} x {image.height} pixels.')
     present = set(np.unique(values).tolist()) - {0, BORDER}

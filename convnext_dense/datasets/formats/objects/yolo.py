@@ -6,7 +6,7 @@ Reference:
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def find_yolo(root: Path, work_dir: str) -> ObjectDataset | None:
         listed, remarks = yaml_splits(yaml)
         splits = {name: _with_labels(images) for name, images in listed.items()}
         read = partial(read_yolo, yaml.names, yaml.keypoint_numbers)
+        remarks = [*remarks, *_left_out(splits)]
         return ObjectDataset('YOLO', splits, read, yaml.names, yaml.keypoint_numbers, remarks)
     if root.is_file():
         return None
@@ -66,7 +67,8 @@ def find_yolo(root: Path, work_dir: str) -> ObjectDataset | None:
             'name in each line.'
         )
     names = yaml.names if yaml else read_names(file)
-    return ObjectDataset('YOLO', splits, partial(read_yolo, names, 0), names, remarks=[f'Names are from {file}.'])
+    remarks = [f'Names are from {file}.', *_left_out(splits)]
+    return ObjectDataset('YOLO', splits, partial(read_yolo, names, 0), names, remarks=remarks)
 
 
 def _splits(root: Path, work_dir: str) -> dict[str, list[Source]]:
@@ -79,9 +81,17 @@ def _splits(root: Path, work_dir: str) -> dict[str, list[Source]]:
         sources = _with_labels(folder / name for name in image_names(folder))
         if any(source.annotations for source in sources):
             found.setdefault(split_name(folder, root), []).extend(sources)
-    if len(found) > 1:
-        found.pop('', None)
     return found
+
+
+def _left_out(splits: Mapping[str, Sequence[Source]]) -> list[str]:
+    """Return what is said of labels that are next to others, and whose image is in no split."""
+    used = {source.annotations for split in splits.values() for source in split if source.annotations}
+    near = (path for folder in {path.parent for path in used} for path in folder.glob('[!.]*.txt'))
+    alone = sorted(path for path in near if path not in used and path.is_file() and _is_yolo(path))
+    if not alone:
+        return []
+    return [f'{len(alone)} files of labels have no image in a split and are left out, such as {alone[0]}.']
 
 
 def _with_labels(images: Iterable[Path]) -> list[Source]:

@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 
 from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
-from convnext_dense.datasets.formats.yaml_files import read_yaml
+from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
 
 MERGED = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
@@ -65,18 +65,20 @@ def _names(path: Path, content: dict) -> tuple[str, ...]:
     if isinstance(names, dict):
         try:
             names = {int(i): name for i, name in names.items()}
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UsageError(f'data: {path}: the keys of names must be the numbers of the classes.') from None
         if sorted(names) != list(range(len(names))):
-            raise UsageError(f'data: {path}: names must have the numbers 0 to {len(names) - 1}; got {sorted(names)}.')
+            raise UsageError(
+                f'data: {path}: names must have the numbers 0 to {len(names) - 1}; got {shown(sorted(names))}.'
+            )
         names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str | int) for name in names):
-        raise UsageError(f'data: {path}: names must be a list of names, or a map of them; got {names!r}.')
+    if not isinstance(names, list) or not names or not are_names(names):
+        raise UsageError(f'data: {path}: names must be a list of names, or a map of them; got {shown(names)}.')
     names = tuple(str(name) for name in names)
     if len(set(names)) < len(names):
-        raise UsageError(f'data: {path}: a name is there twice in {list(names)}.')
+        raise UsageError(f'data: {path}: a name is there twice in {shown(list(names))}.')
     if content.get('nc', len(names)) != len(names):
-        raise UsageError(f'data: {path}: nc is {content["nc"]}, and there are {len(names)} names.')
+        raise UsageError(f'data: {path}: nc is {shown(content["nc"])}, and there are {len(names)} names.')
     return names
 
 
@@ -89,6 +91,8 @@ def yaml_splits(yaml: YoloYaml) -> tuple[dict[str, list[Path]], list[str]]:
     base = yaml.file.parent
     given = yaml.content.get('path')
     root, remarks = base, []
+    if not isinstance(given, str | int | None):
+        raise UsageError(f'data: {yaml.file}: path must be a folder; got {shown(given)}.')
     if given:
         # Of another machine, or below the folder that YOLO's settings name.
         root = next((place for place in (base / str(given), Path(str(given))) if place.is_dir()), base)
@@ -102,7 +106,9 @@ def yaml_splits(yaml: YoloYaml) -> tuple[dict[str, list[Path]], list[str]]:
         if isinstance(places, str):
             places = [places]
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-            raise UsageError(f'data: {yaml.file}: {key} must be a folder, a file, or a list of them; got {places!r}.')
+            raise UsageError(
+                f'data: {yaml.file}: {key} must be a folder, a file, or a list of them; got {shown(places)}.'
+            )
         images = [image for place in places for image in _images(yaml.file, key, place, root)]
         if images or name == 'train':
             splits[name] = splits.get(name, []) + images
