@@ -2,10 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.data.changed_formats import COCO_FILES, change_json, described, edit, write
+from helpers.data.map_folders import write_pairs
 from helpers.data.panoptic import write_panoptic
 from helpers.data.written_formats import shapes, write_mask_files
 from PIL import Image
@@ -267,3 +269,18 @@ def test_labels_of_no_image_are_left_out_with_a_word(has_yaml, tmp_path):
         (root / 'classes.txt').write_text('bird\ncat\ndog\n')
     said = f'1 files of labels have no image in a split and are left out, such as {root / "labels/train/Street 0.txt"}.'
     assert said in described(root).remarks
+
+
+@pytest.mark.parametrize('prefix', ['', 'images/', '/data/set/images/'])
+def test_a_list_names_images_of_one_name_by_their_folders(prefix, tmp_path):
+    root = tmp_path / 'set'
+    for folder in ('a', 'b', 'c'):
+        write_pairs(root, f'images/{folder}', f'masks/{folder}', count=1)
+    (root / 'train.txt').write_text(f'{prefix}a/0.png\n{prefix}b/0\n')
+    (root / 'val.txt').write_text(f'{prefix}c/0.png\n')
+    data = described(root, 'semantic')
+    names = {name: Path(split.names).read_text().split() for name, split in data.splits.items()}
+    assert names == dict(train=['a/0', 'b/0'], val=['c/0'])
+    (root / 'val.txt').write_text('0.png\n')
+    with pytest.raises(UsageError, match=r'^data: .*val\.txt names 0\.png, which can be a/0\.png or b/0\.png of'):
+        described(root, 'semantic')

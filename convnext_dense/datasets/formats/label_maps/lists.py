@@ -1,6 +1,6 @@
 """Reads lists of a split's images, and lists of images with their label maps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles, image_ending
@@ -41,24 +41,46 @@ def named_files(root: Path, work_dir: str, files: MapFiles) -> dict[str, MapFile
     Raises:
         UsageError: If a list names an image that has no label map.
     """
-    by_name = {name: pair for pair in files.files for name in (pair[0], pair[0].removesuffix(image_ending(pair[0])))}
-    by_name |= {Path(name).name: pair for name, pair in by_name.items()}
+    by_tail = _by_tail(files)
     found: dict[str, MapFiles] = {}
     for file in _lists(root, work_dir):
-        lines = [Path(line).name for line in _lines(file)]
+        lines = _lines(file)
         # VOC's lists may have a number after the name.
-        names = [line if line in by_name else without_flag(line) for line in lines]
-        named = [by_name[name] for name in names if name in by_name]
+        names = [line if _find(line, by_tail) else without_flag(line) for line in lines]
+        pairs = {name: _find(name, by_tail) for name in names}
+        named = [pair for name in names for pair in pairs[name][:1]]
         if not names or len(named) * 2 <= len(names):
             continue
         if len(named) < len(names):
-            missing = next(name for name in names if name not in by_name)
+            missing = next(name for name in names if not pairs[name])
             raise UsageError(f'data: {file} names {missing}, which has no label map in {files.maps}.')
+        if several := next((name for name in names if len(pairs[name]) > 1), ''):
+            first, second, *_ = pairs[several]
+            raise UsageError(f'data: {file} names {several}, which can be {first[0]} or {second[0]} of {files.images}.')
         name = split_name(file, root)
         if name not in found or file.stem == name:
             # VOC's trainval holds train.
             found[name] = MapFiles(files.images, files.maps, named)
     return found
+
+
+def _by_tail(files: MapFiles) -> dict[str, list[tuple[str, str]]]:
+    """Return the pairs by the ends of their images' paths, from the whole path to the name, with and without ending."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for pair in files.files:
+        parts = Path(pair[0]).parts
+        for i in range(len(parts)):
+            tail = '/'.join(parts[i:])
+            for name in {tail, tail.removesuffix(image_ending(tail))}:
+                found.setdefault(name, []).append(pair)
+    return found
+
+
+def _find(line: str, by_tail: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Return the pairs that a line can name: those of the longest end of its path."""
+    parts = Path(line).parts
+    tails = ('/'.join(parts[i:]) for i in range(len(parts)))
+    return next((by_tail[tail] for tail in tails if tail in by_tail), [])
 
 
 def _lists(root: Path, work_dir: str) -> Iterator[Path]:
