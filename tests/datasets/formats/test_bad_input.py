@@ -9,7 +9,8 @@ import pytest
 from helpers.data.changed_formats import COCO_FILES, change_json, described, edit, write
 from helpers.data.map_folders import write_pairs
 from helpers.data.panoptic import write_panoptic
-from helpers.data.written_formats import shapes, write_mask_files
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import write_mask_files
 from PIL import Image
 
 from convnext_dense.datasets.formats.class_names import read_names

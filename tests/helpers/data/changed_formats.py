@@ -3,7 +3,8 @@
 import json
 
 from convnext_dense.datasets.formats.describe import describe_data
-from helpers.data.written_formats import MAP_FORMATS, OBJECT_FORMATS, shapes
+from helpers.data.pictures import shapes
+from helpers.data.written_formats import MAP_FORMATS, OBJECT_FORMATS
 
 COCO_FILES = [f'annotations/instances_{split}2017.json' for split in ('train', 'val')]
 
