@@ -12,8 +12,8 @@ from convnext_dense.datasets.checker.findings import DataFinding
 from convnext_dense.datasets.checker.kinds import WARNING
 from convnext_dense.datasets.checker.splits import LabelSplit, ObjectSplit
 from convnext_dense.datasets.formats.class_names import NAME_FILES
-from convnext_dense.datasets.formats.coco import OTHER_TASKS
-from convnext_dense.datasets.formats.coco_json import coco_content, read_json
+from convnext_dense.datasets.formats.coco.coco_json import coco_content, read_json
+from convnext_dense.datasets.formats.coco.find import OTHER_TASKS
 from convnext_dense.datasets.formats.describe import describe_data
 from convnext_dense.datasets.formats.description import MapDescription
 from convnext_dense.datasets.formats.label_maps.pairs import MAP_ENDINGS, OTHER_MAPS

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.annotations.wording import subject
-from convnext_dense.datasets.formats.coco_json import Annotation, CocoContent, as_annotation, read_json
+from convnext_dense.datasets.formats.coco.coco_json import Annotation, CocoContent, as_annotation, read_json
 
 NUMBERS = {int, float}
 IDS = {int, float, str}

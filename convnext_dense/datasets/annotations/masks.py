@@ -9,7 +9,7 @@ import numpy as np
 from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.annotations.fault import Fault
 from convnext_dense.datasets.annotations.wording import subject
-from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
+from convnext_dense.datasets.formats.coco.coco_json import REFUSED, read_polygons, read_segmentation
 
 # pycocotools takes memory by a polygon's length in pixels, and overflows; no image is as large.
 FARTHEST = 1e6

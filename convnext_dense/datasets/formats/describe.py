@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from convnext_dense.datasets.formats.coco import describe_files, find_coco
+from convnext_dense.datasets.formats.coco.find import describe_files, find_coco
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription, PanopticDescription
 from convnext_dense.datasets.formats.label_maps.describe import NoMapsError, describe_map_files, describe_maps
 from convnext_dense.datasets.formats.label_maps.drawn import draw_maps

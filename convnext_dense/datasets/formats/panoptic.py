@@ -6,8 +6,8 @@ Reference:
 
 from pathlib import Path
 
-from convnext_dense.datasets.formats.coco import image_folder
-from convnext_dense.datasets.formats.coco_json import read_json
+from convnext_dense.datasets.formats.coco.coco_json import read_json
+from convnext_dense.datasets.formats.coco.find import image_folder
 from convnext_dense.datasets.formats.description import PanopticDescription, PanopticSplit
 from convnext_dense.datasets.formats.places import SPLITS, check_places, folders, split_name
 from convnext_dense.errors import UsageError

@@ -151,7 +151,7 @@ def without_flag(line: str) -> str:
     return re.sub(r'\s+-?[01]$', '', line)
 
 
-def listed_images(file: Path, root: Path) -> list[Path]:
+def images_of_list(file: Path, root: Path) -> list[Path]:
     """Return the images whose paths are the lines of a file; none if its lines are other things.
 
     Args:

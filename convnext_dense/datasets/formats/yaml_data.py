@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from convnext_dense.datasets.formats.class_names import read_names
-from convnext_dense.datasets.formats.coco import describe_files
-from convnext_dense.datasets.formats.coco_split import split_coco
+from convnext_dense.datasets.formats.coco.coco_split import split_coco
+from convnext_dense.datasets.formats.coco.find import describe_files
 from convnext_dense.datasets.formats.description import DataDescription
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles, pair_names
 from convnext_dense.datasets.formats.objects.labelme import read_labelme
 from convnext_dense.datasets.formats.objects.sources import ObjectDataset, Source
 from convnext_dense.datasets.formats.objects.voc import read_voc
 from convnext_dense.datasets.formats.objects.yolo import read_yolo
-from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
+from convnext_dense.datasets.formats.places import SPLITS, images_of_list, is_image, walk_images
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
 from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
@@ -178,7 +178,7 @@ def _own(data: YamlData, image: Path, files: Sequence[Path], root: Path) -> Path
 
 
 def _images(data: YamlData, place: Path) -> Sequence[Path]:
-    found = walk_images(place) if place.is_dir() else listed_images(place, data.file.parent)
+    found = walk_images(place) if place.is_dir() else images_of_list(place, data.file.parent)
     if not found:
         raise UsageError(f'data: {data.file}: there are no images in {place}.')
     return found

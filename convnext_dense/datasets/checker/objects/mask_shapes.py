@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.annotations.masks import decode_run_lengths
-from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
+from convnext_dense.datasets.formats.coco.coco_json import REFUSED, read_polygons, read_segmentation
 
 # How many annotations are measured at a time.
 CHUNK = 50_000

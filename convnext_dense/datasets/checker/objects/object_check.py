@@ -21,7 +21,7 @@ from convnext_dense.datasets.checker.objects.object_rules import (
     find_in_masks,
 )
 from convnext_dense.datasets.checker.splits import ObjectSplit
-from convnext_dense.datasets.formats.coco_json import REFUSED, read_polygons, read_segmentation
+from convnext_dense.datasets.formats.coco.coco_json import REFUSED, read_polygons, read_segmentation
 
 SHOWN_CHARACTERS = 80
 # Kinds of faults that the mask shows.

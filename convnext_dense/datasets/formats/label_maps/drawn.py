@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from convnext_dense.datasets.formats.coco_json import Annotation, coco_content, read_json, read_segmentation
+from convnext_dense.datasets.formats.coco.coco_json import Annotation, coco_content, read_json, read_segmentation
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription
 from convnext_dense.datasets.formats.label_maps.convert import ENDING, save_map, write_maps
 from convnext_dense.datasets.formats.label_maps.values import IGNORED

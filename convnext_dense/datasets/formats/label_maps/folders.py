@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convnext_dense.datasets.formats.label_maps.lists import listed_pairs, named_files
+from convnext_dense.datasets.formats.label_maps.lists import named_files, pairs_of_lists
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles, is_map_name, pair_names
 from convnext_dense.datasets.formats.places import (
     IMAGE_WORDS,
@@ -30,7 +30,7 @@ def find_map_files(root: Path, work_dir: str) -> dict[str, MapFiles]:
     Raises:
         UsageError: If it is not clear which belong together.
     """
-    if lists := listed_pairs(root, work_dir):
+    if lists := pairs_of_lists(root, work_dir):
         return lists
     found = {name: _clearest(name, pairs) for name, pairs in _candidates(root, work_dir).items()}
     if len(found) > 1 and (other := found.pop('', None)):

@@ -8,8 +8,8 @@ from convnext_dense.datasets.formats.places import folders, is_image, split_name
 from convnext_dense.errors import UsageError
 
 
-def listed_pairs(root: Path, work_dir: str) -> dict[str, MapFiles]:
-    """Return the images and label maps that are listed as pairs, by the split that a list's name says.
+def pairs_of_lists(root: Path, work_dir: str) -> dict[str, MapFiles]:
+    """Return the images and label maps that lists name in pairs, by the split that a list's name says.
 
     Args:
         root: A folder with lists such as ``train.txt``, whose lines are the paths of an image and of its label map,
@@ -17,7 +17,7 @@ def listed_pairs(root: Path, work_dir: str) -> dict[str, MapFiles]:
         work_dir: A folder to leave out.
 
     Example:
-        >>> listed_pairs(Path('docs'), '')
+        >>> pairs_of_lists(Path('docs'), '')
         {}
     """
     found = {}

@@ -70,7 +70,7 @@ class MapFiles:
 
 
 def pair_names(images: Path, image_names: Sequence[str], maps: Path, map_names: Sequence[str]) -> MapFiles | None:
-    """Return images with their label maps, if most have one: a name that begins as theirs, or differs in words alone.
+    """Return images with their label maps, if most have one: its name begins as the image's, or differs in words alone.
 
     Args:
         images: The folder of the images.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convnext_dense.datasets.formats.coco import describe_files
+from convnext_dense.datasets.formats.coco.find import describe_files
 from convnext_dense.datasets.formats.description import DataDescription
 from convnext_dense.datasets.formats.objects.convert import box_polygon
 from convnext_dense.datasets.formats.whole_files import write_whole

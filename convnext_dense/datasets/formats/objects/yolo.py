@@ -20,7 +20,7 @@ from convnext_dense.datasets.formats.objects.sources import (
     polygon_box,
 )
 from convnext_dense.datasets.formats.objects.yolo_yaml import yaml_splits, yolo_yaml
-from convnext_dense.datasets.formats.places import folders, image_names, listed_images, split_name
+from convnext_dense.datasets.formats.places import folders, image_names, images_of_list, split_name
 from convnext_dense.errors import UsageError
 
 BOX_NUMBERS = 4
@@ -74,7 +74,9 @@ def find_yolo(root: Path, work_dir: str) -> ObjectDataset | None:
 def _splits(root: Path, work_dir: str) -> dict[str, list[Source]]:
     """Return the images with labels by the lists of their names, as darknet has them, or else by their folder."""
     lists = {name: path for path in sorted(root.glob('*.txt')) if (name := split_name(path, root))}
-    found = {name: _with_labels(listed_images(path, root)) for name, path in lists.items() if listed_images(path, root)}
+    found = {
+        name: _with_labels(images_of_list(path, root)) for name, path in lists.items() if images_of_list(path, root)
+    }
     if found:
         return found
     for folder in folders(root, work_dir):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from convnext_dense.datasets.formats.places import SPLITS, is_image, listed_images, walk_images
+from convnext_dense.datasets.formats.places import SPLITS, images_of_list, is_image, walk_images
 from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
 
@@ -127,4 +127,4 @@ def _images(file: Path, key: str, place: str, root: Path) -> Sequence[Path]:
         return walk_images(found)
     if is_image(found):
         return [found]
-    return listed_images(found, root)
+    return images_of_list(found, root)

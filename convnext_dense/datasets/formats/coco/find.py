@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convnext_dense.datasets.formats.coco_split import split_coco
-from convnext_dense.datasets.formats.coco_summary import SAMPLE, CocoSummary, summarize
+from convnext_dense.datasets.formats.coco.coco_split import split_coco
+from convnext_dense.datasets.formats.coco.coco_summary import SAMPLE, CocoSummary, summarize
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.datasets.formats.places import (
     IMAGE_WORDS,

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from convnext_dense.datasets.cache.findings import remember
 from convnext_dense.datasets.cache.keys import Stamp, stamp_of
-from convnext_dense.datasets.formats.coco_json import REFUSED
+from convnext_dense.datasets.formats.coco.coco_json import REFUSED
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION, draw_parts
 from convnext_dense.datasets.formats.whole_files import write_whole
 

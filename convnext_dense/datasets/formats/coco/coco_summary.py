@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import UNSET, Raw
 
 from convnext_dense.datasets.cache.findings import remember
-from convnext_dense.datasets.formats.coco_json import CocoContent, coco_content, read_json
+from convnext_dense.datasets.formats.coco.coco_json import CocoContent, coco_content, read_json
 from convnext_dense.datasets.formats.places import may_lead_out
 
 # How many images are looked for.

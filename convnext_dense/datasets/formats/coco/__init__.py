@@ -1,0 +1,1 @@
+"""Annotation files of COCO's form: found, read, summed up, and split."""
