@@ -121,9 +121,7 @@ def test_a_mask_for_an_image_of_any_size_is_one_sentence(tmp_path):
         content['shapes'][0].update(shape)
 
     change_json(min(root.glob('train/*.json')), change)
-    with pytest.raises(
-        UsageError, match=r'^data: .*\.json: shape 1: its mask cannot be read for 1000000000 x 1000000000 p'
-    ):
+    with pytest.raises(UsageError, match=r'^data: .*\.json: shape 1: its mask cannot be read for 1000000000 x'):
         described(root)
 
 
