@@ -98,7 +98,7 @@ def test_xml_that_cannot_be_right_is_one_sentence(old, new, said, tmp_path):
         (dict(shape_type=7), 'its shape_type must be'),
         (dict(shape_type=['polygon']), 'its shape_type must be'),
         (dict(shape_type='circle', points=[[1e308, 0], [-1e308, 0]]), 'its circle is infinitely large'),
-        (dict(shape_type='mask', mask=7), 'its mask, for .* is wrong'),
+        (dict(shape_type='mask', mask=7), 'its mask cannot be read for .* pixels'),
         (dict(points=None), 'its points must be pairs'),
         (dict(label=['cat']), 'its label must be a name'),
     ],
@@ -121,7 +121,7 @@ def test_a_mask_for_an_image_of_any_size_is_one_sentence(tmp_path):
         content['shapes'][0].update(shape)
 
     change_json(min(root.glob('train/*.json')), change)
-    with pytest.raises(UsageError, match=r'^data: .*\.json: shape 1: its mask, for 1000000000 x 1000000000 pixels, is'):
+    with pytest.raises(UsageError, match=r'^data: .*\.json: shape 1: its mask cannot be read for 1000000000 x'):
         described(root)
 
 

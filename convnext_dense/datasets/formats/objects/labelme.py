@@ -155,7 +155,7 @@ def _mask(text: object, corner: tuple[float, float], size: tuple[int, int]) -> d
         part = read_pixels(io.BytesIO(base64.b64decode(str(text))), 'L') > 0
         whole = np.zeros((size[1], size[0]), bool)
     except (ValueError, MemoryError, OverflowError) as error:
-        raise ValueError(f'its mask, for {size[0]} x {size[1]} pixels, is wrong: {error}') from error
+        raise ValueError(f'its mask cannot be read for {size[0]} x {size[1]} pixels: {error}') from error
     left, top = (max(0, round(number)) for number in corner)
     place = whole[top : top + part.shape[0], left : left + part.shape[1]]
     place |= part[: place.shape[0], : place.shape[1]]
