@@ -79,4 +79,4 @@ def _with_dashes(message: str, options: Collection[str]) -> str:
     # The argument that the message is about: `resume: ...`, or with its value, `backbone timm/resnet5: ...`.
     message = re.sub(r'^[a-z_]+(?=:| .*:)', flag, message, count=1)
     # A name of two words is that of an argument anywhere.
-    return re.sub(r'(?<![\w./-])[a-z]+_[a-z_]+(?![\w./-])', flag, message)
+    return re.sub(r'(?<![\w./-])[a-z]+_[a-z_]+(?![\w/-]|\.\w)', flag, message)

@@ -5,6 +5,7 @@ import ast
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from convnext_dense.config.machine import check_folder
 from convnext_dense.config.speed.switches import check_switches
@@ -120,6 +121,16 @@ def check_work_dir(work_dir: str | None) -> None:
         >>> check_work_dir('work_dirs/new')
     """
     check_folder(work_dir, 'work_dir')
+
+
+def check_data(place: str | None) -> None:
+    """Raise UsageError if there is no such dataset.
+
+    Example:
+        >>> check_data(None)
+    """
+    if place is not None and not Path(place).exists():
+        raise UsageError(f'data: there is no {place}.')
 
 
 class _NamesOrAll(argparse.Action):

@@ -7,6 +7,7 @@ from convnext_dense.cli.arguments import (
     add_data,
     add_skip_check,
     at_least,
+    check_data,
     check_work_dir,
     not_empty,
     parse_cfg_options,
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Draw, and say where it is."""
     find_config(args.config)
+    check_data(args.data)
     check_work_dir(args.work_dir)
     check_folder(args.out, 'out')
     from convnext_dense.apis import browse

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from convnext_dense.cli.arguments import add_config, at_least, not_empty, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, at_least, check_data, not_empty, parse_cfg_options
 from convnext_dense.config.find import find_config
 from convnext_dense.errors import UsageError
 
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError('data: name the dataset, or give a config that has one.')
     if args.config is None and args.task is None:
         raise UsageError(f'task: say what the data is for: {", ".join(TASKS[:-1])} or {TASKS[-1]}.')
+    check_data(args.data)
     if args.config is not None:
         find_config(args.config)
     for name in ('json', 'html'):
@@ -55,19 +56,19 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError('fix: it leaves out images that cannot be read, so it has to read them; leave out no_images.')
     # OpenCV's own words on damaged files are no part of the report.
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
-    from convnext_dense.apis import check_data, mend_data
+    from convnext_dense import apis
     from convnext_dense.config import load_config
     from convnext_dense.reports import data_page, data_text
 
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options)) if args.config else None
-    checked = check_data(args.data, args.task, cfg, not args.no_images, args.workers, _show_progress)
+    checked = apis.check_data(args.data, args.task, cfg, not args.no_images, args.workers, _show_progress)
     print(data_text(checked.report))
     if args.json:
         _write(args.json, checked.report.to_json(), 'json')
     if args.html:
         _write(args.html, data_page(checked.report), 'html')
     if args.fix:
-        changes, checked = mend_data(checked, args.fix, args.workers, _show_progress)
+        changes, checked = apis.mend_data(checked, args.fix, args.workers, _show_progress)
         print('\n'.join([f'written: {args.fix}', *(f'  {change}' for change in changes), data_text(checked.report)]))
     if checked.report.has_errors:
         sys.exit(FOUND_ERRORS)

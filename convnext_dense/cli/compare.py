@@ -13,6 +13,7 @@ from convnext_dense.cli.arguments import (
     add_shape_argument,
     add_skip_check,
     at_least,
+    check_data,
     check_work_dir,
     not_empty,
     parse_cfg_options,
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare."""
     file = find_config(args.config)
+    check_data(args.data)
     check_work_dir(args.work_dir)
     from convnext_dense.comparison import compare_backbones
 

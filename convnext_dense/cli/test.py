@@ -8,6 +8,7 @@ from convnext_dense.cli.arguments import (
     add_launcher,
     add_skip_check,
     add_speed_argument,
+    check_data,
     check_work_dir,
     not_empty,
     parse_cfg_options,
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
     find_config(args.config)
+    check_data(args.data)
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
     from convnext_dense import config

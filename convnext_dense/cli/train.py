@@ -13,6 +13,7 @@ from convnext_dense.cli.arguments import (
     add_recipe,
     add_skip_check,
     add_speed_argument,
+    check_data,
     check_work_dir,
     not_empty,
     parse_cfg_options,
@@ -74,6 +75,7 @@ def _find_batch_size(args: argparse.Namespace, cfg: 'Config') -> int:
 def run(args: argparse.Namespace) -> None:
     """Train."""
     find_config(args.config)
+    check_data(args.data)
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
     if args.resume and args.resume != 'auto':

@@ -14,6 +14,7 @@ from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_launcher, count_processes
+from convnext_dense.datasets.formats.places import data_name
 from convnext_dense.errors import UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
@@ -98,7 +99,7 @@ def load_config(
     added = [
         *([file_name(backbone)] if backbone else []),
         *([f'recipe-{recipe}'] if recipe else []),
-        *([file_name(_data_name(data))] if data else []),
+        *([file_name(data_name(data))] if data else []),
         *([] if pretrained else ['from-scratch']),
     ]
     default = str(Path('work_dirs', '_'.join([file.stem, *added])))
@@ -215,12 +216,6 @@ def _check_dataset(dataset: object, where: str) -> None:
 def _is(what: str, value: object) -> bool:
     parts = value if what == DICTS and isinstance(value, list | tuple) else [value]
     return value is None or all(isinstance(part, TYPES[what]) for part in parts)
-
-
-def _data_name(place: str) -> str:
-    path = Path(place).resolve()
-    # What follows a dot in a folder's name may be a version.
-    return path.name if path.is_dir() else path.stem
 
 
 def file_name(backbone: str) -> str:

@@ -51,6 +51,8 @@ def data_page(report: DataReport) -> str:
         True
     """
     facts = {name: '; '.join(split_facts(facts)) for name, facts in report.splits.items()}
+    if report.remarks:
+        facts['chosen'] = ' '.join(report.remarks)
     links = ''.join(
         f'<li class="{level}"><span class="level">{level}</span>'
         f'<a href="#{level}-{kind}">{html.escape(KINDS[kind].title)}</a>: {len(findings)}</li>'
@@ -76,7 +78,7 @@ def _section(level: str, kind: str, findings: Sequence[DataFinding], figures: Se
     about = KINDS[kind]
     lines = ''.join(f'<li>{html.escape(finding.sentence)}</li>' for finding in findings[:LINES])
     more = f'<li>and {len(findings) - LINES} more</li>' if len(findings) > LINES else ''
-    mended = '; a cleaned copy has it no more' if about.is_mended else ''
+    mended = '; --fix does it' if about.is_mended else ''
     return (
         f'<section class="kind {level}" id="{level}-{kind}">'
         f'<h2><span class="level">{level}</span>{html.escape(about.title)}: {len(findings)}</h2>'

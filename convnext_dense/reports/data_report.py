@@ -56,6 +56,7 @@ def split_facts(facts: dict) -> list[str]:
 def _splits(report: DataReport) -> Iterator[str]:
     for name, facts in report.splits.items():
         yield f'  {name}: {"; ".join(split_facts(facts))}'
+    yield from (f'  {remark}' for remark in report.remarks)
 
 
 def _kinds(report: DataReport) -> Iterator[str]:
@@ -65,4 +66,4 @@ def _kinds(report: DataReport) -> Iterator[str]:
         more = len(findings) - EXAMPLES
         if more > 0:
             yield f'    and {more} more'
-        yield f'  remedy: {KINDS[kind].remedy}' + ('; a cleaned copy has it no more' if KINDS[kind].is_mended else '')
+        yield f'  remedy: {KINDS[kind].remedy}' + ('; --fix does it' if KINDS[kind].is_mended else '')

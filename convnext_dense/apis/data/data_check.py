@@ -1,5 +1,7 @@
 """Checks a dataset: every image, annotation and label map."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from convnext_dense.datasets.checker.image_facts import Progress
 from convnext_dense.datasets.checker.objects.check_objects import check_objects
 from convnext_dense.datasets.checker.objects.object_check import CheckedObjects
 from convnext_dense.datasets.checker.splits import LabelSplit, ObjectSplit
+from convnext_dense.datasets.formats.places import data_name
 from convnext_dense.errors import UsageError
 
 TASKS = ('boxes', 'instances', 'semantic')
@@ -70,17 +73,20 @@ def check_data(
     plan = RunPlan(cfg, tuple(split for split in SPLITS if _has_data(cfg, split))) if cfg is not None else None
     if data is not None:
         place = data
-        objects, labels, found = _find(data, _task(task, plan))
+        objects, labels, found, remarks = _find(data, _task(task, plan))
     else:
         assert plan is not None
         place = ', '.join(dict.fromkeys(str(dataset.built.data_root) for dataset in plan.datasets))
         objects, labels, found = planned_splits(plan)
+        remarks: list[str] = []
     if labels:
         report = check_labels(place, labels, reads_images, workers, progress, found)
+        report.remarks = remarks
         return CheckedData(report, labels)
     if not objects and not found:
         raise UsageError(f'data: {place} has no split that can be checked.')
     report, checked = check_objects(place, objects, reads_images, workers, progress, found)
+    report.remarks = remarks
     if cfg is not None:
         limits = model_limits(cfg)
         for part in checked:
@@ -89,15 +95,17 @@ def check_data(
     return CheckedData(report, objects, checked)
 
 
-def _find(data: str, task: str) -> tuple[list[ObjectSplit], list[LabelSplit], list[DataFinding]]:
+def _find(data: str, task: str) -> tuple[list[ObjectSplit], list[LabelSplit], list[DataFinding], list[str]]:
     if not Path(data).exists():
         raise UsageError(f'data: there is no {data}.')
-    work_dir = str(Path('work_dirs', f'check_{Path(data).resolve().stem}'))
+    # Where the data is may be where nothing can be written.
+    home = 'work_dirs' if os.access('.', os.W_OK) else tempfile.mkdtemp()
+    work_dir = str(Path(home, f'check_{data_name(data)}'))
     if task == 'semantic':
-        labels, found = find_label_splits(data, work_dir)
-        return [], labels, found
-    objects, found = find_object_splits(data, work_dir, task == 'instances')
-    return objects, [], found
+        labels, found, remarks = find_label_splits(data, work_dir)
+        return [], labels, found, remarks
+    objects, found, remarks = find_object_splits(data, work_dir, task == 'instances')
+    return objects, [], found, remarks
 
 
 def _task(task: str | None, plan: RunPlan | None) -> str:

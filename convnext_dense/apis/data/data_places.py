@@ -27,8 +27,10 @@ COCO_KEYS, LOOKED_AT = (b'"images"', b'"annotations"', b'"categories"'), 1_000_0
 SAMPLE = 50
 
 
-def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[list[ObjectSplit], list[DataFinding]]:
-    """Return the splits of a dataset of objects, and what keeps it from being described or converted.
+def find_object_splits(
+    place: str, work_dir: str, needs_masks: bool
+) -> tuple[list[ObjectSplit], list[DataFinding], list[str]]:
+    """Return the splits of a dataset of objects, what cannot be read of it, and what was chosen or left out.
 
     Args:
         place: As in `describe_data`.
@@ -43,14 +45,16 @@ def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[li
     """
     found: list[DataFinding] = []
     parts: list[tuple[str, str, str]] = []
+    remarks: list[str] = []
     root = Path(place)
     files = [root] if root.suffix.lower() == '.json' else list(_annotation_files(root))
     # A file that is alone would be split into parts elsewhere; the faults are to be found in the user's.
     if len(files) != 1:
         try:
             task = 'instances' if needs_masks else 'boxes'
-            splits = describe_data(place, task, work_dir, report=lambda said: found.append(_unread(said))).splits
-            parts = [(name, split.annotations, split.images) for name, split in splits.items()]
+            described = describe_data(place, task, work_dir, report=lambda said: found.append(_unread(said)))
+            parts = [(name, split.annotations, split.images) for name, split in described.splits.items()]
+            remarks = list(described.remarks)
         except UsageError as error:
             if not files:
                 raise
@@ -62,10 +66,14 @@ def find_object_splits(place: str, work_dir: str, needs_masks: bool) -> tuple[li
     training = 'train' if 'train' in names else names[0]
     # A test split that is the validation's, too, is one.
     firsts = {(file, images): name for name, file, images in reversed(parts)}
-    return [
-        ObjectSplit(name, file, images, needs_masks, is_training=name == training)
-        for (file, images), name in reversed(firsts.items())
-    ], found
+    return (
+        [
+            ObjectSplit(name, file, images, needs_masks, is_training=name == training)
+            for (file, images), name in reversed(firsts.items())
+        ],
+        found,
+        remarks,
+    )
 
 
 def _unread(said: str) -> DataFinding:
@@ -119,8 +127,8 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list[DataFinding]]:
-    """Return the splits of a dataset of label maps, and what keeps it from being described.
+def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list[DataFinding], list[str]]:
+    """Return the splits of a dataset of label maps, what cannot be read of it, and what was chosen or left out.
 
     Args:
         place: As in `describe_data`.
@@ -141,7 +149,7 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
         if not splits:
             raise
         found = DataFinding('data', place, str(error).removeprefix('data: '))
-        return splits, [found]
+        return splits, [found], []
     assert isinstance(description, MapDescription)
     rules = LabelRules(len(description.classes), LARGEST, description.ignores_zero)
     parts = {name: _described_pairs(description, name) for name in description.splits}
@@ -151,7 +159,7 @@ def find_label_splits(place: str, work_dir: str) -> tuple[list[LabelSplit], list
             seen.add(tuple(pairs))
             splits.append(LabelSplit(name, pairs, description.classes, rules, is_training=name == 'train'))
     pairs = [pair for pairs in parts.values() for pair in pairs]
-    return splits, [*unread, *_left_out(description, pairs)]
+    return splits, [*unread, *_left_out(description, pairs)], list(description.remarks)
 
 
 def _described_pairs(description: MapDescription, name: str) -> list[tuple[str, str]]:

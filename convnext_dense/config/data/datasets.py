@@ -17,6 +17,8 @@ OTHER_SAMPLERS = (
     'MultiSourceSampler',
 )
 METRICS = ('CocoMetric', 'FasterCocoMetric')
+# A table of more is none that one reads.
+MOST_CLASSES = 30
 
 
 def set_datasets(cfg: Config, data: DataDescription) -> None:
@@ -91,4 +93,6 @@ def _evaluator(cfg: Config, name: str, split: Split) -> ConfigDict:
         has_masks = any('segm' in str(evaluator.get('metric')) for evaluator in given)
         own = dict(type='mmdet.CocoMetric', metric=['bbox', 'segm'] if has_masks else 'bbox')
     kept = {key: value for key, value in own.items() if key not in ('format_only', 'outfile_prefix', 'backend_args')}
-    return ConfigDict({**kept, 'ann_file': split.annotations})
+    # Of few classes, each one's score is worth a line.
+    classwise = {'classwise': True} if len(split.objects) <= MOST_CLASSES else {}
+    return ConfigDict({**classwise, **kept, 'ann_file': split.annotations})

@@ -1,6 +1,6 @@
 """Puts a dataset of label maps into the dataloaders and evaluators of a segmenter's config."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config, ConfigDict
 
@@ -13,6 +13,7 @@ KEPT = ('pipeline', 'test_mode', 'serialize_data', 'lazy_init', 'max_refetch')
 # Datasets that feed a depth, or two images.
 OTHER_DATASETS = ('NYU', 'LEVIR', 'DSDL', 'Synapse', 'BDD', 'Depth')
 IGNORED = 255
+BLACK = (0, 0, 0)
 
 
 def set_map_datasets(cfg: Config, data: MapDescription) -> None:
@@ -33,7 +34,7 @@ def set_map_datasets(cfg: Config, data: MapDescription) -> None:
             img_suffix=data.image_ending,
             seg_map_suffix=data.map_ending,
             reduce_zero_label=data.ignores_zero,
-            metainfo=dict(classes=data.classes, palette=[list(color) for color in make_palette(len(data.classes))]),
+            metainfo=dict(classes=data.classes, palette=_palette(data.classes)),
         )
         if split.names:
             dataset['ann_file'] = split.names
@@ -44,6 +45,12 @@ def set_map_datasets(cfg: Config, data: MapDescription) -> None:
             cfg[f'{name}_evaluator'] = _evaluator(cfg, name)
     for transform in _loaders(cfg.get('tta_pipeline')):
         transform['reduce_zero_label'] = data.ignores_zero
+
+
+def _palette(classes: Sequence[str]) -> list[list[int]]:
+    """Return a color for each class; black for a background, which is most of many images."""
+    others = iter(make_palette(len(classes)))
+    return [list(BLACK if name.lower() == 'background' else next(others)) for name in classes]
 
 
 def _set_ignored_zero(key: str, dataset: ConfigDict, data: MapDescription) -> None:

@@ -63,6 +63,7 @@ class DataReport:
         place: The dataset, as it was named.
         splits: Facts about each split by their names: images, objects, objects of each class, sizes, modes.
         findings: What was found.
+        remarks: Sentences on what was chosen or left out.
 
     Example:
         >>> report = DataReport('pets', {}, [DataFinding('image-missing', 'a.jpg')])
@@ -73,6 +74,7 @@ class DataReport:
     place: str
     splits: dict[str, dict] = field(default_factory=dict)
     findings: list[DataFinding] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def has_errors(self) -> bool:

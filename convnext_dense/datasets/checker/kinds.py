@@ -26,7 +26,7 @@ class Kind:
 
 _FILES = {
     'data': Kind(ERROR, 'what keeps the dataset from being recognized', 'change it as the sentence says'),
-    'conversion': Kind(WARNING, 'entries that could not be converted', 'mend them in their file, or leave them out'),
+    'conversion': Kind(ERROR, 'entries that cannot be read', 'mend them in their file, or leave them out', True),
     'json': Kind(ERROR, 'annotation files that cannot be read', 'export or copy the file again'),
     'field': Kind(
         ERROR, 'entries with a field that is missing or of another type', 'add the field, or delete the entry', True

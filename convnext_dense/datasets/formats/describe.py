@@ -8,6 +8,7 @@ from convnext_dense.datasets.formats.coco.find import describe_files, find_coco
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription, PanopticDescription
 from convnext_dense.datasets.formats.label_maps.describe import NoMapsError, describe_map_files, describe_maps
 from convnext_dense.datasets.formats.label_maps.drawn import draw_maps
+from convnext_dense.datasets.formats.label_maps.folders import find_map_files
 from convnext_dense.datasets.formats.objects.boxes_to_masks import add_box_masks
 from convnext_dense.datasets.formats.objects.convert import convert_objects
 from convnext_dense.datasets.formats.objects.labelme import find_labelme
@@ -16,7 +17,7 @@ from convnext_dense.datasets.formats.objects.sources import ObjectDataset
 from convnext_dense.datasets.formats.objects.voc import find_voc
 from convnext_dense.datasets.formats.objects.yolo import find_yolo
 from convnext_dense.datasets.formats.panoptic import describe_panoptic
-from convnext_dense.datasets.formats.places import CONVERTED
+from convnext_dense.datasets.formats.places import CONVERTED, data_name
 from convnext_dense.datasets.formats.splits import complete_splits
 from convnext_dense.datasets.formats.yaml_data import YamlData, find_yaml, yaml_maps, yaml_objects
 from convnext_dense.errors import SHOWN_CHARACTERS, UsageError, describe
@@ -72,11 +73,11 @@ def _describe(
     if task == 'panoptic':
         return describe_panoptic(place, work_dir)
     yaml = find_yaml(Path(place))
-    folder = Path(work_dir).parent / CONVERTED / Path(place).resolve().stem
+    folder = Path(work_dir).parent / CONVERTED / data_name(place)
     if task != 'semantic':
         data = _objects(place, task, work_dir, folder, boxes_to_masks, yaml, report)
         if data is None:
-            raise UsageError(f'data: {_looked_for(Path(place))}')
+            raise UsageError(f'data: {_looked_for(Path(place), work_dir)}')
         return add_box_masks(data, folder) if boxes_to_masks and not data.has_masks else data
     try:
         if yaml is None and find_mask_files(Path(place), work_dir):
@@ -146,9 +147,14 @@ def _convert(
     return describe_files(place, found.format, files, dict.fromkeys(files, str(images)), [*found.remarks, *said, where])
 
 
-def _looked_for(root: Path) -> str:
+def _looked_for(root: Path, work_dir: str) -> str:
     if root.is_file():
         return f"{root} has no images, annotations and categories, as COCO's form has, and is no data.yaml."
+    if maps := find_map_files(root, work_dir):
+        files = next(iter(maps.values()))
+        return (
+            f'{root} has label maps, such as in {files.maps}, and no objects; take a segmenter, or the task semantic.'
+        )
     return (
         f"{root} holds no dataset of objects: no JSON files of COCO's form, no data.yaml of YOLO, no XML files of "
         'Pascal VOC, no JSON files of LabelMe, and no folders images and masks with a file for each mask.'

@@ -12,6 +12,8 @@ SPLITS = {
     'val': ('val', 'valid', 'validation', 'dev', 'eval'),
     'test': ('test', 'testing'),
 }
+# What tools call the file of a dataset.
+USUAL_NAMES = ('data', 'dataset', 'result', 'annotations', '_annotations.coco', 'instances_default')
 # What OpenCV reads.
 IMAGE_ENDINGS = (
     *('.jpg', '.jpeg', '.jpe', '.jp2', '.png', '.webp', '.bmp', '.dib', '.tif', '.tiff', '.pbm', '.pgm', '.ppm'),
@@ -99,6 +101,23 @@ def has_word(folder: Path, root: Path, beginnings: Sequence[str]) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word.lower() for word in re.findall('[A-Z]?[a-z]+|[A-Z]+', text)]
+
+
+def data_name(place: str) -> str:
+    """Return what a dataset is called by: its folder, or its file unless all datasets of a format call it so.
+
+    Args:
+        place: A folder or a file.
+
+    Example:
+        >>> data_name('cells/data.yaml'), data_name('cells/2024.json')
+        ('cells', '2024')
+    """
+    path = Path(place).resolve()
+    # What follows a dot in a folder's name may be a version.
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.stem in USUAL_NAMES else path.stem
 
 
 def is_image(path: Path) -> bool:

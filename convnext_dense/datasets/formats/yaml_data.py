@@ -14,7 +14,7 @@ from convnext_dense.datasets.formats.objects.labelme import read_labelme
 from convnext_dense.datasets.formats.objects.sources import ObjectDataset, Source
 from convnext_dense.datasets.formats.objects.voc import read_voc
 from convnext_dense.datasets.formats.objects.yolo import read_yolo
-from convnext_dense.datasets.formats.places import SPLITS, images_of_list, is_image, walk_images
+from convnext_dense.datasets.formats.places import CONVERTED, SPLITS, images_of_list, is_image, walk_images
 from convnext_dense.datasets.formats.splits import SEED, VAL_FRACTION
 from convnext_dense.datasets.formats.yaml_files import are_names, read_yaml, shown
 from convnext_dense.errors import UsageError
@@ -133,7 +133,7 @@ def _describe_coco(
     files, said = dict(annotations), []
     if list(files) == ['train']:
         said = [f'There is one split: {VAL_FRACTION:.0%} of its images are for validation, drawn with seed {SEED}.']
-        files = split_coco(files['train'], Path(work_dir, 'data'))
+        files = split_coco(files['train'], Path(work_dir, CONVERTED))
         folders = dict.fromkeys(files, folders['train'])
     elif 'val' not in files:
         files['val'], said = files['test'], ['There is no split for validation; test is taken for it.']

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.errors import UsageError
 
 # How many files or ids a sentence shows.
@@ -40,7 +41,27 @@ class Changes:
         """Yield a sentence for each kind of change."""
         for (split, verb, noun, kind), items in self.items.items():
             shown = ', '.join(map(str, items[:EXAMPLES])) + (', ...' if len(items) > EXAMPLES else '')
-            yield f'{split}: {verb} {len(items)} {noun} with {kind}: {shown}'
+            where = f'{split}: ' if split else ''
+            yield f'{where}{verb} {len(items)} {noun} with {kind}: {shown}'
+
+
+def note_unread(report: DataReport, changes: Changes) -> None:
+    """Note the entries that could not be read, and so are not in a copy.
+
+    Args:
+        report: What was found.
+        changes: Where to note it.
+
+    Example:
+        >>> from convnext_dense.datasets.checker.findings import DataFinding
+        >>> changes = Changes()
+        >>> note_unread(DataReport('pets', {}, [DataFinding('conversion', 'a.txt', 'line 2: no class 3.')]), changes)
+        >>> list(changes.sentences())
+        ['left out 1 entries with conversion: a.txt: line 2: no class 3.']
+    """
+    for finding in report.findings:
+        if finding.kind == 'conversion':
+            changes.add(finding.split, 'left out', 'entries', finding.kind, finding.sentence)
 
 
 def check_out(out: str, place: str) -> Path:

@@ -12,7 +12,7 @@ from convnext_dense.datasets.checker.splits import LabelSplit
 from convnext_dense.datasets.images.image_faults import any_size
 from convnext_dense.datasets.label_maps.label_faults import layout_fault
 from convnext_dense.datasets.label_maps.label_rules import LARGEST
-from convnext_dense.datasets.mending.changes import Changes, link
+from convnext_dense.datasets.mending.changes import Changes, link, note_unread
 from convnext_dense.datasets.mending.mend_objects import refuse_guesses
 from convnext_dense.errors import UsageError
 
@@ -48,6 +48,7 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
     """
     refuse_guesses(report)
     changes = Changes()
+    note_unread(report, changes)
     by_file: dict[str, set[str]] = defaultdict(set)
     for finding in report.findings:
         by_file[finding.file].add(finding.kind)

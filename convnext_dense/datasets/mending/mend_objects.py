@@ -11,7 +11,7 @@ from convnext_dense.datasets.checker.kinds import ERROR, KINDS
 from convnext_dense.datasets.checker.objects.object_check import CheckedObjects
 from convnext_dense.datasets.images.image_faults import read_header
 from convnext_dense.datasets.mending.as_stored import write_as_stored
-from convnext_dense.datasets.mending.changes import Changes, link
+from convnext_dense.datasets.mending.changes import Changes, link, note_unread
 from convnext_dense.datasets.mending.mend_annotation import mend_annotation
 from convnext_dense.errors import UsageError
 
@@ -64,6 +64,7 @@ def mend_objects(report: DataReport, checked: Sequence[CheckedObjects], out: Pat
     """
     refuse_guesses(report)
     changes = Changes()
+    note_unread(report, changes)
     for part in checked:
         _MendedSplit(part, report, checked, changes).write(out)
     return changes

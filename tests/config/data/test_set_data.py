@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from convnext_dense.checks.run_checks import CHECKS
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config import load_config
+from convnext_dense.datasets.formats.places import data_name
 from convnext_dense.errors import UsageError
 
 # Configs that have heads, wrappers and evaluators of each kind.
@@ -187,3 +188,15 @@ def test_a_segmenter_trains_and_is_tested_on_it(streets, tmp_path):
     tested = run_command(tmp_path, 'test', written, 'run/iter_1.pth')
     assert tested.status == 0, tested.err
     assert all(name in tested.out for name in ('road', 'sky', 'tree'))
+
+
+def test_few_classes_have_their_own_scores(pets):
+    cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco', data=pets)
+    assert cfg.val_evaluator.classwise
+
+
+@pytest.mark.parametrize(('name', 'called'), [('data.yaml', 'my set-1.0'), ('2024.json', '2024')])
+def test_a_file_that_all_call_so_is_called_by_its_folder(name, called, tmp_path):
+    (tmp_path / 'my set-1.0').mkdir()
+    (tmp_path / 'my set-1.0' / name).touch()
+    assert data_name(str(tmp_path / 'my set-1.0' / name)) == called

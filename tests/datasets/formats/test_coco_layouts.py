@@ -49,7 +49,7 @@ def test_parts_of_a_split_are_written_whole_or_not(tmp_path):
     place = tmp_path / 'set'
     write_split(place, 'all.json', 'images', '')
     describe_data(str(place), 'boxes', str(tmp_path / 'run'))
-    assert sorted(path.name for path in (tmp_path / 'run' / 'data').iterdir()) == ['train.json', 'val.json']
+    assert sorted(path.name for path in (tmp_path / 'run' / 'converted_data').iterdir()) == ['train.json', 'val.json']
     (tmp_path / 'file').touch()
     with pytest.raises(UsageError, match=r'^work_dir: .*train.json cannot be written: '):
         describe_data(str(place), 'boxes', str(tmp_path / 'file'))
@@ -91,7 +91,7 @@ def _edit(root, change, names=('train', 'val')):
 
 def test_files_that_systems_and_runs_leave_are_passed_over(tmp_path):
     write_layout(tmp_path, 'COCO')
-    for folder in ('.ipynb_checkpoints', '__MACOSX', 'work_dirs/a/data', 'run/data'):
+    for folder in ('.ipynb_checkpoints', '__MACOSX', 'work_dirs/a/data', 'run/converted_data'):
         shutil.copytree(tmp_path / 'annotations', tmp_path / folder)
     (tmp_path / 'annotations' / '._instances_train2017.json').write_bytes(b'\0\5')
     (tmp_path / 'loop').symlink_to(tmp_path)

@@ -100,7 +100,7 @@ def test_labels_txt_has_the_order_of_the_classes(place):
         (shape('polygon', [[0, 0], [1, 1], [2]]), {}, 'shape 1: its points must be pairs of numbers'),
         (shape('polygon', None), {}, 'shape 1: its points must be pairs of numbers'),
         (shape('polygon', [[0, 0], [1, 0], [1, 1]], label=3), {}, 'shape 1: its label must be a name; got 3'),
-        (shape('mask', [[0, 0], [1, 1]], mask='x'), {}, 'shape 1: its mask, for'),
+        (shape('mask', [[0, 0], [1, 1]], mask='x'), {}, 'shape 1: its mask cannot be read'),
         ('circle', {}, 'shape 1: it must be an object with a label and points'),
         (shape('rectangle', [[0, 0], [1, 1]]), dict(imageWidth=None), 'imageWidth and imageHeight must be the size'),
     ],

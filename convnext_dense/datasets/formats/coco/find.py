@@ -11,6 +11,7 @@ from convnext_dense.datasets.formats.coco.coco_split import split_coco
 from convnext_dense.datasets.formats.coco.coco_summary import SAMPLE, CocoSummary, summarize
 from convnext_dense.datasets.formats.description import DataDescription, Split
 from convnext_dense.datasets.formats.places import (
+    CONVERTED,
     IMAGE_WORDS,
     MAP_WORDS,
     SPLITS,
@@ -60,11 +61,11 @@ def find_coco(place: str, work_dir: str) -> DataDescription | None:
     if list(files) in (['train'], ['']):
         (file,) = files.values()
         folder = image_folder(file.content.sample, file.path, root, work_dir)
-        files = {name: _read(path) for name, path in split_coco(file.path, Path(work_dir, 'data')).items()}
+        files = {name: _read(path) for name, path in split_coco(file.path, Path(work_dir, CONVERTED)).items()}
         image_folders = dict.fromkeys(files, folder)
         remarks.append(
             f'{file.path} is the only annotation file: {VAL_FRACTION:.0%} of its images are for validation, drawn with '
-            f'seed {SEED}; the parts are in {work_dir}/data.'
+            f'seed {SEED}; the parts are in {work_dir}/{CONVERTED}.'
         )
     else:
         if 'train' not in files:

@@ -13,6 +13,7 @@ import numpy as np
 from convnext_dense.datasets.formats.description import MapSplit
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
 from convnext_dense.datasets.formats.label_maps.turning import Turning
+from convnext_dense.datasets.formats.objects.sources import image_size
 from convnext_dense.datasets.formats.whole_files import locked_folder, make_folder, write_whole
 from convnext_dense.errors import UsageError
 from convnext_dense.version import __version__
@@ -42,7 +43,8 @@ def convert_maps(
     def write(name: str) -> Iterable[tuple[Path, Callable[[Path], str]]]:
         files = splits[name]
         for image, label_map in files.files:
-            yield Path(image), lambda place, source=files.maps / label_map: _turn(source, place, turning)
+            sources = files.images / image, files.maps / label_map
+            yield Path(image), lambda place, sources=sources: _turn(*sources, place, turning)
 
     key = (
         repr(turning),
@@ -103,7 +105,7 @@ def _write_split(place: Path, name: str, maps: Sequence[tuple[Path, Callable[[Pa
     return [sentence for sentence in said if sentence]
 
 
-def _turn(source: Path, place: Path, turning: Turning | None) -> str:
+def _turn(image: Path, source: Path, place: Path, turning: Turning | None) -> str:
     if turning is None:
         try:
             place.symlink_to(source.absolute())
@@ -117,7 +119,21 @@ def _turn(source: Path, place: Path, turning: Turning | None) -> str:
     except ValueError as error:
         return f'{source}: {error}'
     save_map(place, labels)
+    said = said or _wrong_size(image, labels)
     return f'{source}: {said}' if said else ''
+
+
+def _wrong_size(image: Path, labels: np.ndarray) -> str:
+    try:
+        size = image_size(image)
+    except ValueError:
+        # What is wrong with an image is said where it is checked.
+        return ''
+    height, width = labels.shape
+    # A map may be as the image is stored, or upright.
+    if (width, height) in (size, size[::-1]):
+        return ''
+    return f'it has {width} x {height} pixels, and its image {size[0]} x {size[1]}.'
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from convnext_dense.datasets.formats.label_maps.classes import find_classes
 from convnext_dense.datasets.formats.label_maps.convert import ENDING, check_names, convert_maps
 from convnext_dense.datasets.formats.label_maps.folders import find_map_files
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
+from convnext_dense.datasets.formats.places import CONVERTED
 from convnext_dense.datasets.formats.splits import complete_splits
 from convnext_dense.datasets.formats.whole_files import write_whole
 from convnext_dense.errors import UsageError
@@ -77,6 +78,11 @@ def describe_map_files(
         for files in found.values()
         if files.without_map
     ]
+    remarks += [
+        f'Label maps of {files.maps} without an image in {files.images} are left out: {files.without_image}.'
+        for files in found.values()
+        if files.without_image
+    ]
     chosen, said = complete_splits({name: list(_pairs(files)) for name, files in found.items()}, place)
     splits = {name: _files(found, pairs) for name, pairs in chosen.items()}
     paths = [path for files in splits.values() for path in files.map_paths]
@@ -89,7 +95,7 @@ def describe_map_files(
         _tell(faults, report)
         remarks.append(f'Label maps of one channel and one name are in {folder}.')
         return MapDescription(place, classes.names, written, '', ENDING, classes.ignores_zero, remarks)
-    where = Path(work_dir, 'data')
+    where = Path(work_dir, CONVERTED)
     described = {name: _split(files, image_ending, where, name) for name, files in splits.items()}
     return MapDescription(place, classes.names, described, image_ending, map_ending, classes.ignores_zero, remarks)
 

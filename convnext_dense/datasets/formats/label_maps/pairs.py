@@ -41,12 +41,14 @@ class MapFiles:
         maps: The folder of the label maps.
         files: Of each image its path in the one folder, and that of its label map in the other.
         without_map: How many images have none.
+        without_image: How many label maps are of no image.
     """
 
     images: Path
     maps: Path
     files: Sequence[tuple[str, str]]
     without_map: int = 0
+    without_image: int = 0
 
     @property
     def endings(self) -> set[tuple[str, str]]:
@@ -85,14 +87,17 @@ def pair_names(images: Path, image_names: Sequence[str], maps: Path, map_names: 
         [('img_1.png', 'mask_1.png')]
     """
     map_names = [name for name in map_names if name.lower().endswith(MAP_ENDINGS)]
-    found = _by_rest(image_names, map_names) or _by_words(image_names, map_names)
+    found, of_a_kind = _by_rest(image_names, map_names)
+    if not found:
+        found, of_a_kind = _by_words(image_names, map_names), map_names
     if len(found) * 2 <= len(image_names):
         return None
-    return MapFiles(images, maps, found, len(image_names) - len(found))
+    alone = set(of_a_kind) - {label_map for _, label_map in found}
+    return MapFiles(images, maps, found, len(image_names) - len(found), len(alone))
 
 
-def _by_rest(image_names: Sequence[str], map_names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the pairs of names that begin alike and go on as most do."""
+def _by_rest(image_names: Sequence[str], map_names: Sequence[str]) -> tuple[list[tuple[str, str]], Sequence[str]]:
+    """Return the pairs of names that begin alike and go on as most do, and all label maps that go on so."""
     stems = {name: name.removesuffix(image_ending(name)) for name in image_names}
     rests = Counter(
         name.removeprefix(stem)
@@ -110,9 +115,10 @@ def _by_rest(image_names: Sequence[str], map_names: Sequence[str]) -> list[tuple
         if sum(stem + rest in there for stem in stems.values()) * 2 > len(stems)
     ]
     if not complete:
-        return []
+        return [], []
     rest = min(complete, key=_rank)
-    return [(name, stem + rest) for name, stem in stems.items() if stem + rest in there]
+    pairs = [(name, stem + rest) for name, stem in stems.items() if stem + rest in there]
+    return pairs, [name for name in map_names if name.endswith(rest)]
 
 
 def _rank(rest: str) -> int:
