@@ -50,6 +50,13 @@ def test_a_line_that_cannot_be_read_is_an_error_and_left_out_of_a_copy(yolo, tmp
     assert run_command(tmp_path, 'check', '--data', 'out', '--task', 'instances').status == 0
 
 
+def test_an_object_is_named_by_the_file_that_it_is_in(yolo):
+    path = yolo / 'labels/val/street 1.txt'
+    path.write_text(path.read_text() + '0 0.5 0.5 0 0\n')
+    found = check(yolo, '--task', 'boxes')
+    assert 'in val/street 1.png, 96x64 px, set/labels/val/street 1.txt' in found.out
+
+
 def test_a_label_map_without_an_image_is_said(maps):
     (maps / 'images/train/street 0.png').unlink()
     found = check(maps, '--task', 'semantic')

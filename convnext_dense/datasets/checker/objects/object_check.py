@@ -133,7 +133,9 @@ class CheckedObjects:
         if image_row is not None:
             entry = file.images[image_row]
             image = self.image_path(entry)
-            details.append(f'in {entry["file_name"]}, {entry["width"]}x{entry["height"]} px')
+            # What was converted has a file of its own for each image.
+            own = f', {entry["annotation_file"]}' if entry.get('annotation_file') else ''
+            details.append(f'in {entry["file_name"]}, {entry["width"]}x{entry["height"]} px{own}')
         detail = '; '.join(details)
         return DataFinding(
             fault.kind,

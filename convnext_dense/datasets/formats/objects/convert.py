@@ -14,7 +14,7 @@ from convnext_dense.datasets.formats.whole_files import locked_folder, write_who
 from convnext_dense.version import __version__
 
 # What is read or written in another way gets another folder.
-VERSION = 2
+VERSION = 3
 
 
 def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> tuple[dict[str, Path], Path, list[str]]:
@@ -100,7 +100,8 @@ def _coco(
         if not image.width:
             continue
         name = source.image.absolute().relative_to(root).as_posix()
-        images.append(dict(id=len(images) + 1, file_name=name, width=image.width, height=image.height))
+        entry = dict(id=len(images) + 1, file_name=name, width=image.width, height=image.height)
+        images.append(entry | (dict(annotation_file=str(source.annotations)) if source.annotations else {}))
         for found in image.objects:
             entry = _annotation(found, boxes_to_masks)
             entry.update(id=len(annotations) + 1, image_id=len(images), category_id=categories[found.name])
