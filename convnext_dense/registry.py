@@ -71,6 +71,7 @@ HOOKS = _child(
     RunTimeHook='hooks.run_time_hook',
     TargetsHook='hooks.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
+    WholeCheckpointHook='training.whole_checkpoints',
 )
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     root.OPTIM_WRAPPER_CONSTRUCTORS, LayerDecayOptimWrapperConstructor='optim.layer_decay'

@@ -12,9 +12,11 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from convnext_dense.config.device import fit_to_device
+from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.registry import SCOPE
 from convnext_dense.training.quiet_start import QuietStart
+from convnext_dense.training.whole_checkpoints import WholeCheckpoints
 
 # What every run has, so that one that fails says so.
 WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')
@@ -42,11 +44,14 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         use_faster_coco_eval(device_cfg)
     hooks = [ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS]
     device_cfg.custom_hooks = [*(device_cfg.get('custom_hooks') or []), *hooks]
+    checkpoint = (device_cfg.get('default_hooks') or {}).get('checkpoint')
+    if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
+        checkpoint.type = f'{SCOPE}.WholeCheckpointHook'
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
-    built = type(runner.__name__, (QuietStart, runner), {}).from_cfg(device_cfg)
+    built = type(runner.__name__, (QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check)
     if is_main_process():
         # Replaces what the runner wrote.
