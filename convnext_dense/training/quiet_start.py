@@ -12,6 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense.datasets.cache.built_datasets import remembered_datasets
+from convnext_dense.training.orphaned_workers import end_with_reader
 
 # Attributes of a log record: it is shown before the first step, or never on the terminal.
 SHOWN_AT_START = {'shown_at_start': True}
@@ -105,9 +106,11 @@ class QuietStart(Runner):
 
     @classmethod
     def build_dataloader(cls, *args: Any, **kwargs: Any) -> DataLoader:  # noqa: ANN401 - mmengine's
-        """Build a dataloader, and its dataset from the cache if it is there."""
+        """Build a dataloader, and its dataset from the cache if it is there. Its workers end with this process."""
         with remembered_datasets():
-            return super().build_dataloader(*args, **kwargs)
+            loader = super().build_dataloader(*args, **kwargs)
+        end_with_reader(loader)
+        return loader
 
     def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate with the batch size, and with the steps whose gradients are accumulated."""
