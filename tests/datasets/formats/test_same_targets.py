@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers.data.pictures import box, shapes
@@ -133,3 +134,20 @@ def test_processes_that_start_at_once_convert_once(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: str(describe_data(place, 'semantic', str(tmp_path / 'runs/a'))), range(8)))
     assert len(set(found)) == 1
+
+
+def test_outlines_through_the_borders_pixels_are_filled_with_them(tmp_path):
+    mask = np.zeros((64, 96), np.uint8)
+    mask[10:20, 30:50] = 1
+    (outline,), _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    entry = dict(
+        id=1, image_id=1, category_id=1, bbox=[30, 10, 20, 10], area=200, segmentation=[outline.ravel().tolist()]
+    )
+    for split in ('train', 'val'):
+        (tmp_path / split).mkdir()
+        Image.fromarray(mask).save(tmp_path / split / 'a.png')
+        images = [dict(id=1, file_name='a.png', width=96, height=64)]
+        content = dict(images=images, annotations=[entry], categories=[dict(id=1, name='cat')])
+        (tmp_path / f'{split}.json').write_text(json.dumps(content))
+    data = describe_data(str(tmp_path), 'semantic', str(tmp_path / 'runs/a'))
+    assert (np.asarray(Image.open(Path(data.splits['train'].maps, 'a.png.png'))) == mask).all()

@@ -19,7 +19,7 @@ from convnext_dense.errors import UsageError
 from convnext_dense.version import __version__
 
 # What is read or written in another way gets another folder.
-VERSION = 1
+VERSION = 2
 ENDING = '.png'
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -13,6 +14,7 @@ from convnext_dense.datasets.formats.coco.coco_json import Annotation, coco_cont
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription
 from convnext_dense.datasets.formats.label_maps.convert import ENDING, save_map, write_maps
 from convnext_dense.datasets.formats.label_maps.values import IGNORED
+from convnext_dense.datasets.formats.objects.sources import polygon_box
 from convnext_dense.errors import UsageError, describe
 
 # What a pixel of no object is called, unless a class is.
@@ -91,5 +93,19 @@ def _mask(annotation: Annotation, height: int, width: int) -> np.ndarray:
     else:
         if not all(np.isfinite(polygon).all() for polygon in segmentation):
             raise ValueError('a polygon has numbers that are infinite or none')
+        if _are_through_pixels(segmentation, annotation.bbox):
+            outlines = [np.array(polygon, np.int32).reshape(-1, 1, 2) for polygon in segmentation]
+            return cv2.fillPoly(np.zeros((height, width), np.uint8), outlines, 1).astype(bool)
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
     return coco_mask.decode(rle).astype(bool)
+
+
+def _are_through_pixels(polygons: Sequence[Sequence[float]], box: object) -> bool:
+    """Return whether polygons go through the border's pixels, as OpenCV outlines a mask, and not around them.
+
+    Their corners are whole numbers then, and the mask's box is a pixel larger than they are.
+    """
+    if not isinstance(box, list) or not all(float(number).is_integer() for polygon in polygons for number in polygon):
+        return False
+    x, y, width, height = polygon_box(polygons)
+    return box == [x, y, width + 1, height + 1]
