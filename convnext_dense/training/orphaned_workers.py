@@ -17,7 +17,7 @@ INTERVAL = 2.0
 
 
 def end_with_reader(loader: DataLoader) -> None:
-    """Let a dataloader's workers end when their reader does, in whatever way.
+    """Make a dataloader's workers end when the process that reads from them does, in whatever way.
 
     Args:
         loader: A dataloader that has not been read from yet, which is changed.
