@@ -1,11 +1,9 @@
 """Large annotation files are read once; the next run says the same of them."""
 
 import json
-import time
 
 import pytest
 from helpers.data.large_coco import CLASSES, write_large_coco
-from mmengine.registry import DefaultScope
 
 from convnext_dense.checks import check_run
 from convnext_dense.checks.annotations import kept_file
@@ -14,8 +12,6 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config import load_config
 from convnext_dense.datasets.cache import keys
 from convnext_dense.datasets.cache.folder import VARIABLE
-from convnext_dense.datasets.formats.describe import describe_data
-from convnext_dense.training.quiet_start import QuietStart
 
 # What reads the annotations, and needs no pixels.
 LOOKED = ('images', 'labels', 'keys', 'schedule', 'heads')
@@ -79,19 +75,3 @@ def test_errors_are_said_again(large):
     found = [list(_plan(large).read_coco(str(file), 'instances').faults) for _ in range(2)]
     assert found[0]
     assert found[0] == found[1]
-
-
-@pytest.mark.full
-def test_the_second_start_with_the_size_of_coco_takes_seconds(cache, tmp_path):
-    write_large_coco(tmp_path / 'set')
-    cfg = _plan(tmp_path / 'set').cfg
-    loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False)
-    seconds = []
-    for _ in range(2):
-        start = time.monotonic()
-        describe_data(str(tmp_path / 'set'), 'instances', str(tmp_path / 'runs' / 'work'))
-        _warnings(_plan(tmp_path / 'set'))
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            assert len(QuietStart.build_dataloader(loader).dataset) > 117_000
-        seconds.append(time.monotonic() - start)
-    assert seconds[1] < 5 < seconds[0]
