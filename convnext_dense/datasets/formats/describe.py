@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convnext_dense.datasets.formats.coco.find import describe_files, find_coco
 from convnext_dense.datasets.formats.description import DataDescription, MapDescription, PanopticDescription
+from convnext_dense.datasets.formats.faults import tell_faults
 from convnext_dense.datasets.formats.label_maps.describe import NoMapsError, describe_map_files, describe_maps
 from convnext_dense.datasets.formats.label_maps.drawn import draw_maps
 from convnext_dense.datasets.formats.label_maps.folders import find_map_files
@@ -78,7 +79,7 @@ def _describe(
         data = _objects(place, task, work_dir, folder, boxes_to_masks, yaml, report)
         if data is None:
             raise UsageError(f'data: {_looked_for(Path(place), work_dir)}')
-        return add_box_masks(data, folder) if boxes_to_masks and not data.has_masks else data
+        return data
     try:
         if yaml is None and find_mask_files(Path(place), work_dir):
             raise NoMapsError(f'data: {place} has a file for each mask.')
@@ -107,13 +108,25 @@ def _objects(
     yaml: YamlData | None,
     report: Callable[[str], None] | None,
 ) -> DataDescription | None:
-    """Return a dataset of objects, or None if there is none."""
+    """Return a dataset of objects, with masks if boxes are to be some, or None if there is none."""
+    data = _find_objects(place, task, work_dir, folder, yaml, report)
+    return add_box_masks(data, folder) if data and boxes_to_masks and not data.has_masks else data
+
+
+def _find_objects(
+    place: str,
+    task: str,
+    work_dir: str,
+    folder: Path,
+    yaml: YamlData | None,
+    report: Callable[[str], None] | None,
+) -> DataDescription | None:
     root = Path(place)
     if yaml is not None:
         found = yaml_objects(yaml, work_dir)
         if isinstance(found, DataDescription):
             return found
-        return _convert(place, found, folder, boxes_to_masks, report)
+        return _convert(place, found, folder, report)
     found = find_yolo(root, work_dir) if root.suffix in ('.yaml', '.yml') else None
     if found is None and (data := find_coco(place, work_dir)):
         return data
@@ -125,24 +138,18 @@ def _objects(
         or find_labelme(root, work_dir)
         or find_mask_files(root, work_dir)
     )
-    return _convert(place, found, folder, boxes_to_masks, report) if found else None
+    return _convert(place, found, folder, report) if found else None
 
 
 def _convert(
     place: str,
     found: ObjectDataset,
     folder: Path,
-    boxes_to_masks: bool,
     report: Callable[[str], None] | None,
 ) -> DataDescription:
     splits, said = complete_splits(found.splits, place)
-    files, images, faults = convert_objects(replace(found, splits=splits), folder, boxes_to_masks)
-    if report is not None:
-        for fault in faults:
-            report(fault)
-    elif faults:
-        more = f' There are {len(faults) - 1} more like it.' if len(faults) > 1 else ''
-        raise UsageError(f'data: {faults[0]}{more}')
+    files, images, faults = convert_objects(replace(found, splits=splits), folder)
+    tell_faults(faults, report)
     where = f'It was converted to COCO files, which are in {next(iter(files.values())).parent}.'
     return describe_files(place, found.format, files, dict.fromkeys(files, str(images)), [*found.remarks, *said, where])
 

@@ -78,3 +78,17 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f'work_dir: {folder} cannot be made: {error.strerror}.') from error
+
+
+def size_and_time(path: Path) -> tuple[int, int] | None:
+    """Return a file's size in bytes and when it was changed, in nanoseconds; None if it is not there.
+
+    Example:
+        >>> size_and_time(Path('no-such.png')) is None
+        True
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

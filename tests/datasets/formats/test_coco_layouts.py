@@ -273,3 +273,11 @@ def test_what_is_not_clear_is_one_sentence(spoil, sentence, tmp_path):
 def test_a_place_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r'^data: there is no '):
         describe_data(str(tmp_path / 'nowhere'), 'boxes', '')
+
+
+def test_boxes_are_masks_for_a_segmenter_if_it_is_asked_for(tmp_path):
+    write_layout(tmp_path / 'set', 'COCO', segmentation=[])
+    place, work_dir = str(tmp_path / 'set'), str(tmp_path / 'runs/a')
+    with pytest.raises(UsageError, match='has objects without masks'):
+        describe_data(place, 'semantic', work_dir)
+    assert describe_data(place, 'semantic', work_dir, boxes_to_masks=True).classes == ('background', 'cat', 'dog')

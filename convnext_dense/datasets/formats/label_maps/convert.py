@@ -14,7 +14,7 @@ from convnext_dense.datasets.formats.description import MapSplit
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles
 from convnext_dense.datasets.formats.label_maps.turning import Turning
 from convnext_dense.datasets.formats.objects.sources import image_size
-from convnext_dense.datasets.formats.whole_files import locked_folder, make_folder, write_whole
+from convnext_dense.datasets.formats.whole_files import locked_folder, make_folder, size_and_time, write_whole
 from convnext_dense.errors import UsageError
 from convnext_dense.version import __version__
 
@@ -48,7 +48,7 @@ def convert_maps(
 
     key = (
         repr(turning),
-        [(str(path.absolute()), _stat(path)) for files in splits.values() for path in files.map_paths],
+        [(str(path.absolute()), size_and_time(path)) for files in splits.values() for path in files.map_paths],
     )
     return write_maps({name: files.images for name, files in splits.items()}, write, folder, key)
 
@@ -176,11 +176,3 @@ def save_map(place: Path, labels: np.ndarray) -> None:
     if not written:
         raise UsageError(f'work_dir: {place} cannot be written.')
     write_whole(place, content.tobytes())
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.fileio import list_dir_or_file
 
 from convnext_dense.datasets.formats.description import MapDescription, MapSplit
+from convnext_dense.datasets.formats.faults import tell_faults
 from convnext_dense.datasets.formats.label_maps.classes import find_classes
 from convnext_dense.datasets.formats.label_maps.convert import ENDING, check_names, convert_maps
 from convnext_dense.datasets.formats.label_maps.folders import find_map_files
@@ -92,7 +93,7 @@ def describe_map_files(
     remarks = [*remarks, *said, *classes.remarks]
     if others or map_ending == '?' or classes.turning:
         written, faults = convert_maps(splits, classes.turning, folder)
-        _tell(faults, report)
+        tell_faults(faults, report)
         remarks.append(f'Label maps of one channel and one name are in {folder}.')
         return MapDescription(place, classes.names, written, '', ENDING, classes.ignores_zero, remarks)
     where = Path(work_dir, CONVERTED)
@@ -108,15 +109,6 @@ def _files(found: Mapping[str, MapFiles], pairs: Sequence[tuple[Path, Path, tupl
     images, maps, _ = pairs[0]
     own = next(files for files in found.values() if (files.images, files.maps) == (images, maps))
     return replace(own, files=[pair for *_, pair in pairs])
-
-
-def _tell(faults: Sequence[str], report: Callable[[str], None] | None) -> None:
-    if report is not None:
-        for fault in faults:
-            report(fault)
-    elif faults:
-        more = f' There are {len(faults) - 1} more like it.' if len(faults) > 1 else ''
-        raise UsageError(f'data: {faults[0]}{more}')
 
 
 def _split(files: MapFiles, ending: str, folder: Path, name: str) -> MapSplit:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from convnext_dense.datasets.formats.coco.find import describe_files
 from convnext_dense.datasets.formats.description import DataDescription
-from convnext_dense.datasets.formats.objects.convert import box_polygon
 from convnext_dense.datasets.formats.whole_files import write_whole
 from convnext_dense.errors import UsageError
 
@@ -34,7 +33,7 @@ def add_box_masks(data: DataDescription, folder: Path) -> DataDescription:
             content = json.loads(raw[name])
             for annotation in content.get('annotations', []):
                 if not _has_mask(annotation):
-                    annotation['segmentation'] = box_polygon(_box(annotation, data.splits[name].annotations))
+                    annotation['segmentation'] = _as_polygon(_box(annotation, data.splits[name].annotations))
             write_whole(file, json.dumps(content))
     remarks = [*data.remarks, f'Objects without a mask have their box as one; the annotation files are in {place}.']
     images = {name: split.images for name, split in data.splits.items()}
@@ -53,3 +52,8 @@ def _box(annotation: Mapping, file: str) -> Sequence[float]:
 
 def _has_mask(annotation: Mapping) -> bool:
     return annotation.get('segmentation') not in (None, [], [[]])
+
+
+def _as_polygon(box: Sequence[float]) -> list[list[float]]:
+    x, y, width, height = box
+    return [[x, y, x + width, y, x + width, y + height, x, y + height]]

@@ -10,20 +10,19 @@ from typing import Any, cast
 from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source
-from convnext_dense.datasets.formats.whole_files import locked_folder, write_whole
+from convnext_dense.datasets.formats.whole_files import locked_folder, size_and_time, write_whole
 from convnext_dense.version import __version__
 
 # What is read or written in another way gets another folder.
 VERSION = 3
 
 
-def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> tuple[dict[str, Path], Path, list[str]]:
+def convert_objects(data: ObjectDataset, folder: Path) -> tuple[dict[str, Path], Path, list[str]]:
     """Write an annotation file of COCO's form for each split, unless the same were written before.
 
     Args:
         data: The dataset.
         folder: Where to write. The files are in a folder whose name depends on their content.
-        boxes_to_masks: Whether objects without a mask get their box as one.
 
     Returns:
         The files by their splits, the folder that the names of images are relative to, and sentences on what cannot be
@@ -33,7 +32,7 @@ def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> 
         UsageError: If the files cannot be written.
     """
     root = _common_folder([source.image for split in data.splits.values() for source in split])
-    place = folder / _key(data, boxes_to_masks)
+    place = folder / _key(data)
     files = {name: place / f'{name}.json' for name in data.splits}
     faults_file = place / 'faults.json'
     with locked_folder(place):
@@ -43,7 +42,7 @@ def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> 
             names = data.classes or sorted({found.name for image in images for found in image.objects})
             faults = []
             for name, split in read.items():
-                content = _coco(split, names, root, boxes_to_masks)
+                content = _coco(split, names, root)
                 write_whole(files[name], json.dumps(content))
                 faults += [
                     f'{source.annotations or source.image}: {f}' for source, image in split for f in image.faults
@@ -52,34 +51,22 @@ def convert_objects(data: ObjectDataset, folder: Path, boxes_to_masks: bool) -> 
     return files, root, json.loads(faults_file.read_text(encoding='utf-8'))
 
 
-def _said(source: Source) -> Path:
-    return source.annotations or source.image
-
-
 def _common_folder(images: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([image.parent.absolute() for image in images]))
 
 
-def _key(data: ObjectDataset, boxes_to_masks: bool) -> str:
+def _key(data: ObjectDataset) -> str:
     """Return what tells datasets apart: their annotations' content, and the names, sizes and times of images."""
     digest = hashlib.blake2b(digest_size=8)
-    said = (__version__, VERSION, data.format, data.classes, data.settings, boxes_to_masks, list(data.splits))
+    said = (__version__, VERSION, data.format, data.classes, data.settings, list(data.splits))
     digest.update(json.dumps(said, default=str).encode())
     for split in data.splits.values():
         for source in split:
-            digest.update(f'\n{source.image.absolute()}{_stat(source.image)}'.encode(errors='surrogateescape'))
+            digest.update(f'\n{source.image.absolute()}{size_and_time(source.image)}'.encode(errors='surrogateescape'))
             for file in source.files:
                 digest.update(f'\n{file}'.encode(errors='surrogateescape'))
                 digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def _read(data: ObjectDataset, split: Sequence[Source]) -> Iterator[tuple[Source, AnnotatedImage]]:
@@ -90,9 +77,7 @@ def _read(data: ObjectDataset, split: Sequence[Source]) -> Iterator[tuple[Source
             yield source, AnnotatedImage(0, 0, faults=[str(error)])
 
 
-def _coco(
-    split: Sequence[tuple[Source, AnnotatedImage]], names: Sequence[str], root: Path, boxes_to_masks: bool
-) -> dict:
+def _coco(split: Sequence[tuple[Source, AnnotatedImage]], names: Sequence[str], root: Path) -> dict:
     categories = {name: i for i, name in enumerate(names, start=1)}
     images, annotations = [], []
     for source, image in split:
@@ -103,37 +88,20 @@ def _coco(
         entry = dict(id=len(images) + 1, file_name=name, width=image.width, height=image.height)
         images.append(entry | (dict(annotation_file=str(source.annotations)) if source.annotations else {}))
         for found in image.objects:
-            entry = _annotation(found, boxes_to_masks)
+            entry = _annotation(found)
             entry.update(id=len(annotations) + 1, image_id=len(images), category_id=categories[found.name])
             annotations.append(entry)
     listed = [dict(id=i, name=name) for name, i in categories.items()]
     return dict(images=images, annotations=annotations, categories=listed)
 
 
-def _annotation(found: Object, boxes_to_masks: bool) -> dict:
+def _annotation(found: Object) -> dict:
     box = [round(number, 3) for number in found.box]
     entry: dict[str, object] = dict(bbox=box, area=box[2] * box[3], iscrowd=int(found.is_ignored))
-    segmentation = found.segmentation
-    if segmentation is None and boxes_to_masks:
-        segmentation = box_polygon(found.box)
-    if segmentation is not None:
-        entry['segmentation'] = segmentation
-        entry['area'] = _area(segmentation)
+    if found.segmentation is not None:
+        entry['segmentation'] = found.segmentation
+        entry['area'] = _area(found.segmentation)
     return entry
-
-
-def box_polygon(box: Sequence[float]) -> list[list[float]]:
-    """Return a box as a polygon.
-
-    Args:
-        box: x, y, width and height.
-
-    Example:
-        >>> box_polygon([1, 2, 3, 4])
-        [[1, 2, 4, 2, 4, 6, 1, 6]]
-    """
-    x, y, width, height = box
-    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
 
 def _area(segmentation: list[list[float]] | dict) -> float:
