@@ -1,5 +1,7 @@
 """Reads a config's nested dicts."""
 
+from collections.abc import Iterator
+
 from mmengine.config import Config
 
 
@@ -86,3 +88,22 @@ def leaf_datasets(dataset: dict) -> list[dict]:
     if 'datasets' not in inner:
         return [inner]
     return [leaf for part in inner['datasets'] for leaf in leaf_datasets(part)]
+
+
+def typed_parts(node: object) -> Iterator[dict]:
+    """Yield the dicts in a config that have a `type`, those in lists and in other dicts included, the outer ones first.
+
+    Args:
+        node: A config, or a part of one. The results are parts of it, not copies.
+
+    Example:
+        >>> [part['type'] for part in typed_parts([dict(type='Compose', transforms=[dict(type='Resize')])])]
+        ['Compose', 'Resize']
+    """
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for part in node:
+            yield from typed_parts(part)

@@ -180,22 +180,20 @@ def _described_pairs(description: MapDescription, name: str) -> list[tuple[str, 
 
 def _left_out(description: MapDescription, pairs: Sequence[tuple[str, str]]) -> Iterator[DataFinding]:
     """Find images and label maps that are in no pair."""
-    images, maps = ({os.path.realpath(pair[i]) for pair in pairs} for i in (0, 1))
+    paired = {os.path.realpath(file) for pair in pairs for file in pair}
     seen = set()
     for name, split in description.splits.items():
-        for folder, known, endings, kind in (
-            (split.images, images, IMAGE_ENDINGS, 'map-missing'),
-            (split.maps, maps, (description.map_ending.lower(),), 'image-of-map-missing'),
+        for folder, endings, kind in (
+            (split.images, IMAGE_ENDINGS, 'map-missing'),
+            (split.maps, (description.map_ending.lower(),), 'image-of-map-missing'),
         ):
             if folder in seen:
                 continue
             seen.add(folder)
             for file in _files(folder):
                 path = os.path.join(folder, file)
-                is_other = os.path.realpath(path) in images | maps or not file.lower().endswith(endings)
-                if is_other or os.path.realpath(path) in known:
-                    continue
-                yield DataFinding(kind, path, 'it is left out', name, level=WARNING)
+                if file.lower().endswith(endings) and os.path.realpath(path) not in paired:
+                    yield DataFinding(kind, path, 'it is left out', name, level=WARNING)
 
 
 def _files(folder: str) -> list[str]:

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 
 from convnext_dense.config.channels import PREPROCESSORS
 from convnext_dense.config.data.training_images import training_images
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.datasets.channels import COLORS
 from convnext_dense.datasets.images.image_statistics import ChannelStatistics, ImageKind, channel_statistics, find_kinds
 from convnext_dense.errors import UsageError
@@ -55,7 +55,7 @@ def fit_image_channels(cfg: Config, has_data: bool, given: Collection[str] = ())
     asked = backbone.get('in_channels', COLORS)
     if not isinstance(asked, int) or bare_type(preprocessor.get('type')) not in PREPROCESSORS:
         return
-    steps = [step for key, value in cfg.items() if key != 'model' for step in _steps(value)]
+    steps = [step for key, value in cfg.items() if key != 'model' for step in typed_parts(value)]
     loaders = [step for step in steps if bare_type(step.get('type')) in LOADERS]
     is_set = all('color_type' in loader for loader in loaders)
     has_own = any(bare_type(step.get('type')) in OWN_CHANNELS for step in steps)
@@ -139,7 +139,7 @@ def _stem_fault(cfg: Config) -> str:
     """Return what becomes of pretrained weights that no one adapts, as part of a sentence; '' if they are adapted."""
     backbone = cfg.model.backbone
     init_cfg = backbone.get('init_cfg')
-    is_pretrained = any(bare_type(step.get('type')) == 'Pretrained' for step in _steps(init_cfg))
+    is_pretrained = any(bare_type(step.get('type')) == 'Pretrained' for step in typed_parts(init_cfg))
     if bare_type(backbone.get('type')) in ADAPTED or not is_pretrained:
         return ''
     if backbone.get('frozen_stages', -1) >= 0:
@@ -174,7 +174,7 @@ def _fit_transforms(cfg: Config, channels: int) -> list[str]:
                 )
             left_out.update(dict.fromkeys(name for name in names if name in COLOR_TRANSFORMS))
             pipeline[:] = [step for step, name in zip(pipeline, names, strict=True) if name not in COLOR_TRANSFORMS]
-    for step in _steps({key: value for key, value in cfg.items() if key != 'model'}):
+    for step in typed_parts({key: value for key, value in cfg.items() if key != 'model'}):
         _fit_padding(step, channels)
     return list(left_out)
 
@@ -185,17 +185,6 @@ def _fit_padding(step: dict, channels: int) -> None:
     holder, name = (value, 'img') if isinstance(value, dict) else (step, 'pad_val')
     if isinstance(holder.get(name), list | tuple) and len(holder[name]) != channels:
         holder[name] = holder[name][0]
-
-
-def _steps(node: object) -> Iterator[dict]:
-    """Yield all dicts that have a type."""
-    if isinstance(node, dict):
-        if 'type' in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for part in node:
-            yield from _steps(part)
 
 
 def _lists(node: object) -> Iterator[list]:

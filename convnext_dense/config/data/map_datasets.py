@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.config.data.replace import loaders_and_splits, make_palette, replace_dataset
-from convnext_dense.config.tree import bare_type, evaluators
+from convnext_dense.config.tree import bare_type, evaluators, typed_parts
 from convnext_dense.datasets.formats.description import MapDescription
 from convnext_dense.errors import UsageError
 
@@ -62,13 +62,7 @@ def _set_ignored_zero(key: str, dataset: ConfigDict, data: MapDescription) -> No
 
 
 def _loaders(node: object) -> Iterator[dict]:
-    if isinstance(node, dict):
-        if bare_type(node.get('type')) == 'LoadAnnotations':
-            yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for part in node:
-            yield from _loaders(part)
+    return (part for part in typed_parts(node) if bare_type(part['type']) == 'LoadAnnotations')
 
 
 def _evaluator(cfg: Config, name: str) -> ConfigDict:

@@ -1,12 +1,11 @@
 """What else of a config depends on the length of its run: intervals, hooks, and a few models."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.config.schedule.run_length import EPOCH_LOOP, ITER_LOOP, RunLength
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.errors import UsageError
 
 # Those that do nothing, or the wrong thing, in a run that counts steps.
@@ -39,7 +38,7 @@ def stretch_dependents(cfg: Config, old: RunLength, new: RunLength) -> None:
         _set_checkpoint(checkpoint, old, new)
     for hook in cfg.get('custom_hooks') or []:
         _set_hook(hook, old, new)
-    for part in _parts(cfg.model):
+    for part in typed_parts(cfg.model):
         if bare_type(part['type']) in MODEL_KEYS:
             key, default, by_epoch = MODEL_KEYS[bare_type(part['type'])]
             if new.by_epoch or not by_epoch:
@@ -133,17 +132,6 @@ def _factor(old: RunLength, new: RunLength) -> Fraction:
     if old.by_epoch == new.by_epoch:
         return Fraction(new.count, old.count)
     return Fraction(new.steps, old.steps)
-
-
-def _parts(config: object) -> Iterator[dict]:
-    """Yield the parts of a model's config that have a type."""
-    if isinstance(config, dict):
-        if 'type' in config:
-            yield config
-        config = list(config.values())
-    if isinstance(config, list | tuple):
-        for part in config:
-            yield from _parts(part)
 
 
 def _moved(position: int, by_epoch: bool, old: RunLength, new: RunLength) -> int:
