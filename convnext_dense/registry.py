@@ -60,18 +60,18 @@ MODELS = _child(
 )
 HOOKS = _child(
     root.HOOKS,
-    ChannelsLastHook='hooks.channels_last_hook',
-    CompileHook='hooks.compile_hook',
-    CudnnAutotuneHook='hooks.cudnn_autotune_hook',
-    DivergenceHook='hooks.divergence_hook',
-    FusedOptimizerHook='hooks.fused_optimizer_hook',
-    OutOfMemoryHook='hooks.out_of_memory_hook',
-    PrefetchHook='hooks.prefetch_hook',
+    ChannelsLastHook='hooks.speed.channels_last_hook',
+    CompileHook='hooks.speed.compile_hook',
+    CudnnAutotuneHook='hooks.speed.cudnn_autotune_hook',
+    DivergenceHook='hooks.health.divergence_hook',
+    FusedOptimizerHook='hooks.speed.fused_optimizer_hook',
+    OutOfMemoryHook='hooks.health.out_of_memory_hook',
+    PrefetchHook='hooks.speed.prefetch_hook',
     RunSummaryHook='hooks.run_summary_hook',
     RunTimeHook='hooks.run_time_hook',
-    TargetsHook='hooks.targets_hook',
+    TargetsHook='hooks.health.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
-    WholeCheckpointHook='training.whole_checkpoints',
+    WholeCheckpointHook='training.checkpoints.whole_checkpoints',
 )
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     root.OPTIM_WRAPPER_CONSTRUCTORS, LayerDecayOptimWrapperConstructor='optim.layer_decay'

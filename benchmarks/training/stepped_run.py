@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.training.prefetch import PrefetchingIterator, map_tensors
+from convnext_dense.training.loading.prefetch import PrefetchingIterator, map_tensors
 
 # mmengine adds these hooks to a config without them. They write files and print, which is not part of a step.
 SILENT_HOOKS = dict(checkpoint=None, logger=None)

@@ -13,8 +13,8 @@ from convnext_dense.config.machine import count_processes
 from convnext_dense.config.schedule.run_length import build_train_loader
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import RunError, UsageError, describe
-from convnext_dense.training import batch_probe
-from convnext_dense.training.worst_batch import WorstSample, worst_sample
+from convnext_dense.training.memory import batch_probe
+from convnext_dense.training.memory.worst_batch import WorstSample, worst_sample
 
 
 def find_batch_size(cfg: Config) -> int:

@@ -15,8 +15,8 @@ from convnext_dense.config.device import fit_to_device
 from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.registry import SCOPE
+from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
 from convnext_dense.training.quiet_start import QuietStart
-from convnext_dense.training.whole_checkpoints import WholeCheckpoints
 
 # What every run has, so that one that fails says so.
 WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')

@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense.datasets.cache.built_datasets import remembered_datasets
-from convnext_dense.training.orphaned_workers import end_with_reader
+from convnext_dense.training.loading.orphaned_workers import end_with_reader
 
 # Attributes of a log record: it is shown before the first step, or never on the terminal.
 SHOWN_AT_START = {'shown_at_start': True}

@@ -20,7 +20,7 @@ from mmseg.models import EncoderDecoder
 from convnext_dense.apis.batch_size import find_batch_size
 from convnext_dense.config import load_config
 from convnext_dense.errors import RunError, UsageError
-from convnext_dense.training.batch_probe import largest_that_fits
+from convnext_dense.training.memory.batch_probe import largest_that_fits
 
 FULL = pytest.mark.full
 

@@ -25,5 +25,5 @@ def device_that_holds(images, model, method='loss', full_from=0):
 @contextmanager
 def as_a_gpu():
     """Make the search for a batch size take the CPU for a GPU."""
-    with mock.patch('convnext_dense.training.batch_probe.probed_device', lambda: torch.device('cpu')):
+    with mock.patch('convnext_dense.training.memory.batch_probe.probed_device', lambda: torch.device('cpu')):
         yield

@@ -13,7 +13,7 @@ from benchmarks.training.openmmlab import copy_weights, openmmlab_config
 from benchmarks.training.stepped_run import SteppedRun
 from benchmarks.training.synthetic_data import take_batches
 from convnext_dense.config import load_config
-from convnext_dense.hooks.prefetch_hook import PrefetchHook
+from convnext_dense.hooks.speed.prefetch_hook import PrefetchHook
 from convnext_dense.registry import HOOKS
 
 

@@ -20,7 +20,7 @@ from benchmarks.training.profile import mark_parts, profile_training, table
 from benchmarks.training.stepped_run import SteppedRun
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
-from convnext_dense.hooks.compile_hook import CompiledForward
+from convnext_dense.hooks.speed.compile_hook import CompiledForward
 from convnext_dense.registry import HOOKS
 
 SLEEP = 0.2

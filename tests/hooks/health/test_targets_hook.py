@@ -8,7 +8,8 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
 from convnext_dense.errors import RunError, UsageError
-from convnext_dense.hooks import TargetsHook, targets_hook
+from convnext_dense.hooks import TargetsHook
+from convnext_dense.hooks.health import targets_hook
 
 
 def image_of_objects(count):

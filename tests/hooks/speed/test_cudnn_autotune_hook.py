@@ -20,7 +20,9 @@ def _restore_cudnn():
 def log(monkeypatch):
     """Return the lines that the hook logs."""
     lines = []
-    monkeypatch.setattr('convnext_dense.hooks.cudnn_autotune_hook.print_log', lambda line, logger: lines.append(line))
+    monkeypatch.setattr(
+        'convnext_dense.hooks.speed.cudnn_autotune_hook.print_log', lambda line, logger: lines.append(line)
+    )
     return lines
 
 

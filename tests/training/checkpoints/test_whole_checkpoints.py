@@ -8,7 +8,7 @@ from helpers.commands import run_command
 from helpers.demo_runs import FEW_STEPS, SEGMENTER
 from mmengine.runner import Runner
 
-from convnext_dense.training.whole_checkpoints import UNFINISHED
+from convnext_dense.training.checkpoints.whole_checkpoints import UNFINISHED
 
 
 class Killed(BaseException):

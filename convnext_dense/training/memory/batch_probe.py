@@ -15,7 +15,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import MODELS
 from torch import nn
 
-from convnext_dense.training.worst_batch import WorstSample
+from convnext_dense.training.memory.worst_batch import WorstSample
 
 # Of the memory that is free; the rest is for what differs from step to step, such as cuDNN's workspaces.
 USED_SHARE = 0.9

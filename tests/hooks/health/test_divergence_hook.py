@@ -9,7 +9,7 @@ from torch import nn
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.hooks import DivergenceHook
-from convnext_dense.hooks.divergence_hook import MAX_SKIPPED_STEPS, find_non_finite
+from convnext_dense.hooks.health.divergence_hook import MAX_SKIPPED_STEPS, find_non_finite
 
 
 def saved(work_dir):
@@ -67,7 +67,9 @@ class TestDivergenceHook:
 
     def test_costs_no_look_at_the_weights_while_all_is_well(self, tmp_path, monkeypatch):
         looks = []
-        monkeypatch.setattr('convnext_dense.hooks.divergence_hook.find_non_finite', lambda model: looks.append(1) or [])
+        monkeypatch.setattr(
+            'convnext_dense.hooks.health.divergence_hook.find_non_finite', lambda model: looks.append(1) or []
+        )
         runner = toy_runner(tmp_path, [DivergenceHook()])
         next(hook for hook in runner.hooks if hasattr(hook, 'save_best')).interval = -1
         runner.train()

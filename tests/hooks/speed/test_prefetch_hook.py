@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from convnext_dense.hooks import PrefetchHook, prefetch_hook
+from convnext_dense.hooks import PrefetchHook
+from convnext_dense.hooks.speed import prefetch_hook
 
 
 def install(hook, loop):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from convnext_dense.training.optimizer_state import lay_out_like_parameters
+from convnext_dense.training.checkpoints.optimizer_state import lay_out_like_parameters
 
 
 def test_averages_with_the_strides_of_their_weights_stay():

@@ -19,7 +19,7 @@ from convnext_dense.backbones import ConvNeXt
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 from convnext_dense.hooks import CompileHook
-from convnext_dense.hooks.compile_hook import CompiledForward, check_compiler
+from convnext_dense.hooks.speed.compile_hook import CompiledForward, check_compiler
 from convnext_dense.meta_device import build_on_meta
 
 CHANNELS = [12, 24, 48, 96]

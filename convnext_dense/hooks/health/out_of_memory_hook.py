@@ -9,8 +9,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.memory.split_step import SplittingStep
 from convnext_dense.training.quiet_start import SHOWN_AT_START
-from convnext_dense.training.split_step import SplittingStep
 
 
 @HOOKS.register_module()

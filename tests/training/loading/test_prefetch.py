@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch.utils.data import DataLoader
 
-from convnext_dense.training import prefetch
-from convnext_dense.training.prefetch import PrefetchingIterator, PrefetchingLoader, copy_on_stream, map_tensors
+from convnext_dense.training.loading import prefetch
+from convnext_dense.training.loading.prefetch import PrefetchingIterator, PrefetchingLoader, copy_on_stream, map_tensors
 
 
 def test_map_tensors_reaches_every_tensor_of_a_batch():

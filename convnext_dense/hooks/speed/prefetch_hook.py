@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from convnext_dense.registry import HOOKS
-from convnext_dense.training.prefetch import PrefetchingIterator, PrefetchingLoader, copy_on_stream
+from convnext_dense.training.loading.prefetch import PrefetchingIterator, PrefetchingLoader, copy_on_stream
 
 
 @HOOKS.register_module()

@@ -10,7 +10,7 @@ from torch import nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.hooks import ChannelsLastHook
-from convnext_dense.hooks.channels_last_hook import to_channels_last
+from convnext_dense.hooks.speed.channels_last_hook import to_channels_last
 
 
 class TestToChannelsLast:

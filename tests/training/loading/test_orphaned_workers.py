@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from convnext_dense.training import orphaned_workers
-from convnext_dense.training.orphaned_workers import end_with_reader
+from convnext_dense.training.loading import orphaned_workers
+from convnext_dense.training.loading.orphaned_workers import end_with_reader
 
 
 class LargeMasks(Dataset):

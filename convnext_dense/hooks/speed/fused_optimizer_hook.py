@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
-from convnext_dense.training.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
+from convnext_dense.training.checkpoints.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
 
 
 @HOOKS.register_module()

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from convnext_dense.registry import HOOKS
-from convnext_dense.training.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
+from convnext_dense.training.checkpoints.optimizer_state import lay_out_like_parameters, optimizers_of, saved_optimizers
 
 
 def to_channels_last(model: nn.Module) -> int:

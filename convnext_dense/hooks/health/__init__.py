@@ -1,0 +1,1 @@
+"""Hooks that notice what goes wrong in a run."""

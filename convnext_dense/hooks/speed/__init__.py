@@ -1,0 +1,1 @@
+"""Hooks that make a run faster."""

@@ -1,0 +1,1 @@
+"""How batches come from their workers to the device."""

@@ -1,0 +1,1 @@
+"""What a batch takes of a device, and a batch in parts."""
