@@ -17,9 +17,13 @@ from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.registry import SCOPE
 from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
 from convnext_dense.training.quiet_start import QuietStart
+from convnext_dense.training.resuming.runner import ExactResume
 
 # What every run has, so that one that fails says so.
 WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')
+
+# What trains in place of mmengine's loops, so that a run can go on at any step.
+RESUMING_LOOPS = {'EpochBasedTrainLoop': 'EpochLoop', 'IterBasedTrainLoop': 'IterLoop'}
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collection[str] = ()) -> Runner:
@@ -47,13 +51,23 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     checkpoint = (device_cfg.get('default_hooks') or {}).get('checkpoint')
     if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = f'{SCOPE}.WholeCheckpointHook'
+    _use_resuming_loop(device_cfg)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
-    built = type(runner.__name__, (QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
+    built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check)
     if is_main_process():
         # Replaces what the runner wrote.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)
     return built
+
+
+def _use_resuming_loop(cfg: Config) -> None:
+    """Train by this package's loop in place of mmengine's."""
+    loop = cfg.get('train_cfg') or {}
+    kind = bare_type(loop.get('type')) or ('EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop')
+    if loop and kind in RESUMING_LOOPS:
+        loop.pop('by_epoch', None)
+        loop.type = f'{SCOPE}.{RESUMING_LOOPS[kind]}'

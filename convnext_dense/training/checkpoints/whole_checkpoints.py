@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.errors import RunError
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.resuming.training_state import TRAINING_STATE, collect_state
 
 UNFINISHED = '.unfinished'
 
@@ -65,12 +66,24 @@ class WholeCheckpointHook(CheckpointHook):
     """
 
     _removals: list[str] | None = None
+    _state: dict | None = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the state of the run, where the optimizer's is saved, too."""
+        if self._state and 'optimizer' in checkpoint:
+            checkpoint[TRAINING_STATE] = self._state
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        # Here, where all processes come by.
+        self._state = collect_state(runner)
         with self._removing_at_the_end():
             super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        progress = getattr(runner.train_loop, 'progress', None)
+        if progress is not None:
+            # What is saved here includes the scores.
+            progress.has_validated = True
         with self._removing_at_the_end():
             super()._save_best_checkpoint(runner, metrics)
 

@@ -1,0 +1,130 @@
+"""What a run is made of besides its weights, its optimizer and its schedules, as a checkpoint holds it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor
+
+from convnext_dense.training.quiet_start import SHOWN_AT_START
+from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
+from convnext_dense.training.resuming.rng import rng_state, seed_generators, set_rng_state
+from convnext_dense.training.unwrap import unwrap
+
+TRAINING_STATE = 'training_state'
+
+
+@dataclass
+class Progress:
+    """Where a training loop is.
+
+    Args:
+        batch: How many batches of the epoch are trained.
+        has_validated: Whether the validation that follows the last step is done.
+        rng_before_validation: The random generators' state before the validation that runs now.
+    """
+
+    batch: int = 0
+    has_validated: bool = False
+    rng_before_validation: dict[str, Any] | None = None
+
+
+def collect_state(runner: Runner) -> dict[str, Any] | None:
+    """Return what a checkpoint has to hold so that a run can go on as if it had never stopped.
+
+    All processes call it together. What is returned is plain data and tensors.
+
+    Args:
+        runner: The runner.
+
+    Returns:
+        The state; None if the training loop is not one of `convnext_dense.training.resuming.loops`.
+    """
+    progress = getattr(runner.train_loop, 'progress', None)
+    if progress is None:
+        return None
+    own = dict(rng=progress.rng_before_validation or rng_state(), gradients=_gradients(runner))
+    return dict(
+        batch=progress.batch,
+        batches=len(runner.train_dataloader),
+        batch_size=getattr(runner.train_dataloader.batch_sampler, 'batch_size', None),
+        has_validated=progress.has_validated,
+        stop_training=runner.train_loop.stop_training,
+        processes=all_gather_object(own),
+        hooks={name: hook.state_dict() for name, hook in _hooks_with_state(runner).items()},
+        modules=changed_attributes(unwrap(runner.model)),
+    )
+
+
+def restore_state(runner: Runner, progress: Progress) -> bool:
+    """Give a runner what a checkpoint holds of its run.
+
+    Args:
+        runner: The runner, which has loaded the checkpoint. Its `resumed_state` is taken, and set to None.
+        progress: That of its training loop, which is changed.
+
+    Returns:
+        Whether there was anything to restore.
+    """
+    state, runner.resumed_state = getattr(runner, 'resumed_state', None), None
+    if not isinstance(state, dict):
+        return False
+    batches = len(runner.train_dataloader)
+    progress.batch = state['batch']
+    if batches != state['batches'] and state['batch']:
+        progress.batch = round(state['batch'] / state['batches'] * batches)
+    progress.has_validated = state['has_validated']
+    runner.train_loop.stop_training = state['stop_training']
+    for name, hook in _hooks_with_state(runner).items():
+        if name in state['hooks']:
+            hook.load_state_dict(state['hooks'][name])
+    set_attributes(unwrap(runner.model), state['modules'])
+    _restore_process(runner, state['processes'])
+    _say_what_differs(runner, state)
+    return True
+
+
+def _restore_process(runner: Runner, processes: list[dict]) -> None:
+    rank = get_rank()
+    if rank < len(processes):
+        set_rng_state(processes[rank]['rng'])
+    else:
+        seed_generators(runner.seed, runner.iter, rank)
+    if len(processes) != get_world_size():
+        # The gradients of other processes' batches.
+        return
+    parameters = dict(unwrap(runner.model).named_parameters())
+    for name, gradient in processes[rank]['gradients'].items():
+        parameters[name].grad = gradient.to(parameters[name])
+
+
+def _gradients(runner: Runner) -> dict[str, Tensor]:
+    """Return the gradients that are accumulated for an update that is still to come."""
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    if all(wrapper.should_update() for wrapper in wrappers if isinstance(wrapper, OptimWrapper)):
+        return {}
+    parameters = unwrap(runner.model).named_parameters()
+    return {name: parameter.grad.cpu() for name, parameter in parameters if parameter.grad is not None}
+
+
+def _hooks_with_state(runner: Runner) -> dict[str, Any]:
+    """Return the hooks that have a state to keep, by names that are the same in each run of a config."""
+    hooks = [hook for hook in runner.hooks if hasattr(hook, 'state_dict') and hasattr(hook, 'load_state_dict')]
+    names = [type(hook).__name__ for hook in hooks]
+    return {f'{name}.{names[:i].count(name)}': hook for i, (name, hook) in enumerate(zip(names, hooks, strict=True))}
+
+
+def _say_what_differs(runner: Runner, state: dict) -> None:
+    processes, size = len(state['processes']), state['batch_size']
+    now = get_world_size(), getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
+    if now == (processes, size):
+        return
+    runner.logger.warning(
+        f'resume: {now[0]} processes of {now[1]} images now, and {processes} of {size} before. The steps that follow '
+        'train on other random numbers than those of a run that was never stopped'
+        + ('.' if now[0] * now[1] == processes * size else ', and on batches of another size.'),
+        extra=SHOWN_AT_START,
+    )

@@ -1,0 +1,100 @@
+"""A run that is stopped at any step and resumed equals one that was never stopped, bit for bit."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from convnext_dense.weights.files import read_file
+
+EVERY_STEP = ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.by_epoch=False']
+EVERY_STEP += ['default_hooks.checkpoint.max_keep_ckpts=-1', 'default_hooks.checkpoint.save_best=auto']
+# They differ from run to run.
+TIMES = ('time', 'data_time', 'memory')
+
+
+def train(command, config, work_dir, *options, resume=None):
+    flags = ['--resume', resume] if resume else []
+    run = command('train', config, '--work-dir', work_dir, *flags, '--cfg-options', *FEW_STEPS, *EVERY_STEP, *options)
+    assert run.status == 0, run.err
+    return run.out
+
+
+def scalars(work_dir: Path) -> dict[tuple, str]:
+    """Return what each step and each validation logged, by its step and what it is."""
+    lines = itertools.chain.from_iterable(
+        file.read_text().splitlines() for file in sorted(work_dir.glob('*/vis_data/scalars.json'))
+    )
+    entries = [json.loads(line) for line in lines]
+    return {
+        (entry['step'], 'loss' in entry): str({key: value for key, value in entry.items() if key not in TIMES})
+        for entry in entries
+    }
+
+
+def same(own, other, path='') -> list[str]:
+    """Return where two trees of values differ."""
+    if isinstance(own, HistoryBuffer):
+        return same(list(own._log_history), list(other._log_history), path)
+    if isinstance(own, MessageHub):
+        return same(vars(own), vars(other), path)
+    if isinstance(own, torch.Tensor):
+        return [] if own.dtype == other.dtype and torch.equal(own, other) else [path]
+    if isinstance(own, dict):
+        if set(own) != set(other):
+            return [f'{path}: {set(own) ^ set(other)}']
+        return [part for key in own for part in same(own[key], other[key], f'{path}.{key}')]
+    if isinstance(own, list | tuple):
+        if len(own) != len(other):
+            return [f'{path}: {len(own)} != {len(other)}']
+        return [part for i, (a, b) in enumerate(zip(own, other, strict=True)) for part in same(a, b, f'{path}.{i}')]
+    try:
+        return [] if own == other or own != own else [f'{path}: {own} != {other}']
+    except ValueError:
+        return [] if (own == other).all() else [path]
+
+
+def differences(work_dir: Path, other: Path, name: str) -> list[str]:
+    """Return where two checkpoints differ, except in what names a time or a place."""
+    own, other = read_file(work_dir / name), read_file(other / name)
+    for content in (own, other):
+        for key in ('cfg', 'time', 'experiment_name'):
+            content['meta'].pop(key)
+        hub = content['message_hub']
+        hub = hub if isinstance(hub, dict) else vars(hub)
+        for key in [key for key in hub['log_scalars'] if key.endswith(TIMES)]:
+            del hub['log_scalars'][key]
+        for key in ('last_ckpt', 'best_ckpt', 'cfg'):
+            hub['runtime_info'].pop(key, None)
+    return same(own, other)
+
+
+def check(command, tmp_path, config, last, stops, *options):
+    whole = tmp_path / 'whole'
+    train(command, config, whole, *options)
+    for stop in stops:
+        work_dir = tmp_path / f'stopped-{stop}'
+        work_dir.mkdir()
+        # As a kill leaves it, right after it was saved.
+        shutil.copy(whole / f'iter_{stop}.pth', work_dir)
+        (work_dir / 'last_checkpoint').write_text(str(work_dir / f'iter_{stop}.pth'))
+        train(command, config, work_dir, *options, resume=work_dir / f'iter_{stop}.pth')
+        assert differences(whole, work_dir, f'iter_{last}.pth') == []
+        resumed = scalars(work_dir)
+        assert resumed.items() <= scalars(whole).items()
+        assert {step for step, is_training in resumed if is_training} == set(range(stop + 1, last + 1))
+
+
+@pytest.mark.parametrize('stop', [1, 4, 6])
+def test_a_detector_by_epochs(command, tmp_path, stop):
+    check(command, tmp_path, DETECTOR, 8, [stop], 'train_cfg.max_epochs=2', 'train_cfg.val_interval=1')
+
+
+@pytest.mark.parametrize('stop', [1, 2, 3])
+def test_a_segmenter_by_steps(command, tmp_path, stop):
+    check(command, tmp_path, SEGMENTER, 4, [stop], 'train_cfg.max_iters=4', 'train_cfg.val_interval=2')
