@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convnext_dense.config.tree import bare_type, value_at
 
+LOOPS = ('mmengine.runner.loops', 'convnext_dense.training.resuming.loops')
 SPARING_WRAPPERS = ('AmpOptimWrapper', 'BFloat16OptimWrapper')
 
 
@@ -24,7 +25,7 @@ def memory_sentence(error: BaseException, cfg: Config) -> str:
         'out of memory. Take smaller images (scale in the pipeline), ...'
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    loops = [frame.f_locals['self'] for frame in frames if _is_loop(frame)]
+    loops = [frame.f_locals['self'] for frame in frames if is_loop(frame)]
     batches = [frame.f_locals['data_batch'] for frame in frames if 'data_batch' in frame.f_locals]
     is_training = bool(loops) and hasattr(loops[-1], '_iter')
     if loops and not is_training:
@@ -40,8 +41,13 @@ def memory_sentence(error: BaseException, cfg: Config) -> str:
     return f'out of memory{place}{several}. Take {", ".join(first)}, or {last}.'
 
 
-def _is_loop(frame: FrameType) -> bool:
-    return frame.f_code.co_name == 'run' and frame.f_globals.get('__name__') == 'mmengine.runner.loops'
+def is_loop(frame: FrameType) -> bool:
+    """Return whether a frame is that of a running loop of training, validation or testing.
+
+    Args:
+        frame: A frame of a traceback. Its `self` is the loop.
+    """
+    return frame.f_code.co_name == 'run' and frame.f_globals.get('__name__') in LOOPS
 
 
 def _inputs(batches: list) -> list[Tensor]:

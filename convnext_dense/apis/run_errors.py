@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from torch import nn
 
-from convnext_dense.apis.memory_errors import memory_sentence
+from convnext_dense.apis.memory_errors import is_loop, memory_sentence
 from convnext_dense.build_errors import build_sentence, is_ours, message_of
 from convnext_dense.errors import RunError, UsageError
 
@@ -79,7 +79,7 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
 
 def _sentence(error: Exception, cfg: Config) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    loops = [i for i, frame in enumerate(frames) if _is_loop(frame)]
+    loops = [i for i, frame in enumerate(frames) if is_loop(frame)]
     place = _place(frames, frames[loops[-1]]) if loops else None
     if loops and not place:
         return None
@@ -91,10 +91,6 @@ def _sentence(error: Exception, cfg: Config) -> str | None:
     # A sentence of our own says all; another's may need its place in the code.
     is_clear = is_ours(error) or type(error).__name__ not in sentence
     return sentence if is_clear else f'{sentence}{_log(error, cfg)}'
-
-
-def _is_loop(frame: FrameType) -> bool:
-    return frame.f_code.co_name == 'run' and frame.f_globals.get('__name__') == 'mmengine.runner.loops'
 
 
 def _place(frames: list[FrameType], run: FrameType) -> str | None:

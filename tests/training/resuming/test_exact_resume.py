@@ -90,11 +90,40 @@ def check(command, tmp_path, config, last, stops, *options):
         assert {step for step, is_training in resumed if is_training} == set(range(stop + 1, last + 1))
 
 
-@pytest.mark.parametrize('stop', [1, 4, 6])
-def test_a_detector_by_epochs(command, tmp_path, stop):
-    check(command, tmp_path, DETECTOR, 8, [stop], 'train_cfg.max_epochs=2', 'train_cfg.val_interval=1')
+DETECTION = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1']
+SEGMENTATION = ['train_cfg.max_iters=6', 'train_cfg.val_interval=2']
+EMA = 'custom_hooks=[{"type":"EMAHook","momentum":0.1}]'
+DROP_PATH = 'model.backbone.drop_path_rate=0.2'
+ACCUMULATED = 'optim_wrapper.accumulative_counts=3'
+WORKERS = ['train_dataloader.num_workers=4', 'train_dataloader.persistent_workers=True']
 
 
-@pytest.mark.parametrize('stop', [1, 2, 3])
-def test_a_segmenter_by_steps(command, tmp_path, stop):
-    check(command, tmp_path, SEGMENTER, 4, [stop], 'train_cfg.max_iters=4', 'train_cfg.val_interval=2')
+def test_a_detector_in_the_middle_of_an_epoch_and_of_an_update(command, tmp_path):
+    check(command, tmp_path, DETECTOR, 8, [5], *DETECTION, DROP_PATH, ACCUMULATED, EMA)
+
+
+def test_a_segmenter_before_a_validation(command, tmp_path):
+    check(command, tmp_path, SEGMENTER, 4, [2], 'train_cfg.max_iters=4', 'train_cfg.val_interval=2')
+
+
+@pytest.mark.full
+@pytest.mark.parametrize('workers', [[], WORKERS], ids=['0 workers', '4 workers'])
+@pytest.mark.parametrize('variant', [[], [DROP_PATH, ACCUMULATED, EMA]], ids=['plain', 'all'])
+class TestEveryStep:
+    def test_of_a_detector_by_epochs(self, command, tmp_path, variant, workers):
+        check(command, tmp_path, DETECTOR, 8, range(1, 8), *DETECTION, *variant, *workers)
+
+    def test_of_a_detector_by_steps(self, command, tmp_path, variant, workers):
+        options = ['train_cfg._delete_=True', 'train_cfg.by_epoch=False', 'train_cfg.max_iters=6']
+        schedule = 'param_scheduler=[{"type":"PolyLR","by_epoch":False,"begin":0,"end":6}]'
+        check(command, tmp_path, DETECTOR, 6, range(1, 6), *options, schedule, *variant, *workers)
+
+    def test_of_a_segmenter_by_steps(self, command, tmp_path, variant, workers):
+        check(command, tmp_path, SEGMENTER, 6, range(1, 6), *SEGMENTATION, *variant, *workers)
+
+
+@pytest.mark.full
+def test_a_run_does_not_depend_on_its_workers(command, tmp_path):
+    for name, options in (('none', []), ('four', WORKERS)):
+        train(command, DETECTOR, tmp_path / name, *DETECTION, 'randomness.seed=0', *options)
+    assert differences(tmp_path / 'none', tmp_path / 'four', 'iter_8.pth') == []
