@@ -9,10 +9,12 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
+from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state
 from convnext_dense.weights.matching import printable, shorten
 
-# mmengine restores an optimizer's settings and a schedule from the checkpoint, and takes all else from the config.
-FROM_CHECKPOINT = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
+# An optimizer's settings and a schedule are the checkpoint's, unless `resume_with` says otherwise; all else is the
+# config's.
+SCHEDULE = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
 FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
 MAX_STEPS = 2**31
 ABSENT = 'absent'
@@ -125,6 +127,8 @@ def _why_not(content: dict) -> str:
         return 'has an optimizer of another form than mmengine saves'
     if not isinstance(content.get('param_schedulers', []), list | dict):
         return 'has param_schedulers of another form than mmengine saves'
+    if (state := content.get(TRAINING_STATE)) is not None and not is_training_state(state):
+        return f'has a {TRAINING_STATE} of another form than this package saves'
     return ''
 
 
@@ -146,12 +150,14 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
             f'{printable(types[1])}; give the same optimizer, or load the weights alone by load_from.'
         )
         return
-    for keys, holder in ((FROM_CHECKPOINT if has_optimizer else (), "the checkpoint's"), (FROM_CONFIG, "the config's")):
+    by_config = plan.cfg.get('resume_with') == 'config'
+    holders = ((SCHEDULE if has_optimizer else (), "the config's" if by_config else "the checkpoint's"),)
+    for keys, holder in (*holders, (FROM_CONFIG, "the config's")):
         pairs = [(key, value_at(own, key), value_at(saved, key)) for key in keys]
         differences = [difference for pair in pairs for difference in _differences(*pair)]
         if differences:
             values = 'value counts' if len(differences) == 1 else 'values count'
-            remedy = '; start from its weights by load_from to train by the config' if keys is FROM_CHECKPOINT else ''
+            remedy = '' if by_config or keys is FROM_CONFIG else '; resume_with config lets the config decide'
             yield Finding(
                 f'resume: the config differs from that of {plan.checkpoint} in {shorten(differences)}: {holder} '
                 f'{values}{remedy}.',

@@ -21,6 +21,7 @@ from convnext_dense.cli.arguments import (
 from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import SWITCHES
+from convnext_dense.errors import UsageError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -48,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const='auto',
         metavar='CHECKPOINT',
         help='resume from this checkpoint, or without one from the latest in the work dir',
+    )
+    parser.add_argument(
+        '--resume-with',
+        choices=['checkpoint', 'config'],
+        default='checkpoint',
+        help="whose learning rates, optimizer settings and schedules a resumed run follows: the checkpoint's, which is "
+        "the default, or the config's",
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_speed_argument(parser, list(SWITCHES))
@@ -78,6 +86,8 @@ def run(args: argparse.Namespace) -> None:
     check_data(args.data)
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
+    if args.resume_with == 'config' and not args.resume:
+        raise UsageError('resume_with says how to resume; give resume, too.')
     if args.resume and args.resume != 'auto':
         check_file(args.resume, 'resume')
     from convnext_dense import config
@@ -102,5 +112,5 @@ def run(args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
     if args.resume:
-        config.set_resume(cfg, args.resume)
+        config.set_resume(cfg, args.resume, args.resume_with)
     train(cfg, args.skip_check)

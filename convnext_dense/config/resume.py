@@ -9,21 +9,25 @@ from convnext_dense.config.find import check_file
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.weights.files import read_file
 
+# Whose optimizer settings and schedules a resumed run follows.
+RESUME_WITH = ('checkpoint', 'config')
 # What mmengine calls the checkpoints of a training.
 NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 LAST = 'last_checkpoint'
 
 
-def set_resume(cfg: Config, checkpoint: str = 'auto') -> None:
+def set_resume(cfg: Config, checkpoint: str = 'auto', resume_with: str = 'checkpoint') -> None:
     """Resume from a checkpoint, and say so if it is another than asked for.
 
     Args:
         cfg: The config, which is changed.
         checkpoint: A file, or 'auto' for the latest in the work directory: the one that ``last_checkpoint`` names, or,
             if that cannot be read, the newest that can. If there is none, training starts at the beginning.
+        resume_with: Whose optimizer settings and schedules hold: 'checkpoint' or 'config'.
 
     Raises:
-        UsageError: If there is no such file, or none of those in the work directory can be read.
+        UsageError: If `resume_with` is neither, there is no such file, or none of those in the work directory can be
+            read.
 
     Example:
         >>> cfg = Config(dict(load_from='weights.pth', work_dir='work_dirs/new'))
@@ -32,6 +36,10 @@ def set_resume(cfg: Config, checkpoint: str = 'auto') -> None:
         >>> cfg.resume, cfg.load_from
         (False, 'weights.pth')
     """
+    if resume_with not in RESUME_WITH:
+        raise UsageError(f'resume_with must be one of {", ".join(RESUME_WITH)}, not {resume_with!r}.')
+    if resume_with != 'checkpoint':
+        cfg.resume_with = resume_with
     if checkpoint != 'auto':
         check_file(checkpoint, 'resume')
         cfg.resume, cfg.load_from = True, checkpoint

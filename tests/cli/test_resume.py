@@ -75,6 +75,21 @@ class TestCheckpoint:
         assert 'param_scheduler.0.end (7 instead of' in warning
         assert "the checkpoint's values count" in warning
 
+    def test_it_can_follow_the_configs_schedule(self, command, run):
+        changes = ['param_scheduler.0.end=7', 'optim_wrapper.optimizer.lr=0.5', 'train_cfg.max_iters=5']
+        flags = ['--resume', '--resume-with', 'config']
+        result = command('train', SEGMENTER, '--work-dir', run, *flags, '--cfg-options', *OPTIONS, *changes)
+        assert result.status == 0, result.err[-3000:]
+        (warning,) = [line for line in result.err.splitlines() if line.startswith('warning: resume')]
+        assert "the config's values count." in warning
+        saved = torch.load(run / 'iter_5.pth')
+        assert saved['optimizer']['param_groups'][0]['initial_lr'] == 0.5
+
+    def test_how_to_resume_needs_resume(self, command):
+        result = command('train', SEGMENTER, '--resume-with', 'config')
+        assert result.status == 2
+        assert 'give resume, too' in result.error
+
     def test_the_same_config_warns_of_nothing(self, resume):
         assert 'warning: resume' not in resume('train_cfg.max_iters=5').err
 
@@ -85,6 +100,7 @@ class TestCheckpoint:
             dict(state_dict={1: torch.ones(1)}), dict(meta=dict(epoch=1, iter='x')),
             dict(meta=dict(epoch=1, iter=-4)), dict(meta=dict(epoch=2**99, iter=2**99)), dict(optimizer='x'),
             dict(optimizer=dict(state={}, param_groups=[{'params': [0]}])), dict(param_schedulers=[3]),
+            dict(training_state=3), dict(training_state=dict(batch=1)),
         ],
     )  # fmt: skip
     def test_of_another_form_is_one_sentence(self, changes, resume, changed):

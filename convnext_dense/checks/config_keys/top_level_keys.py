@@ -14,7 +14,7 @@ from convnext_dense.config.tree import value_at
 KNOWN = frozenset(signature(Runner).parameters) | {
     *('model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing', 'efficient_conv_bn_eval'),
     *('compile', 'strategy', 'runner_type', 'num_processes', 'custom_imports', 'vis_backends'),
-    *('tta_model', 'tta_pipeline'),
+    *('tta_model', 'tta_pipeline', 'resume_with'),
 }
 # Variables that configs have by convention, and that are almost known keys.
 VARIABLES = frozenset({'train_pipeline', 'val_pipeline', 'test_pipeline'})

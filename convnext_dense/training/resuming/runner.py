@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from convnext_dense.training.resuming.module_state import note_attributes
 from convnext_dense.training.resuming.schedule import follow_config, group_settings
 from convnext_dense.training.resuming.seeking_loader import make_seeking
-from convnext_dense.training.resuming.training_state import TRAINING_STATE
+from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.files import read_file
 
@@ -35,7 +35,8 @@ class ExactResume(Runner):
         """Load a checkpoint, and keep the state of its run if the run is resumed."""
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self._resume:
-            self.resumed_state = checkpoint.get(TRAINING_STATE)
+            state = checkpoint.get(TRAINING_STATE)
+            self.resumed_state = state if is_training_state(state) else None
         return checkpoint
 
     def resume(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from convnext_dense.training.quiet_start import SHOWN_AT_START
 from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
-from convnext_dense.training.resuming.rng import rng_state, seed_generators, set_rng_state
+from convnext_dense.training.resuming.rng import kept_generators, rng_state, seed_generators, set_rng_state
 from convnext_dense.training.unwrap import unwrap
 
 TRAINING_STATE = 'training_state'
@@ -56,6 +56,36 @@ def collect_state(runner: Runner) -> dict[str, Any] | None:
         hooks={name: hook.state_dict() for name, hook in _hooks_with_state(runner).items()},
         modules=changed_attributes(unwrap(runner.model)),
     )
+
+
+def is_training_state(value: object) -> bool:
+    """Return whether a value has the form of what `collect_state` returns.
+
+    Args:
+        value: What a checkpoint holds, which may be anyone's.
+
+    Example:
+        >>> is_training_state(dict(batch='many'))
+        False
+    """
+    if not isinstance(value, dict):
+        return False
+    counts = [value.get(name) for name in ('batch', 'batches')]
+    processes, flags = value.get('processes'), [value.get(name) for name in ('has_validated', 'stop_training')]
+    if not all(type(count) is int and count >= 0 for count in counts) or not all(type(flag) is bool for flag in flags):
+        return False
+    if not all(isinstance(value.get(name), dict) for name in ('hooks', 'modules')):
+        return False
+    if not isinstance(processes, list) or not processes:
+        return False
+    try:
+        with kept_generators():
+            for process in processes:
+                set_rng_state(process['rng'])
+                process['gradients'].items()
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def restore_state(runner: Runner, progress: Progress) -> bool:
