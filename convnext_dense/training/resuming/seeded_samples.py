@@ -17,7 +17,7 @@ class SeededIndex(NamedTuple):
 
     Args:
         index: What the dataset is indexed by.
-        epoch: How often the data was gone through before.
+        epoch: How many epochs come before it.
         number: How many samples all processes load before it in the epoch.
     """
 
@@ -136,11 +136,11 @@ class SeededBatches(Sampler):
 
 
 def set_epoch(batches: Sampler, epoch: int) -> None:
-    """Tell the sampler that a batch sampler draws from which epoch it is, if it wants to know.
+    """Tell the sampler that a batch sampler draws which epoch it is, if it wants to know.
 
     Args:
         batches: The batch sampler.
-        epoch: How often the data was gone through before.
+        epoch: How many epochs come before it.
 
     Example:
         >>> set_epoch(BatchSampler(range(4), batch_size=2, drop_last=False), 1)

@@ -25,7 +25,7 @@ class SeekingLoader(DataLoader):
         """Begin at a batch of an epoch when it is iterated next.
 
         Args:
-            epoch: How often the data was gone through before.
+            epoch: How many epochs come before it.
             batch: How many batches of the epoch to skip.
         """
         self.batch_sampler.epoch = epoch

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.commands import Result, chdir
 from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
 from mmengine.logging import HistoryBuffer, MessageHub
 
+from convnext_dense.apis.processes import Command, launch
 from convnext_dense.weights.files import read_file
 
 EVERY_STEP = ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.by_epoch=False']
@@ -127,3 +129,18 @@ def test_a_run_does_not_depend_on_its_workers(command, tmp_path):
     for name, options in (('none', []), ('four', WORKERS)):
         train(command, DETECTOR, tmp_path / name, *DETECTION, 'randomness.seed=0', *options)
     assert differences(tmp_path / 'none', tmp_path / 'four', 'iter_8.pth') == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ('config', 'last', 'stop', 'options'),
+    [(DETECTOR, 4, 3, DETECTION), (SEGMENTER, 4, 2, ['train_cfg.max_iters=4', 'train_cfg.val_interval=2'])],
+    ids=['detector', 'segmenter'],
+)
+def test_two_processes(demo_data, tmp_path, config, last, stop, options):
+    def in_two_processes(*arguments):
+        with chdir(demo_data):
+            launch(Command([str(argument) for argument in arguments], tmp_path / 'log', processes=2))
+        return Result(0, (tmp_path / 'log').read_text(), '')
+
+    check(in_two_processes, tmp_path, config, last, [stop], *options, DROP_PATH, 'optim_wrapper.accumulative_counts=2')
