@@ -14,7 +14,7 @@ from convnext_dense.training.loading.prefetch import PrefetchingIterator, Prefet
 class PrefetchHook(Hook):
     """Copies the next training batch to the GPU on a separate stream while the GPU works on the current step.
 
-    The first batch, and those that a resumed run skips, are copied as usual. Set ``pin_memory=True`` in the loader, so
+    The first batch is copied as usual. Set ``pin_memory=True`` in the loader, so
     that the GPU copies the images without the CPU. PyTorch's loader does not pin data samples; this hook does. Without
     a GPU the hook does nothing, and logs that.
 

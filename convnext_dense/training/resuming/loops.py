@@ -71,7 +71,8 @@ class EpochLoop(_Validating, EpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         first = self.progress.batch
-        if isinstance(self.dataloader, SeekingLoader):
+        # It may be wrapped, by PrefetchHook.
+        if hasattr(self.dataloader, 'seek_in_epoch'):
             self.dataloader.seek_in_epoch(self._epoch, first)
         for idx, batch in enumerate(self.dataloader, start=first):
             self.progress.has_validated = False
