@@ -20,8 +20,8 @@ EVERY_STEP += ['default_hooks.checkpoint.max_keep_ckpts=-1', 'default_hooks.chec
 TIMES = ('time', 'data_time', 'memory')
 
 
-def train(command, config, work_dir, *options, resume=None):
-    flags = ['--resume', resume] if resume else []
+def train(command, config, work_dir, *options, resume=None, flags=()):
+    flags = ['--resume', resume, *flags] if resume else []
     run = command('train', config, '--work-dir', work_dir, *flags, '--cfg-options', *FEW_STEPS, *EVERY_STEP, *options)
     assert run.status == 0, run.err
     return run.out
@@ -76,7 +76,7 @@ def differences(work_dir: Path, other: Path, name: str) -> list[str]:
     return same(own, other)
 
 
-def check(command, tmp_path, config, last, stops, *options):
+def check(command, tmp_path, config, last, stops, *options, flags=()):
     whole = tmp_path / 'whole'
     train(command, config, whole, *options)
     for stop in stops:
@@ -85,7 +85,7 @@ def check(command, tmp_path, config, last, stops, *options):
         # As a kill leaves it, right after it was saved.
         shutil.copy(whole / f'iter_{stop}.pth', work_dir)
         (work_dir / 'last_checkpoint').write_text(str(work_dir / f'iter_{stop}.pth'))
-        train(command, config, work_dir, *options, resume=work_dir / f'iter_{stop}.pth')
+        train(command, config, work_dir, *options, resume=work_dir / f'iter_{stop}.pth', flags=flags)
         assert differences(whole, work_dir, f'iter_{last}.pth') == []
         resumed = scalars(work_dir)
         assert resumed.items() <= scalars(whole).items()
@@ -122,6 +122,14 @@ class TestEveryStep:
 
     def test_of_a_segmenter_by_steps(self, command, tmp_path, variant, workers):
         check(command, tmp_path, SEGMENTER, 6, range(1, 6), *SEGMENTATION, *variant, *workers)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ('config', 'last', 'options'), [(DETECTOR, 8, DETECTION), (SEGMENTER, 6, SEGMENTATION)], ids=['epochs', 'steps']
+)
+def test_the_configs_schedule_is_the_checkpoints_if_they_are_the_same(command, tmp_path, config, last, options):
+    check(command, tmp_path, config, last, [5], *options, flags=['--resume-with', 'config'])
 
 
 @pytest.mark.full
