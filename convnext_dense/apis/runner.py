@@ -19,7 +19,7 @@ from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoin
 from convnext_dense.training.quiet_start import QuietStart
 
 # What every run has, so that one that fails says so.
-WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')
+WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook', 'StopHook')
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collection[str] = ()) -> Runner:
