@@ -30,6 +30,10 @@ class RunError(RuntimeError):
     """A run that failed. Its message says why; if it was a command, it has the end of the command's log."""
 
 
+class RunStopped(KeyboardInterrupt):
+    """A training that was asked to stop by a signal, and can go on. Its message says how far it came."""
+
+
 class CheckpointError(UsageError):
     """A checkpoint that cannot be fetched, read, or loaded as it is asked for."""
 

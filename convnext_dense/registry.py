@@ -69,6 +69,7 @@ HOOKS = _child(
     PrefetchHook='hooks.speed.prefetch_hook',
     RunSummaryHook='hooks.run_summary_hook',
     RunTimeHook='hooks.run_time_hook',
+    StopHook='hooks.health.stop_hook',
     TargetsHook='hooks.health.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
     WholeCheckpointHook='training.checkpoints.whole_checkpoints',

@@ -28,7 +28,7 @@ launch_distributed() {
         exit 2
     fi
     check_config "$2"
-    exec "$python" -m torch.distributed.run \
+    exec "$python" "$tools/_torchrun.py" \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
@@ -37,8 +37,11 @@ launch_distributed() {
         "$@"
 }
 
-# launch_slurm PARTITION JOB_NAME SCRIPT [ARGUMENT ...]
-launch_slurm() {
+# The exit code of a training that a signal has stopped: `STOPPED` of convnext_dense/cli/main.py.
+stopped=75
+
+# run_in_slurm PARTITION JOB_NAME SCRIPT [ARGUMENT ...]
+run_in_slurm() {
     local partition=$1 job_name=$2
     local gpus=${GPUS:-8}
     local gpus_per_node=${GPUS_PER_NODE:-8}
@@ -46,10 +49,14 @@ launch_slurm() {
         gpus_per_node=$gpus
     fi
     shift 2
+    # In an allocation, sbatch has chosen them.
+    local job=()
+    if [ -z "${SLURM_JOB_ID:-}" ]; then
+        job=(-p "$partition" --job-name="$job_name" --signal="${SIGNAL:-USR1@120}")
+    fi
     # SRUN_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
-    exec srun -p "$partition" \
-        --job-name="$job_name" \
+    srun ${job[@]+"${job[@]}"} \
         --gres="gpu:$gpus_per_node" \
         --ntasks="$gpus" \
         --ntasks-per-node="$gpus_per_node" \
@@ -57,4 +64,31 @@ launch_slurm() {
         --kill-on-bad-exit=1 \
         ${SRUN_ARGS:-} \
         "$python" -u "$@"
+}
+
+# requeue_in_slurm PARTITION JOB_NAME SCRIPT [ARGUMENT ...]
+# As run_in_slurm, and goes on by --resume when the training was stopped by a signal: in a job of sbatch by requeueing
+# the job, else by asking for another allocation, unless this script got the signal.
+requeue_in_slurm() {
+    local resume=() asked='' status
+    trap 'asked=1' INT TERM
+    if ((${SLURM_RESTART_COUNT:-0} > 0)); then
+        resume=(--resume)
+    fi
+    while :; do
+        status=0
+        # Of processes that were stopped, the first one to exit must not end the others.
+        SRUN_ARGS="--kill-on-bad-exit=0 --wait=60 ${SRUN_ARGS:-}" \
+            run_in_slurm "$@" ${resume[@]+"${resume[@]}"} || status=$?
+        if ((status == stopped)) && [ -n "${SLURM_JOB_ID:-}" ]; then
+            echo "stopped: job $SLURM_JOB_ID is queued again" >&2
+            # The job ends by it.
+            scontrol requeue "$SLURM_JOB_ID"
+        fi
+        if ((status != stopped)) || [ -n "${SLURM_JOB_ID:-}$asked" ]; then
+            exit "$status"
+        fi
+        echo 'stopped: waiting for another allocation, to resume' >&2
+        resume=(--resume)
+    done
 }

@@ -9,4 +9,4 @@ if [ $# -lt 4 ]; then
     echo "usage: bash $0 PARTITION JOB_NAME CONFIG CHECKPOINT [test.py's arguments]" >&2
     exit 2
 fi
-launch_slurm "$1" "$2" "$tools/test.py" "$3" "$4" --launcher slurm "${@:5}"
+run_in_slurm "$1" "$2" "$tools/test.py" "$3" "$4" --launcher slurm "${@:5}"

@@ -1,13 +1,12 @@
 """Trains a config."""
 
 from collections.abc import Collection
-from contextlib import nullcontext
 
 from mmengine.config import Config
 
-from convnext_dense.apis.processes import interrupted_by_sigterm
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
+from convnext_dense.apis.signals import stopped_by_signals
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
 from convnext_dense.config.resume import set_resume
@@ -27,7 +26,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
         RunError: If training diverged, had nothing to learn from, or the disk is full.
-        KeyboardInterrupt: If it is interrupted or, in one process, terminated.
+        RunStopped: If SIGTERM, SIGINT or SIGUSR1 asked it to stop, and what was trained is saved. A KeyboardInterrupt.
 
     Example:
         >>> from convnext_dense.config import load_config
@@ -37,11 +36,10 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         raise UsageError('the config has no train_dataloader.dataset to train with.')
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)
-    if finished := _check(cfg, skip_check):
-        print(f'resume: {finished}')
-        return
-    # Without this, a request to terminate would leave the loaders' workers. Launchers end their processes themselves.
-    with errors_as_sentences(cfg), interrupted_by_sigterm() if cfg.launcher == 'none' else nullcontext():
+    with errors_as_sentences(cfg), stopped_by_signals():
+        if finished := _check(cfg, skip_check):
+            print(f'resume: {finished}')
+            return
         runner = build_runner(cfg, TrainRunner, skip_check)
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.matching import describe_diverged, printable, shorten
 
 
@@ -14,6 +15,7 @@ def find(plan: RunPlan) -> Iterator[Finding]:
         return
     try:
         content = plan.content
+        verify_checksums(plan.checkpoint)
     except CheckpointError as error:
         yield Finding(f'{_key(plan)}: {error}')
         return

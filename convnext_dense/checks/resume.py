@@ -9,6 +9,7 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
+from convnext_dense.training.resuming.finished import is_marked_finished
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state
 from convnext_dense.weights.matching import printable, shorten
 
@@ -66,6 +67,11 @@ def describe_finished(plan: RunPlan) -> str:
     unit = 'iter' if loop.get('max_iters') else 'epoch'
     limit, reached = loop.get(f'max_{unit}s'), content['meta'][unit]
     if not isinstance(limit, int) or reached < limit:
+        return ''
+    state, folder = content.get(TRAINING_STATE), plan.cfg.get('work_dir') or '.'
+    # Saved before the last validation, which may have been cut off.
+    may_be_cut = plan.cfg.get('val_cfg') and state and not state['has_validated']
+    if may_be_cut and not is_marked_finished(folder, content['meta']['iter']):
         return ''
     return (
         f'the run is finished: {plan.checkpoint} is at {unit} {reached} of {limit}, and nothing is left to train; '

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from convnext_dense.cli import browse, check, compare, completion, demo, env, flops, test, train, weights
-from convnext_dense.errors import exit_on_usage_error
+from convnext_dense.errors import RunStopped, exit_on_usage_error
 from convnext_dense.version import __version__
 
 COMMANDS = (train, test, browse, check, compare, flops, weights, demo, env, completion)
 INTERRUPTED = 130
+# EX_TEMPFAIL of sysexits.h: "try again later". No shell and no launcher makes it up, so a scheduler may requeue on it.
+STOPPED = 75
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever reads the output has had enough, such as `head`. Python would complain again at its own last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except RunStopped as stop:
+        if str(stop):
+            # The first of several processes speaks for all.
+            print(f'stopped: {stop}', file=sys.stderr)
+        sys.exit(STOPPED)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(INTERRUPTED)

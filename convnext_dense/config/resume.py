@@ -7,12 +7,13 @@ from mmengine.config import Config
 
 from convnext_dense.config.find import check_file
 from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.files import read_file
 
 # Whose optimizer settings and schedules a resumed run follows.
 RESUME_WITH = ('checkpoint', 'config')
-# What mmengine calls the checkpoints of a training.
-NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+# What mmengine calls the checkpoints of a training, and that of one which a signal stopped.
+NUMBERED = re.compile(r'(epoch|iter|stopped_iter)_(\d+)\.pth')
 LAST = 'last_checkpoint'
 
 
@@ -66,12 +67,10 @@ def find_latest(folder: Path) -> tuple[Path | None, str]:
     if last and not problem:
         return last, ''
     others = [file for file in folder.glob('*.pth') if NUMBERED.fullmatch(file.name) and file != last]
-    others.sort(key=lambda file: int(NUMBERED.fullmatch(file.name)[1]), reverse=True)
     if not others and not last:
         return None, f'there is no checkpoint in {folder}; training starts at the beginning'
-    for file in others:
-        if not _why_unreadable(file):
-            return file, f'{problem}; resuming from {file}, the newest checkpoint there that can be read'
+    if file := _newest(others):
+        return file, f'{problem}; resuming from {file}, the newest checkpoint there that can be read'
     raise UsageError(
         f'resume: {problem}, and no other checkpoint in {folder} can be read; move them away to start at the beginning.'
     )
@@ -94,9 +93,28 @@ def _last_checkpoint(folder: Path) -> tuple[Path | None, str]:
     return file, _why_unreadable(file)
 
 
+def _newest(files: list[Path]) -> Path | None:
+    """Return the file with the most steps of those that can be read.
+
+    Their names count epochs or steps, so the newest of each kind are compared by what they hold.
+    """
+    kinds: dict[str, list[Path]] = {}
+    for file in sorted(files, key=lambda file: int(NUMBERED.fullmatch(file.name)[2]), reverse=True):
+        kinds.setdefault(NUMBERED.fullmatch(file.name)[1], []).append(file)
+    newest = (next((file for file in kind if not _why_unreadable(file)), None) for kind in kinds.values())
+    return max(filter(None, newest), key=_steps, default=None)
+
+
+def _steps(file: Path) -> int:
+    meta = read_file(file).get('meta')
+    steps = meta.get('iter') if isinstance(meta, dict) else None
+    return steps if isinstance(steps, int) else -1
+
+
 def _why_unreadable(file: Path) -> str:
     try:
         read_file(file)
+        verify_checksums(file)
     except CheckpointError as error:
         return str(error).rstrip('.')
     return ''

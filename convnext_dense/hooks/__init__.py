@@ -2,6 +2,7 @@
 
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.hooks.health.out_of_memory_hook import OutOfMemoryHook
+from convnext_dense.hooks.health.stop_hook import StopHook
 from convnext_dense.hooks.health.targets_hook import TargetsHook
 from convnext_dense.hooks.run_summary_hook import RunSummaryHook
 from convnext_dense.hooks.run_time_hook import RunTimeHook
@@ -22,6 +23,7 @@ __all__ = [
     'PrefetchHook',
     'RunSummaryHook',
     'RunTimeHook',
+    'StopHook',
     'TargetsHook',
     'TrainingCostHook',
     'read_training_cost',

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from convnext_dense.compat.checkpoint_loading import make_harmless
 from convnext_dense.errors import CheckpointError
+from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.conversion import EXPORTS, OUTSIDE, from_official, to_official
 from convnext_dense.weights.files import check_new_file, write_file
 from convnext_dense.weights.matching import count_by_module, describe_diverged, locate, shorten
@@ -40,6 +41,7 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     path = Path(path)
     check_new_file(path)
     checkpoint = read_weights(source)
+    verify_checksums(source)
     tensors = flatten(checkpoint)
     detected = locate(tensors, source)
     if problem := describe_diverged(model_tensors(tensors, detected), source):

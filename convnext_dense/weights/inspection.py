@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
+from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.conversion import to_official
 from convnext_dense.weights.export import model_tensors, other_tensors
 from convnext_dense.weights.matching import describe_diverged, locate, match, printable, shorten
@@ -41,6 +42,7 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
         >>> print(inspect_checkpoint('convnext_tiny_in1k').text)  # doctest: +SKIP
     """
     checkpoint = read_weights(source)
+    verify_checksums(source)
     tensors = flatten(checkpoint)
     detected = locate(tensors, source)
     weights = to_official(tensors, detected).weights

@@ -58,6 +58,7 @@ class TestFindings:
             ('model.rpn_head', 'RPNHead', "error: model.rpn_head: it must be a dict; got 'RPNHead'"),
             ('model.rpn_head.loss_cls', 0.5, 'error: model.rpn_head.loss_cls: it must be a dict; got 0.5'),
             ('default_hooks.checkpoint.intervall', 1, "error: .*: CheckpointHook has no argument 'intervall'"),
+            ('default_hooks.checkpoint.drop_optimiser', True, "error: .*; the nearest is 'drop_optimizer'"),
             ('train_dataloader.dataset.pipeline', [3], 'error: .*pipeline.0: it must be a dict; got 3'),
             ('model.data_preprocessor.type', 3, 'error: model.data_preprocessor.type: it must be a name; got 3'),
             ('model.rpn_head.type', 3, 'error: model.rpn_head.type: it must be a name; got 3'),
@@ -77,6 +78,9 @@ class TestFindings:
     def test_name_the_key_and_the_nearest_right_one(self, findings, key, value, finding):
         (sentence,) = findings(**{key: value})
         assert re.search(finding, sentence), sentence
+
+    def test_those_of_our_hook_for_checkpoints_are_known(self, findings):
+        assert not findings(**{'default_hooks.checkpoint.drop_optimizer': True})
 
     def test_a_variable_that_other_keys_have_taken_is_none(self, tmp_path):
         config = tmp_path / 'own.py'

@@ -10,6 +10,8 @@ import pytest
 import torch
 from helpers.demo_runs import DETECTOR, ROOT, SEGMENTER, detector_options, segmenter_options
 
+from convnext_dense.cli.main import STOPPED
+
 pytestmark = pytest.mark.e2e
 
 # Writes each rank's weights and the images it saw; the config's custom_imports bring it in.
@@ -27,6 +29,26 @@ class Recorder(Hook):
     def after_train(self, runner):
         torch.save(dict(weights=runner.model.module.state_dict(), seen=self.seen), f'rank{get_rank()}.pth')
 """
+
+
+def dist_train(folder, config, options, port):
+    """Train with two processes in a folder, whose modules can be imported."""
+    return subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', config, '2', '--work-dir', folder / 'run', '--cfg-options', *options],
+        cwd=folder,
+        env={
+            **os.environ,
+            'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+            'VIRTUAL_ENV': sys.prefix,
+            'PYTHONPATH': os.pathsep.join([str(folder), *sys.path]),
+            'PORT': port,
+            'CUDA_VISIBLE_DEVICES': '',
+            'OMP_NUM_THREADS': '1',
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
 
 
 SYNC_BN = "model = dict(decode_head=dict(norm_cfg=dict(_delete_=True, type='SyncBN')))\n"
@@ -50,22 +72,7 @@ def test_ranks_hold_the_same_weights_and_see_different_images(tmp_path, demo_dat
         "custom_imports = dict(imports=['convnext_dense', 'recorder'])\n"
         f"custom_hooks = [dict(type='mmengine.Recorder')]\n{change}"
     )
-    result = subprocess.run(
-        ['bash', ROOT / 'tools/dist_train.sh', child, '2', '--work-dir', tmp_path / 'run', '--cfg-options', *options],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-            'VIRTUAL_ENV': sys.prefix,
-            'PYTHONPATH': str(tmp_path),
-            'PORT': '29561',
-            'CUDA_VISIBLE_DEVICES': '',
-            'OMP_NUM_THREADS': '1',
-        },
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    result = dist_train(tmp_path, child, options, '29561')
     assert result.returncode == 0, result.stderr[-3000:]
     first, second = (torch.load(tmp_path / f'rank{rank}.pth') for rank in (0, 1))
     for name, tensor in first['weights'].items():
@@ -75,6 +82,39 @@ def test_ranks_hold_the_same_weights_and_see_different_images(tmp_path, demo_dat
     assert first['seen']
     assert len(first['seen']) == len(second['seen'])
     assert not set(first['seen']) & set(second['seen'])
+
+
+# Asks the second process to stop, in its third step.
+STOPPER = """
+import os, signal
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Stopper(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if get_rank() == 1 and runner.iter == 2:
+            os.kill({target}, signal.{name})
+"""
+
+
+@pytest.mark.parametrize(('target', 'name'), [('os.getpid()', 'SIGUSR1'), ('os.getppid()', 'SIGTERM')])
+def test_one_process_that_is_asked_to_stop_stops_all_after_the_same_step(tmp_path, demo_data, target, name):
+    (tmp_path / 'stopper.py').write_text(STOPPER.format(target=target, name=name))
+    (tmp_path / 'data').symlink_to(demo_data / 'data')
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f"_base_ = ['{SEGMENTER}']\n"
+        "custom_imports = dict(imports=['convnext_dense', 'stopper'])\n"
+        "custom_hooks = [dict(type='mmengine.Stopper')]\n"
+    )
+    result = dist_train(tmp_path, child, segmenter_options(200), '29563')
+    assert result.returncode == STOPPED, result.stderr[-3000:]
+    (said,) = [line for line in result.stderr.splitlines() if line.startswith('stopped: ')]
+    step = int(re.search(r'after step (\d+);', said)[1])
+    assert step == 3 if name == 'SIGUSR1' else step >= 3
+    assert len(list((tmp_path / 'run').glob(f'*_{step}.pth'))) == 1
 
 
 @pytest.mark.parametrize('processes', ['0', 'two'])

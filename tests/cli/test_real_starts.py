@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from helpers.demo_runs import DETECTOR, ROOT, SEGMENTER, segmenter_options
 
+from convnext_dense.cli.main import STOPPED
+
 pytestmark = pytest.mark.e2e
 
 
@@ -94,17 +96,24 @@ class TestWheel:
 
 class TestEnding:
     def test_a_terminated_run_resumes(self, demo_data, run_python, tmp_path):
-        options = [*segmenter_options(400), 'train_cfg.val_interval=400']
+        options = [*segmenter_options(400), 'train_cfg.val_interval=400', 'train_dataloader.num_workers=2']
         train = [ROOT / 'tools/train.py', SEGMENTER, '--work-dir', tmp_path, '--resume', '--cfg-options']
         command = [sys.executable, '-W', 'ignore', *map(str, [*train, *options])]
-        process = subprocess.Popen(command, cwd=demo_data, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=demo_data, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         deadline = time.monotonic() + 300
         while not (tmp_path / 'last_checkpoint').exists() and time.monotonic() < deadline:
             time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) != 0
+        # As a terminal or Slurm does: also to the workers.
+        os.killpg(process.pid, signal.SIGTERM)
+        _, shown = process.communicate(timeout=60)
+        assert process.returncode == STOPPED, shown
         checkpoint = Path((tmp_path / 'last_checkpoint').read_text())
-        step = int(checkpoint.stem.removeprefix('iter_'))
+        step = int(checkpoint.stem.rpartition('_')[2])
+        assert f'stopped: SIGTERM after step {step}; resume goes on from' in shown
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
         resumed = run_python(*train, *segmenter_options(step + 1))
         assert resumed.returncode == 0, resumed.stderr[-3000:]
         assert f'iter: {step}' in resumed.stdout

@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
 from convnext_dense.training.quiet_start import QuietStart
 
 
@@ -24,7 +25,9 @@ class ToyModel(BaseModel):
         self.factors = list(factors)
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        """Return the losses."""
+        """Return the losses, or a prediction of nothing."""
+        if mode == 'predict':
+            return [None]
         factor = self.factors.pop(0) if self.factors else 1.0
         return dict(loss_cls=self.layer.weight.sum() * factor, loss_bbox=self.layer.weight.sum() * 0)
 
@@ -52,30 +55,43 @@ def toy_runner(
     samples=None,
     loader=None,
     lr=0.1,
+    checkpoint=None,
+    load_from=None,
+    with_validation=False,
+    metrics=(),
     **options,
 ):
-    """Return a runner of four steps, or of two epochs of two steps, that saves after each."""
+    """Return a runner of four steps, or of two epochs of two steps, that saves after each.
+
+    `load_from` is resumed; `checkpoint` has other settings of the checkpoints.
+    """
     model = ToyModel(factors)
     # Eight samples: mmengine sleeps for two seconds where a run by steps begins with the data again.
     samples = samples or [None] * (4 if by_epoch else 8)
     dataset = [dict(inputs=torch.zeros(2), data_samples=sample) for sample in samples]
     optim_wrapper = wrapper(torch.optim.SGD(model.parameters(), lr=lr), **options)
-    checkpoint = dict(type='CheckpointHook', interval=1, by_epoch=by_epoch)
+    checkpoint = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': by_epoch, **(checkpoint or {})}
+    sampler = dict(sampler=dict(type='DefaultSampler', shuffle=False), collate_fn=dict(type='pseudo_collate'))
+    validation = dict(
+        val_cfg=dict(), val_dataloader=dict(dataset=dataset, batch_size=2, **sampler), val_evaluator=list(metrics)
+    )
     with mock.patch('mmengine.runner.runner.collect_env', dict):
-        return type('ToyRunner', (QuietStart, Runner), {})(
+        return type('ToyRunner', (QuietStart, WholeCheckpoints, Runner), {})(
             model=model,
             work_dir=str(work_dir),
             train_dataloader=dict(
                 dataset=dataset,
                 batch_size=2,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                collate_fn=dict(type='pseudo_collate'),
+                **sampler,
                 **(loader or {}),
             ),
-            train_cfg=dict(by_epoch=by_epoch, **({'max_epochs': 2} if by_epoch else {'max_iters': 4})),
+            train_cfg=dict(by_epoch=by_epoch, val_interval=1, **({'max_epochs': 2} if by_epoch else {'max_iters': 4})),
             optim_wrapper=optim_wrapper,
             default_hooks=dict(checkpoint=checkpoint),
             custom_hooks=hooks,
+            load_from=load_from,
+            resume=load_from is not None,
+            **(validation if with_validation else {}),
             experiment_name=f'{work_dir.name}-{id(model)}',
         )
 

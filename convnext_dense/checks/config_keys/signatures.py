@@ -12,6 +12,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmengine.utils import ManagerMixin
 
+from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpointHook
+
 # What mmengine, mmcv and their kin take out of a config before they build the component.
 TAKEN_BEFORE = frozenset({'type', '_scope_', '_delete_', 'requires_grad', 'convert_to_iter_based'})
 NUMBERS = (int, float, bool, types.NoneType)
@@ -46,8 +48,9 @@ def signature(component: Callable) -> Signature:
     constructors = [base.__dict__['__init__'] for base in component.__mro__[:-1] if '__init__' in base.__dict__]
     found = _read(constructors)
     if constructors[:1] == [CheckpointHook.__init__]:
-        # Its `**kwargs` go to this method when it saves, which is after an epoch of training.
-        found = Signature(found.parameters | _read([Runner.save_checkpoint]).parameters, False, found.literals)
+        # Ours takes its place, and its `**kwargs` go to this method when it saves, which is after an epoch of training.
+        others = _read([WholeCheckpointHook.__init__, Runner.save_checkpoint])
+        found = Signature(found.parameters | others.parameters, False, found.literals)
     if issubclass(component, ManagerMixin):
         found.parameters.setdefault('name', Parameter('name', Parameter.KEYWORD_ONLY))
     return found

@@ -1,10 +1,14 @@
-"""Ends the workers of a dataloader when the process that reads from them is no more.
+"""Gives the workers of a dataloader the life of the process that reads from them: no longer, and no shorter.
 
-PyTorch's own end by themselves, unless they wait to write a batch to a pipe that nobody reads: then they stay for ever,
-with all their memory. A detector's batches, whose masks are no tensors, go through such a pipe.
+PyTorch's own end by themselves when their reader does, unless they wait to write a batch to a pipe that nobody reads.
+Then they stay for ever, with all their memory. A detector's batches, whose masks are no tensors, go through a pipe.
+
+They also end by a signal that a terminal, or a scheduler, sends to all processes of a job, while their reader still
+finishes its step.
 """
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -14,10 +18,12 @@ from torch.utils.data import DataLoader
 
 # How often a worker looks whether its reader is there, in seconds.
 INTERVAL = 2.0
+# What the reader answers for all.
+SIGNALS = {getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGUSR1') if hasattr(signal, name)}
 
 
 def end_with_reader(loader: DataLoader) -> None:
-    """Make a dataloader's workers end when the process that reads from them does, in whatever way.
+    """Make a dataloader's workers end when the process that reads from them does, in whatever way, and by no signal.
 
     Args:
         loader: A dataloader that has not been read from yet, which is changed.
@@ -33,13 +39,26 @@ def end_with_reader(loader: DataLoader) -> None:
 
 
 def _start(reader: int, own: Callable[[int], None] | None, worker: int) -> None:
+    if hasattr(signal, 'sigtimedwait'):
+        # Taken by the thread that watches. Threads that are started later block them, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_watch, args=(reader,), daemon=True).start()
     if own is not None:
         own(worker)
 
 
 def _watch(reader: int) -> None:
-    while os.getppid() == reader:
-        time.sleep(INTERVAL)
+    is_terminated = False
+    while os.getppid() == reader and not is_terminated:
+        is_terminated = _is_terminated_by(reader)
     # Without the end of Python, which would wait for the pipe.
-    os._exit(1)
+    os._exit(0 if is_terminated else 1)
+
+
+def _is_terminated_by(reader: int) -> bool:
+    """Wait for a signal, for a while, and return whether it is the reader's, which ends its workers so."""
+    if not hasattr(signal, 'sigtimedwait'):
+        time.sleep(INTERVAL)
+        return False
+    received = signal.sigtimedwait(SIGNALS, INTERVAL)
+    return received is not None and received.si_signo == signal.SIGTERM and received.si_pid == reader

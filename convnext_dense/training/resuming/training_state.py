@@ -58,6 +58,15 @@ def collect_state(runner: Runner) -> dict[str, Any] | None:
     )
 
 
+def note_state(runner: Runner) -> None:
+    """Note what the next checkpoint has to hold, as the runner's `training_state`. All processes call it together.
+
+    Args:
+        runner: The runner.
+    """
+    vars(runner)['training_state'] = collect_state(runner)
+
+
 def is_training_state(value: object) -> bool:
     """Return whether a value has the form of what `collect_state` returns.
 

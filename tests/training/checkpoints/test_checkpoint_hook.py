@@ -1,0 +1,112 @@
+"""What is saved, what is deleted, and when nothing is."""
+
+import shutil
+
+import pytest
+import torch
+from helpers.toy_runs import toy_runner
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.registry import METRICS
+
+from convnext_dense.errors import RunError, UsageError
+from convnext_dense.training.checkpoints import whole_checkpoints
+
+WHOLE = dict(type='convnext_dense.WholeCheckpointHook')
+
+
+@METRICS.register_module(force=True)
+class Rising(BaseMetric):
+    """A score that is better each time, counted by the class."""
+
+    score = 0
+
+    def process(self, data_batch, data_samples):
+        """Keep something."""
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        """Return the score."""
+        Rising.score += 1
+        return dict(acc=Rising.score)
+
+
+class Breaking(Hook):
+    """Makes weights, or their averages, NaN right before they are saved."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        """Break them."""
+        checkpoint.setdefault(self.part, {'a': torch.ones(1)})
+        checkpoint[self.part] = {name: tensor * torch.nan for name, tensor in checkpoint[self.part].items()}
+
+
+def train(folder, *hooks, resume=None, **checkpoint):
+    is_scored = 'save_best' in checkpoint
+    toy_runner(
+        folder,
+        list(hooks),
+        checkpoint=WHOLE | checkpoint,
+        load_from=resume,
+        with_validation=is_scored,
+        metrics=[dict(type='Rising')] if is_scored else (),
+    ).train()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.pth'))
+
+
+class TestWeights:
+    @pytest.mark.parametrize('part', ['state_dict', 'ema_state_dict'])
+    def test_that_are_not_finite_are_never_saved(self, part, tmp_path):
+        with pytest.raises(RunError, match=rf'no checkpoint is saved: the {part} of step 0 has'):
+            train(tmp_path, Breaking(part))
+        assert not names(tmp_path)
+
+
+class TestDisk:
+    def test_without_room_for_one_checkpoint_ends_the_run_before_it_starts(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(whole_checkpoints, 'free_bytes', lambda folder: 20)
+        with pytest.raises(UsageError, match=r'work_dir: a checkpoint .* takes about 0\.0 MB'):
+            train(tmp_path)
+
+    def test_that_is_full_later_keeps_what_is_there(self, tmp_path, monkeypatch):
+        rooms = iter([10**9, 10**9, 10**9, 20])
+        monkeypatch.setattr(whole_checkpoints, 'free_bytes', lambda folder: next(rooms))
+        with pytest.raises(RunError, match='checkpoints before it are kept; resume goes on from the last one'):
+            train(tmp_path, max_keep_ckpts=1)
+        assert names(tmp_path) == ['iter_2.pth']
+        assert torch.load(tmp_path / 'iter_2.pth')['optimizer']
+
+
+class TestDropOptimizer:
+    def test_leaves_it_out_of_the_last_checkpoint_alone(self, tmp_path):
+        train(tmp_path, drop_optimizer=True)
+        last, other = (torch.load(tmp_path / f'iter_{step}.pth') for step in (4, 3))
+        assert last.keys() == {'meta', 'state_dict', 'message_hub'}
+        assert 'optimizer' in other
+        assert last['meta']['iter'] == 4
+
+
+class TestBestCheckpoint:
+    def test_of_a_folder_that_was_moved_is_replaced(self, tmp_path):
+        train(tmp_path / 'old', save_best='acc', max_keep_ckpts=1)
+        assert names(tmp_path / 'old') == ['best_acc_iter_4.pth', 'iter_4.pth']
+        (tmp_path / 'old').rename(tmp_path / 'new')
+        # As if it had been stopped there.
+        content = torch.load(tmp_path / 'new' / 'iter_4.pth')
+        content['meta']['iter'] = 3
+        torch.save(content, tmp_path / 'new' / 'iter_4.pth')
+        train(tmp_path / 'new', resume=str(tmp_path / 'new' / 'iter_4.pth'), save_best='acc', max_keep_ckpts=1)
+        assert names(tmp_path / 'new') == ['best_acc_iter_4.pth', 'iter_4.pth']
+
+    def test_of_another_run_stays(self, tmp_path):
+        train(tmp_path / 'old', save_best='acc')
+        shutil.copytree(tmp_path / 'old', tmp_path / 'copy')
+        before = names(tmp_path / 'old')
+        train(tmp_path / 'new', resume=str(tmp_path / 'old' / 'iter_2.pth'), save_best='acc')
+        assert names(tmp_path / 'old') == before
+        assert [name for name in names(tmp_path / 'new') if name.startswith('best')] == ['best_acc_iter_4.pth']
