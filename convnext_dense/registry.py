@@ -64,6 +64,7 @@ HOOKS = _child(
     CompileHook='hooks.speed.compile_hook',
     CudnnAutotuneHook='hooks.speed.cudnn_autotune_hook',
     DivergenceHook='hooks.health.divergence_hook',
+    EarlyStoppingHook='hooks.early_stopping_hook',
     FusedOptimizerHook='hooks.speed.fused_optimizer_hook',
     OutOfMemoryHook='hooks.health.out_of_memory_hook',
     PrefetchHook='hooks.speed.prefetch_hook',

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         # mmengine's own start of the process group sets a GPU first.
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
+    # Schedules count batches, also those before the first update of accumulated gradients.
+    warnings.filterwarnings('ignore', 'Detected call of `scheduler.step')
     built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check)
     if is_main_process():

@@ -239,6 +239,24 @@ def add_batch_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_update(parser: argparse.ArgumentParser) -> None:
+    """Add ``--accumulate`` and ``--ema``, which say how steps become weights.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_update(parser)
+        >>> parser.parse_args(['--accumulate', '8', '--ema'])
+        Namespace(accumulate=8, ema=True)
+    """
+    parser.add_argument(
+        '--accumulate',
+        type=at_least(1),
+        metavar='N',
+        help='update the weights after every N steps; the learning rate is scaled to the images of an update',
+    )
+    parser.add_argument('--ema', action='store_true', help='average the weights; the average is validated and saved')
+
+
 def add_skip_check(parser: argparse.ArgumentParser) -> None:
     """Add ``--skip-check``, which leaves out checks that are made before the run."""
     parser.add_argument(

@@ -12,6 +12,7 @@ from convnext_dense.cli.arguments import (
     add_recipe,
     add_shape_argument,
     add_skip_check,
+    add_update,
     at_least,
     check_data,
     check_work_dir,
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_data(parser)
     add_length(parser)
+    add_update(parser)
     parser.add_argument('--backbones', nargs='+', required=True, metavar='NAME', help='named as in train --backbone')
     parser.add_argument('--seeds', nargs='+', type=at_least(0), default=[0], metavar='SEED', help='by default 0 alone')
     add_recipe(parser)
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> None:
             boxes_to_masks=args.boxes_to_masks,
             epochs=args.epochs,
             iters=args.iters,
+            accumulate=args.accumulate,
+            ema=args.ema,
             cfg_options=parse_cfg_options(args.cfg_options),
             shape=args.shape,
             gpus=args.gpus,

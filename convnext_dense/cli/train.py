@@ -13,6 +13,8 @@ from convnext_dense.cli.arguments import (
     add_recipe,
     add_skip_check,
     add_speed_argument,
+    add_update,
+    at_least,
     check_data,
     check_work_dir,
     not_empty,
@@ -33,6 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_length(parser)
     add_batch_size(parser)
+    add_update(parser)
+    parser.add_argument(
+        '--save-best',
+        type=not_empty,
+        nargs='?',
+        const='auto',
+        metavar='METRIC',
+        help='keep the checkpoint with the best score: of PQ, AP of masks, AP of boxes or mIoU, or of this metric',
+    )
+    parser.add_argument(
+        '--patience',
+        type=at_least(1),
+        metavar='N',
+        help='end the training after N validations in a row without a better score; keeps the best checkpoint too',
+    )
     parser.add_argument(
         '--backbone',
         type=not_empty,
@@ -74,9 +91,13 @@ def _set_precision(cfg: 'Config', args: argparse.Namespace) -> None:
 
 
 def _find_batch_size(args: argparse.Namespace, cfg: 'Config') -> int:
+    from convnext_dense import config
     from convnext_dense.apis.batch_size import find_batch_size
 
     _set_precision(cfg, args)
+    if args.ema:
+        # It takes memory.
+        config.set_ema(cfg)
     return find_batch_size(cfg)
 
 
@@ -107,6 +128,10 @@ def run(args: argparse.Namespace) -> None:
         epochs=args.epochs,
         iters=args.iters,
         batch_size=partial(_find_batch_size, args) if args.batch_size == 'auto' else args.batch_size,
+        accumulate=args.accumulate,
+        ema=args.ema,
+        save_best=args.save_best,
+        patience=args.patience,
     )
     _set_precision(cfg, args)
     if args.auto_scale_lr:

@@ -39,6 +39,8 @@ def compare_backbones(
     skip_check: Collection[str] = (),
     epochs: int | None = None,
     iters: int | None = None,
+    accumulate: int | None = None,
+    ema: bool = False,
 ) -> Comparison:
     """Train a config with each backbone and seed, one after another, and write the report after each.
 
@@ -61,6 +63,8 @@ def compare_backbones(
         skip_check: Names of checks to leave out, as in `check_run`.
         epochs: How many epochs to train, as in `set_length`; by default the config's.
         iters: How many steps to train, in place of `epochs`.
+        accumulate: Over how many steps gradients are accumulated, as in `load_config`.
+        ema: Whether weights are averaged, as in `set_ema`.
 
     Raises:
         UsageError: If a backbone does not fit the config, its weights or the data are not there, or the work dir holds
@@ -91,6 +95,8 @@ def compare_backbones(
             boxes_to_masks=boxes_to_masks,
             epochs=epochs,
             iters=iters,
+            accumulate=accumulate,
+            ema=ema,
             processes=max(gpus, 1),
         )
         is_first = not runs

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from convnext_dense.config.schedule.batch_size import set_batch_size
     from convnext_dense.config.schedule.set_length import set_length
     from convnext_dense.config.speed.enable import enable_speed, enable_speed_in_testing
+    from convnext_dense.config.training_options.accumulation import set_accumulation
+    from convnext_dense.config.training_options.averaging import set_ema
+    from convnext_dense.config.training_options.best_checkpoint import set_patience, set_save_best
 
 __all__ = [
     'create_backbone',
@@ -25,12 +28,16 @@ __all__ = [
     'enable_speed_in_testing',
     'find_config',
     'load_config',
+    'set_accumulation',
     'set_backbone',
     'set_batch_size',
     'set_data',
+    'set_ema',
     'set_length',
+    'set_patience',
     'set_recipe',
     'set_resume',
+    'set_save_best',
 ]
 
 __getattr__ = lazy_exports(
@@ -43,11 +50,15 @@ __getattr__ = lazy_exports(
         enable_speed_in_testing='speed.enable',
         find_config='find',
         load_config='load',
+        set_accumulation='training_options.accumulation',
         set_backbone='backbone.swap',
         set_batch_size='schedule.batch_size',
         set_data='data.set_data',
+        set_ema='training_options.averaging',
         set_length='schedule.set_length',
+        set_patience='training_options.best_checkpoint',
         set_recipe='backbone.recipe',
         set_resume='resume',
+        set_save_best='training_options.best_checkpoint',
     ),
 )

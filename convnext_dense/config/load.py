@@ -4,7 +4,7 @@ import copy
 import re
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from mmengine.config import Config
@@ -47,6 +47,10 @@ def load_config(
     iters: int | None = None,
     processes: int | None = None,
     batch_size: int | Callable[[Config], int] | None = None,
+    accumulate: int | None = None,
+    ema: bool = False,
+    save_best: str | None = None,
+    patience: int | None = None,
 ) -> Config:
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
@@ -66,10 +70,15 @@ def load_config(
         processes: How many processes train. Defaults to the launcher's.
         batch_size: How many images a step has in each process, as in `set_batch_size`, or what finds that out, such as
             `find_batch_size`.
+        accumulate: Over how many steps gradients are accumulated, as in `set_accumulation`. The learning rate is scaled
+            as in `set_batch_size`.
+        ema: Whether weights are averaged, as in `set_ema`.
+        save_best: The metric whose best checkpoint is kept, or 'auto', as in `set_save_best`.
+        patience: After how many validations without a better score training ends, as in `set_patience`.
 
     Raises:
-        UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe, the data or
-            the length does not fit it.
+        UsageError: If there is no such file, it cannot be read as a config, or the backbone, the recipe, the data, the
+            length or what else is asked for does not fit it.
 
     Example:
         >>> cfg = load_config('mask-rcnn_convnext-demo_fpn_demo-coco')
@@ -110,20 +119,19 @@ def load_config(
     elif boxes_to_masks:
         raise UsageError('boxes_to_masks: it changes the objects of data, which is not given.')
     number = processes or count_processes(launcher)
-    if batch_size is not None:
-        from convnext_dense.config.schedule.batch_size import set_batch_size
-
-        whole = _preview(cfg, cfg_options, launcher)
-        accumulation = (whole.get('optim_wrapper') or {}).get('accumulative_counts') or 1
-        size = batch_size(whole) if callable(batch_size) else batch_size
-        set_batch_size(cfg, size, number, accumulation, tuple(cfg_options or ()))
+    # A copy of the config as its options will make it, to measure on.
+    preview = partial(_preview, cfg, cfg_options, launcher)
+    if batch_size is not None or accumulate is not None:
+        _set_update(cfg, batch_size, accumulate, number, preview, tuple(cfg_options or ()))
     if epochs is not None or iters is not None:
         from convnext_dense.config.schedule.run_length import measure_epoch
         from convnext_dense.config.schedule.set_length import set_length
 
         # An epoch has the steps of the dataset and the batch size that the options may change.
-        whole = _preview(cfg, cfg_options, launcher)
+        whole = preview()
         set_length(cfg, epochs, iters, cache(lambda: measure_epoch(whole, number).steps))
+    if ema or save_best is not None or patience is not None:
+        _set_kept_weights(cfg, ema, save_best, patience, preview)
     _set_options(cfg, cfg_options)
     # Not a key: the config that a run writes says what it ran, not how it was asked for.
     object.__setattr__(cfg, 'given_options', tuple(cfg_options or ()))
@@ -139,12 +147,52 @@ def load_config(
 
 
 def _preview(cfg: Config, cfg_options: dict | None, launcher: str) -> Config:
-    """Return a copy of a config as its options will make it, to measure on."""
+    """Return a copy of a config as its options will make it."""
     whole = copy.deepcopy(cfg)
     _set_options(whole, cfg_options)
     fit_data_preprocessor(whole)
     whole.launcher = launcher
     return whole
+
+
+def _set_update(
+    cfg: Config,
+    batch_size: int | Callable[[Config], int] | None,
+    accumulate: int | None,
+    processes: int,
+    preview: Callable[[], Config],
+    given: tuple[str, ...],
+) -> None:
+    """Set what an update of the weights is made from, and the learning rate with it."""
+    from convnext_dense.config.schedule.batch_size import set_batch_size
+    from convnext_dense.config.training_options.accumulation import set_accumulation
+
+    old = _accumulation(cfg) if accumulate is not None else None
+    if accumulate is not None:
+        set_accumulation(cfg, accumulate)
+    whole = preview()
+    size = batch_size(whole) if callable(batch_size) else batch_size
+    set_batch_size(cfg, size, processes, _accumulation(whole), given, old)
+
+
+def _accumulation(cfg: Config) -> int:
+    """Return over how many steps a config accumulates gradients."""
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts') or 1
+
+
+def _set_kept_weights(
+    cfg: Config, ema: bool, save_best: str | None, patience: int | None, preview: Callable[[], Config]
+) -> None:
+    """Set which weights are validated and kept, and when there will be no better ones."""
+    from convnext_dense.config.training_options.averaging import set_ema
+    from convnext_dense.config.training_options.best_checkpoint import set_patience, set_save_best
+
+    if ema:
+        set_ema(cfg)
+    if save_best is not None:
+        set_save_best(cfg, save_best, preview())
+    if patience is not None:
+        set_patience(cfg, patience, preview())
 
 
 def _read(file: Path) -> Config:

@@ -1,5 +1,6 @@
 """What a run does besides its training steps, one behavior a file."""
 
+from convnext_dense.hooks.early_stopping_hook import EarlyStoppingHook
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.hooks.health.out_of_memory_hook import OutOfMemoryHook
 from convnext_dense.hooks.health.stop_hook import StopHook
@@ -18,6 +19,7 @@ __all__ = [
     'CompileHook',
     'CudnnAutotuneHook',
     'DivergenceHook',
+    'EarlyStoppingHook',
     'FusedOptimizerHook',
     'OutOfMemoryHook',
     'PrefetchHook',

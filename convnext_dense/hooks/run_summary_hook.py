@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
+from mmengine.hooks import EarlyStoppingHook as EarlyStopping
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -47,6 +48,7 @@ class RunSummaryHook(Hook):
                 'val data': _data(val_loop.dataloader.dataset) if val_loop else 'none',
                 'classes': _classes(loader.dataset),
                 **forecast_run(runner).lines(),
+                **_kept_weights(runner),
                 'optimizer': _optimizer(runner),
                 'seed': str(runner.seed),
             },
@@ -107,6 +109,20 @@ def _checkpoints(hook: CheckpointHook, length: RunLength) -> int:
         return int(hook.save_last)
     count = length.count if hook.by_epoch else length.steps
     return count_checkpoints(count, hook.interval, hook.save_begin, hook.save_last)
+
+
+def _kept_weights(runner: Runner) -> dict[str, str]:
+    """Return which weights are validated and kept, and when the run ends early, as far as it is asked to."""
+    facts = {}
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            facts['average'] = f'{hook.ema_cfg["type"]} of the weights, which is validated and saved'
+        elif isinstance(hook, CheckpointHook) and hook.save_best:
+            facts['best'] = f'the checkpoint with the best {", ".join(hook.save_best)} is kept'
+        elif isinstance(hook, EarlyStopping):
+            rise = f'without {hook.monitor} better by {abs(hook.min_delta):g}'
+            facts['early end'] = f'after {hook.patience} evaluations {rise}'
+    return facts
 
 
 def _device(runner: Runner) -> str:

@@ -20,11 +20,11 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope='session')
 def train(tmp_path_factory, demo_data):
-    """Train a config with options; return what came of it."""
+    """Train a config with options and flags; return what came of it."""
 
-    def run(config: Path, options: list[str], last: str) -> Trained:
+    def run(config: Path, options: list[str], last: str, *flags: str) -> Trained:
         work_dir = tmp_path_factory.mktemp(config.stem)
-        result = run_command(demo_data, 'train', config, '--work-dir', work_dir, '--cfg-options', *options)
+        result = run_command(demo_data, 'train', config, '--work-dir', work_dir, *flags, '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
         return Trained(config, work_dir, work_dir / last, result)
 

@@ -175,6 +175,10 @@ class TestWhatDependsOnTheLength:
         assert hook.gamma == 200
         assert (1 - hook.momentum) == pytest.approx((1 - 0.0002) ** 10)
 
+    def test_an_average_over_a_share_of_the_steps_so_far_does_anyway(self):
+        annealed = dict(type='EMAHook', ema_type='MomentumAnnealingEMA', gamma=50)
+        assert stretched(config(count=300, hooks=[annealed]), epochs=30).custom_hooks[0].gamma == 50
+
     def test_averages_begin_at_the_same_share(self):
         hook = dict(type='EMAHook', begin_epoch=6)
         assert stretched(config(hooks=[hook]), epochs=24).custom_hooks[0].begin_epoch == 12

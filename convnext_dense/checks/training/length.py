@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator
 
+from mmengine.runner.utils import calc_dynamic_intervals
+
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.machine import count_processes
+from convnext_dense.config.schedule.forecast import count_evaluations
 from convnext_dense.config.schedule.run_length import NO_STEP, Epoch, RunLength, counts_epochs, length_of, measure_epoch
 from convnext_dense.config.schedule.warm_up import MAX_WARM_UP_SHARE, is_by_epoch, schedulers_of, warm_up_share
-from convnext_dense.config.tree import bare_type
+from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import UsageError
 
 # Beyond this many images, an epoch has steps enough, and counting them takes seconds.
@@ -43,6 +46,8 @@ def find_length_faults(plan: RunPlan) -> Iterator[Finding]:
             if str(error).startswith(NO_STEP):
                 yield Finding(str(error))
     length = RunLength(count, by_epoch, lambda: epoch.steps)
+    yield from map(Finding, _accumulation(plan, length, epoch))
+    yield from (Finding(sentence, is_error=False) for sentence in _patience(plan, length))
     yield from (Finding(sentence, is_error=False) for sentence in _late_schedulers(plan, length, epoch))
     if epoch:
         yield from (Finding(sentence, is_error=False) for sentence in _small_data(plan, length, epoch, processes))
@@ -60,6 +65,38 @@ def _is_quickly_counted(plan: RunPlan) -> bool:
             if file is None or len(file.images) > MAX_COUNTED_IMAGES:
                 return False
     return True
+
+
+def _accumulation(plan: RunPlan, length: RunLength, epoch: Epoch | None) -> Iterator[str]:
+    """Yield why an update of the weights would take too many steps."""
+    count = value_at(plan.cfg, 'optim_wrapper.accumulative_counts') or 1
+    limits = [(epoch.steps, 'an epoch')] if epoch else []
+    limits += [(length.count, 'the run')] if not length.by_epoch else []
+    for steps, what in limits:
+        if isinstance(count, int) and count > max(steps, 1):
+            yield (
+                f'optim_wrapper.accumulative_counts: an update would take {count} steps, and {what} has {steps}; '
+                f'accumulate {steps} at most.'
+            )
+            return
+
+
+def _patience(plan: RunPlan, length: RunLength) -> Iterator[str]:
+    """Yield a sentence if the run has too few validations to be ended early."""
+    train_cfg = plan.cfg.train_cfg
+    begin, interval = train_cfg.get('val_begin', 1), train_cfg.get('val_interval', 1 if length.by_epoch else 1000)
+    intervals = calc_dynamic_intervals(interval, train_cfg.get('dynamic_intervals'))
+    for i, hook in enumerate(plan.cfg.get('custom_hooks') or []):
+        patience = hook.get('patience', 5)
+        if bare_type(hook.get('type')) == 'EarlyStoppingHook' and isinstance(patience, int):
+            number = count_evaluations(length.count, begin, *intervals)
+            # The first one is better than none.
+            if number <= patience:
+                has = f'{number} validation{"" if number == 1 else "s"}'
+                yield (
+                    f'custom_hooks.{i}.patience: it is {patience}, and the run has {has}, so it is never ended early; '
+                    'give a smaller one, or validate more often by train_cfg.val_interval.'
+                )
 
 
 def _late_schedulers(plan: RunPlan, length: RunLength, epoch: Epoch | None) -> Iterator[str]:
@@ -95,16 +132,18 @@ def _small_data(plan: RunPlan, length: RunLength, epoch: Epoch, processes: int) 
             f'{length.steps}; give epochs or iters, and it takes {MAX_WARM_UP_SHARE:.0%} at most.'
         )
     batch = plan.cfg.train_dataloader.get('batch_size', 1) * processes
-    if length.steps < FEW_STEPS:
+    updates = length.steps // (value_at(plan.cfg, 'optim_wrapper.accumulative_counts') or 1)
+    if updates < FEW_STEPS:
         made_of = f'{length.count} epochs of {epoch.steps}' if length.by_epoch else f'of {batch} images'
         yield (
-            f'train_cfg: the run has {length.steps} steps, {made_of}, with {epoch.images} images; that is hardly a '
-            f'training. Give more epochs, such as epochs {_enough_epochs(epoch)}.'
+            f'train_cfg: the run has {length.steps} steps, {made_of}, with {epoch.images} images'
+            f'{f", and updates the weights {updates} times" if updates < length.steps else ""}; that is hardly a '
+            f'training. Give more epochs, such as epochs {_enough_epochs(epoch.steps * updates / length.steps)}.'
         )
     elif length.steps / epoch.steps < FEW_PASSES and epoch.images <= MAX_COUNTED_IMAGES:
         yield (
             f'train_cfg: each of the {epoch.images} images is seen {length.steps / epoch.steps:.2g} times; give more '
-            f'epochs, such as epochs {_enough_epochs(epoch)}.'
+            f'epochs, such as epochs {_enough_epochs(epoch.steps)}.'
         )
     if length.by_epoch and epoch.steps <= FEW_STEPS_AN_EPOCH and batch > 1:
         yield (
@@ -113,6 +152,6 @@ def _small_data(plan: RunPlan, length: RunLength, epoch: Epoch, processes: int) 
         )
 
 
-def _enough_epochs(epoch: Epoch) -> int:
-    """Return a round number of epochs, of 1000 steps at least."""
-    return max(math.ceil(1000 / epoch.steps / 10) * 10, 20)
+def _enough_epochs(updates_an_epoch: float) -> int:
+    """Return a round number of epochs, of 1000 updates at least."""
+    return max(math.ceil(1000 / max(updates_an_epoch, 1) / 10) * 10, 20)

@@ -11,17 +11,10 @@ from mmengine.model import revert_sync_batchnorm
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
-from convnext_dense.config.tree import bare_type, evaluators, value_at
+from convnext_dense.config.training_options.metrics import metric_names
+from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.meta_device import build_on_meta, without_allocating
 
-# By evaluator: its prefix, and the metrics that it reports for each entry of its `metric` or `iou_metrics`.
-COCO_ITEMS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-PROPOSAL_ITEMS = ('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
-IOU_ITEMS = {
-    'mIoU': ('aAcc', 'mIoU', 'mAcc'),
-    'mDice': ('aAcc', 'mDice', 'mAcc'),
-    'mFscore': ('aAcc', 'mFscore', 'mPrecision', 'mRecall'),
-}
 # By key: what its value must be at least, and whether it must be a whole number.
 MINIMA = {
     'train_cfg.max_epochs': (1, True),
@@ -121,7 +114,7 @@ def _gradients(cfg: Config) -> Iterator[str]:
 
 def _watched_metrics(cfg: Config) -> Iterator[str]:
     """Look at the metrics by which the best checkpoint is chosen, and by which training stops early."""
-    names = _metric_names(cfg)
+    names = metric_names(cfg)
     for key, wanted in _watched(cfg):
         if not cfg.get('val_evaluator') or not cfg.get('val_dataloader'):
             yield f'{key}: it is {wanted}, and the run has no validation that could score it.'
@@ -140,33 +133,6 @@ def _watched(cfg: Config) -> Iterator[tuple[str, str | list[str]]]:
     for i, hook in enumerate(cfg.get('custom_hooks') or []):
         if bare_type(hook.get('type')) == 'EarlyStoppingHook' and hook.get('monitor'):
             yield f'custom_hooks.{i}.monitor', hook['monitor']
-
-
-def _metric_names(cfg: Config) -> list[str]:
-    """Return the names of the metrics that a validation reports; nothing if an evaluator is not known here."""
-    names = []
-    for evaluator in evaluators(cfg, 'val'):
-        kind = bare_type(evaluator.get('type'))
-        if kind in ('CocoMetric', 'FasterCocoMetric') and not evaluator.get('classwise'):
-            prefix, found = evaluator.get('prefix') or 'coco', list(_coco_names(evaluator))
-        elif kind == 'IoUMetric':
-            prefix, metrics = evaluator.get('prefix'), _list(evaluator.get('iou_metrics', 'mIoU'))
-            found = [name for metric in metrics for name in IOU_ITEMS.get(metric, ())]
-        else:
-            return []
-        names += [f'{prefix}/{name}' if prefix else name for name in found]
-    return list(dict.fromkeys(names))
-
-
-def _coco_names(evaluator: dict) -> Iterator[str]:
-    items = evaluator.get('metric_items')
-    for metric in _list(evaluator.get('metric', 'bbox')):
-        if metric == 'proposal_fast':
-            yield from (f'AR@{number}' for number in evaluator.get('proposal_nums', (100, 300, 1000)))
-        elif metric == 'proposal':
-            yield from items or PROPOSAL_ITEMS
-        else:
-            yield from (f'{metric}_{item}' for item in items or COCO_ITEMS)
 
 
 def _list(value: str | Iterable[str]) -> list[str]:

@@ -11,7 +11,12 @@ from convnext_dense.errors import UsageError
 
 
 def set_batch_size(
-    cfg: Config, batch_size: int, processes: int = 1, accumulation: int = 1, given: Collection[str] = ()
+    cfg: Config,
+    batch_size: int | None,
+    processes: int = 1,
+    accumulation: int = 1,
+    given: Collection[str] = (),
+    old_accumulation: int | None = None,
 ) -> None:
     """Take another number of images a step, and scale the learning rate linearly with the images of an update.
 
@@ -20,10 +25,11 @@ def set_batch_size(
 
     Args:
         cfg: The config, which is changed.
-        batch_size: Images of a step in each process.
+        batch_size: Images of a step in each process; None for the config's.
         processes: How many processes train.
         accumulation: Over how many steps gradients are accumulated.
         given: The keys of the config's options. A learning rate among them is not scaled.
+        old_accumulation: Over how many steps they were, if that changes: what the config's own rate is for.
 
     Raises:
         UsageError: If the batch size is not positive, or the config's sampler has its own.
@@ -35,20 +41,20 @@ def set_batch_size(
         >>> cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr.base_batch_size
         (4, 0.005, 4)
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f'batch_size: it must be a whole number of at least 1; got {batch_size!r}.')
+    argument = 'accumulate' if batch_size is None else 'batch_size'
     loader = cfg.get('train_dataloader')
     if not loader:
-        raise UsageError('batch_size: the config has no train_dataloader.')
-    for name in ('sampler', 'batch_sampler'):
-        if 'batch_size' in (loader.get(name) or {}):
-            raise UsageError(f'batch_size: train_dataloader.{name} has its own batch_size; change that by cfg_options.')
-    old = loader.get('batch_size', 1)
-    loader.batch_size = batch_size
+        raise UsageError(f'{argument}: the config has no train_dataloader.')
+    old = _own_batch_size(loader)
+    if batch_size is None:
+        batch_size = old
+    else:
+        _check(batch_size, loader)
+        loader.batch_size = batch_size
     total = batch_size * processes * accumulation
     base = value_at(cfg, 'auto_scale_lr.base_batch_size')
     source = 'auto_scale_lr.base_batch_size' if base else "the config's own batch_size"
-    base = base or old * processes * accumulation
+    base = base or old * processes * (old_accumulation or accumulation)
     if 'auto_scale_lr' in cfg and cfg.auto_scale_lr:
         # Scaling by it once more, here or in mmdet, changes nothing.
         cfg.auto_scale_lr.base_batch_size = total
@@ -59,7 +65,21 @@ def set_batch_size(
         factor = total / base
         rates = _scale_rates(cfg, factor)
         rule = f'the lr is for {base} ({source}), and is scaled linearly: {rates}' if rates else 'the config has no lr'
-    print_log(f'batch_size: {counts}; {rule}.', logger='current')
+    print_log(f'{argument}: {counts}; {rule}.', logger='current')
+
+
+def _check(batch_size: int, loader: dict) -> None:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f'batch_size: it must be a whole number of at least 1; got {batch_size!r}.')
+    for name in ('sampler', 'batch_sampler'):
+        if 'batch_size' in (loader.get(name) or {}):
+            raise UsageError(f'batch_size: train_dataloader.{name} has its own batch_size; change that by cfg_options.')
+
+
+def _own_batch_size(loader: dict) -> int:
+    """Return a loader's images of a step, which its samplers may have."""
+    holders = [loader, *(loader.get(name) or {} for name in ('batch_sampler', 'sampler'))]
+    return next((holder['batch_size'] for holder in holders if isinstance(holder.get('batch_size'), int)), 1)
 
 
 def _scale_rates(cfg: Config, factor: float) -> str:

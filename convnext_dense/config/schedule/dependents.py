@@ -12,8 +12,9 @@ from convnext_dense.errors import UsageError
 NEED_EPOCHS = ('PipelineSwitchHook', 'YOLOXModeSwitchHook', 'SetEpochInfoHook')
 # Averages of weights over steps: the momentum's default.
 AVERAGES = {'EMAHook': 0.0002, 'MeanTeacherHook': 0.001}
-# The default of the steps over which an average's momentum falls to its own.
-AVERAGE_RAMPS = {'ExpMomentumEMA': 2000, 'MomentumAnnealingEMA': 100}
+# The default of the steps over which an average's momentum falls to its own. MomentumAnnealingEMA's gamma is none: with
+# any, the average reaches over 1 / gamma of the steps so far.
+AVERAGE_RAMPS = {'ExpMomentumEMA': 2000}
 # Parts of models: the key, its default, and whether it counts epochs.
 MODEL_KEYS = {'TOODHead': ('initial_epoch', 4, True), 'BoxInstMaskHead': ('warmup_iters', 10000, False)}
 

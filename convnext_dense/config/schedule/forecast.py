@@ -29,6 +29,11 @@ class Forecast:
         schedule: 36 epochs of 4 steps = 144 steps; each of 60 images is seen 36 times
         warm-up: 1000 steps, longer than the run
         evaluations: 36, and 3 checkpoints
+
+        Where gradients are accumulated, updates are fewer than steps:
+
+        >>> Forecast(60, 2, 1, 8, RunLength(36, True, lambda: 30), 100 / 1080, 36, 3).lines()['warm-up']
+        '100 steps, 12 updates, 9.3% of the run'
     """
 
     images: int
@@ -57,6 +62,7 @@ class Forecast:
         steps = _count(length.steps, 'step')
         if length.by_epoch:
             steps = f'{_count(length.count, "epoch")} of {_count(an_epoch, "step")} = {steps}'
+        steps += self._updates(length.steps)
         seen = f'each of {_count(self.images, "image")} is seen {_times(self.passes)}'
         factors = [_count(self.batch_size, 'image')]
         factors += [f'{self.processes} processes'] if self.processes > 1 else []
@@ -69,10 +75,15 @@ class Forecast:
             'evaluations': f'{self.evaluations or "none"}, and {_count(self.checkpoints, "checkpoint")}',
         }
 
+    def _updates(self, steps: int) -> str:
+        """Return how many updates of the weights some steps are, if that is another number."""
+        return f', {_count(steps // self.accumulation, "update")}' if self.accumulation > 1 else ''
+
     def _warm_up(self) -> str:
         if not self.warm_up:
             return 'none'
-        steps = _count(round(self.warm_up * self.length.steps), 'step')
+        number = round(self.warm_up * self.length.steps)
+        steps = _count(number, 'step') + self._updates(number)
         return f'{steps}, longer than the run' if self.warm_up > 1 else f'{steps}, {self.warm_up:.1%} of the run'
 
 

@@ -1,0 +1,1 @@
+"""What `--ema`, `--save-best`, `--patience` and `--accumulate` write into a config."""
