@@ -27,12 +27,16 @@ UNFINISHED_SECONDS = 24 * 3600
 WAIT_SECONDS = 900
 
 
-def cache_folder() -> Path | None:
-    """Return the folder, which is made if need be; None if there can be none, or others could write to it.
+def cache_folder(name: str = 'annotations', otherwise: str = 'annotations are read again in each run') -> Path | None:
+    """Return a folder of the cache, which is made if need be; None if there can be none, or others could write to it.
 
-    What is kept there is run as it is read, so it must be this user's own: it is ``convnext_dense`` in
+    What is kept there is run as it is read, so it must be this user's own: it is in ``convnext_dense`` in
     ``$XDG_CACHE_HOME``, or else in ``~/.cache``, and never a part of a dataset or of a work dir, which may come from
     others.
+
+    Args:
+        name: The folder's name.
+        otherwise: What happens if others could write to it, for the warning.
 
     Example:
         >>> cache_folder().name  # doctest: +SKIP
@@ -41,23 +45,23 @@ def cache_folder() -> Path | None:
     place = os.environ.get(VARIABLE) or os.path.join(
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'convnext_dense'
     )
-    folder = Path(place, 'annotations').absolute()
+    folder = Path(place, name).absolute()
     try:
         folder.mkdir(PRIVATE, parents=True, exist_ok=True)
         found = folder.stat()
     except OSError:
         return None
     if hasattr(os, 'getuid') and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        _warn_once(str(folder))
+        _warn_once(str(folder), otherwise)
         return None
     return folder if os.access(folder, os.W_OK) else None
 
 
 @cache
-def _warn_once(folder: str) -> None:
+def _warn_once(folder: str, otherwise: str) -> None:
     print_log(
-        f'{folder} belongs to another user, or others can write to it, so it is not used, and annotations are read '
-        f'again in each run; {VARIABLE} names another folder.',
+        f'{folder} belongs to another user, or others can write to it, so it is not used, and {otherwise}; {VARIABLE} '
+        'names another folder.',
         logger='current',
         level=logging.WARNING,
     )

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from convnext_dense.errors import UsageError
+from convnext_dense.hooks.speed.compile_cache import prepare_cache, recover_cache
 from convnext_dense.registry import HOOKS
 from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
 from convnext_dense.training.unwrap import unwrap
@@ -46,12 +47,19 @@ class CompiledForward:
         from torch._dynamo import config as dynamo_config
         from torch.fx.experimental import _config as shapes_config
 
-        if self._compiled is None:
-            self._compiled = torch.compile(MethodType(type(self.module).forward, self.module), **self.options)
         # Duck shaping assumes that equal sizes stay equal, and recompiles when they do not. optimize_ddp splits graphs
         # at DDP's buckets, which fails with varying sizes and with recomputed blocks.
         with shapes_config.patch(use_duck_shape=False), dynamo_config.patch(optimize_ddp=False):
-            return self._compiled(*args, **kwargs)
+            while True:
+                if self._compiled is None:
+                    forward = MethodType(type(self.module).forward, self.module)
+                    self._compiled = torch.compile(forward, **self.options)
+                try:
+                    return self._compiled(*args, **kwargs)
+                except Exception as error:
+                    if not recover_cache(error):
+                        raise
+                self._compiled = None
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, '_compiled': None}
@@ -92,6 +100,7 @@ class CompileHook(Hook):
         """Check that the machine can compile, before the data and weights are loaded."""
         if self.options['backend'] == 'inductor':
             check_compiler(next(runner.model.parameters()).device.type)
+            prepare_cache()
 
     def before_train(self, runner: Runner) -> None:
         """Replace the forwards."""
