@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
@@ -23,6 +24,7 @@ ELEMENTS = {
     'SegDataSample': 'mmseg.structures',
 }
 BOXES = {'HorizontalBoxes': 'mmdet.structures.bbox'}
+ARRAY, SCALAR = 'ndarray', 'numpy scalar'
 MASKS = {'BitmapMasks': 'mmdet.structures.mask', 'PolygonMasks': 'mmdet.structures.mask'}
 
 
@@ -41,11 +43,11 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - any part of a batch
     """
     if isinstance(value, Tensor):
         return value.detach().cpu()
-    if value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, np.generic):
+    if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        # Not a subclass, which PyTorch's safe loader would refuse.
-        return np.ascontiguousarray(value).view(np.ndarray)
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in 'biufc':
+        # As a tensor, since PyTorch's safe loader refuses an empty array.
+        return {KIND: SCALAR if isinstance(value, np.generic) else ARRAY, 'tensor': torch.from_numpy(np.array(value))}
     if isinstance(value, Mapping):
         return {_key(key): to_data(part) for key, part in value.items()}
     if isinstance(value, set):
@@ -72,7 +74,6 @@ def from_data(value: Any) -> Any:  # noqa: ANN401 - any part of a batch
         UsageError: If it is nothing that `to_data` returns.
 
     Example:
-        >>> import torch
         >>> from_data({'__kind__': 'InstanceData', 'meta': {}, 'data': {'labels': torch.tensor([1])}}).labels
         tensor([1])
     """
@@ -84,6 +85,9 @@ def from_data(value: Any) -> Any:  # noqa: ANN401 - any part of a batch
         return {key: from_data(part) for key, part in value.items()}
     kind = value[KIND]
     try:
+        if kind in (ARRAY, SCALAR):
+            array = value['tensor'].numpy()
+            return array if kind == ARRAY else array[()]
         if kind in ELEMENTS:
             return _element(_class(ELEMENTS, kind), value)
         if kind in BOXES:

@@ -129,7 +129,7 @@ def record_step(
         counts=[getattr(wrapper, '_inner_count', 0), getattr(wrapper, '_max_counts', -1)],
         rng=rng,
         info={name: value for name in INFO if type(value := runner.message_hub.runtime_info.get(name)) is int},
-        versions=dict(convnext_dense=__version__, torch=torch.__version__),
+        versions=dict(convnext_dense=__version__, torch=str(torch.__version__)),
     )
 
 
