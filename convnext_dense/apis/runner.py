@@ -48,7 +48,11 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         # The numbers are the same, so a config need not ask for it.
         use_faster_coco_eval(device_cfg)
     hooks = [ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS]
-    device_cfg.custom_hooks = [*(device_cfg.get('custom_hooks') or []), *hooks]
+    own_hooks = device_cfg.get('custom_hooks') or []
+    for hook in own_hooks:
+        if bare_type(hook.get('type')) == 'EarlyStoppingHook':
+            hook.type = f'{SCOPE}.EarlyStoppingHook'
+    device_cfg.custom_hooks = [*own_hooks, *hooks]
     checkpoint = (device_cfg.get('default_hooks') or {}).get('checkpoint')
     if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = f'{SCOPE}.WholeCheckpointHook'

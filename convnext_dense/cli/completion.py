@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
         for action in subparser._actions:
             if action.dest == 'config':
                 action.complete = dict(bash='_convnext_dense_configs', zsh='_convnext_dense_configs')
-            elif action.dest in ('checkpoint', 'source', 'output', 'resume'):
+            elif action.dest in ('checkpoint', 'source', 'output', 'resume', 'file'):
                 action.complete = shtab.FILE
             elif action.dest in ('work_dir', 'show_dir', 'out'):
                 action.complete = shtab.DIRECTORY

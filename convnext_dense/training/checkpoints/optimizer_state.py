@@ -17,9 +17,19 @@ def optimizers_of(optim_wrapper: OptimWrapper | dict | None) -> list[Optimizer]:
         >>> [type(optimizer).__name__ for optimizer in optimizers_of(wrapper)]
         ['AdamW']
     """
+    return [wrapper.optimizer for wrapper in wrappers_of(optim_wrapper)]
+
+
+def wrappers_of(optim_wrapper: OptimWrapper | dict | None) -> list[OptimWrapper]:
+    """Return the wrappers of a runner's optimizers: its own, or those that it holds.
+
+    Example:
+        >>> wrapper = OptimWrapper(torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))]))
+        >>> wrappers_of(wrapper) == [wrapper]
+        True
+    """
     assert isinstance(optim_wrapper, OptimWrapper), 'the runner has not built it'
-    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
-    return [wrapper.optimizer for wrapper in wrappers]
+    return list(optim_wrapper.values()) if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
 
 
 def saved_optimizers(checkpoint: dict) -> list[dict]:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from convnext_dense.training.resuming.module_state import note_attributes
 from convnext_dense.training.resuming.schedule import follow_config, group_settings
 from convnext_dense.training.resuming.seeking_loader import make_seeking
-from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state
+from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state, restore_hooks
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.files import read_file
 
@@ -65,4 +65,5 @@ class ExactResume(Runner):
     def load_or_resume(self) -> None:
         """Load or resume a checkpoint, after the model is initialized."""
         super().load_or_resume()
+        restore_hooks(self)
         note_attributes(unwrap(self.model))

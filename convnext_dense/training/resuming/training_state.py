@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
+from convnext_dense.errors import CheckpointError, describe
 from convnext_dense.training.quiet_start import SHOWN_AT_START
 from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
 from convnext_dense.training.resuming.rng import kept_generators, rng_state, seed_generators, set_rng_state
@@ -51,7 +52,6 @@ def collect_state(runner: Runner) -> dict[str, Any] | None:
         batches=len(runner.train_dataloader),
         batch_size=getattr(runner.train_dataloader.batch_sampler, 'batch_size', None),
         has_validated=progress.has_validated,
-        stop_training=runner.train_loop.stop_training,
         processes=all_gather_object(own),
         hooks={name: hook.state_dict() for name, hook in _hooks_with_state(runner).items()},
         modules=changed_attributes(unwrap(runner.model)),
@@ -80,8 +80,8 @@ def is_training_state(value: object) -> bool:
     if not isinstance(value, dict):
         return False
     counts = [value.get(name) for name in ('batch', 'batches')]
-    processes, flags = value.get('processes'), [value.get(name) for name in ('has_validated', 'stop_training')]
-    if not all(type(count) is int and count >= 0 for count in counts) or not all(type(flag) is bool for flag in flags):
+    processes = value.get('processes')
+    if not all(type(count) is int and count >= 0 for count in counts) or type(value.get('has_validated')) is not bool:
         return False
     if not all(isinstance(value.get(name), dict) for name in ('hooks', 'modules')):
         return False
@@ -115,14 +115,31 @@ def restore_state(runner: Runner, progress: Progress) -> bool:
     if batches != state['batches'] and state['batch']:
         progress.batch = round(state['batch'] / state['batches'] * batches)
     progress.has_validated = state['has_validated']
-    runner.train_loop.stop_training = state['stop_training']
-    for name, hook in _hooks_with_state(runner).items():
-        if name in state['hooks']:
-            hook.load_state_dict(state['hooks'][name])
     set_attributes(unwrap(runner.model), state['modules'])
     _restore_process(runner, state['processes'])
     _say_what_differs(runner, state)
     return True
+
+
+def restore_hooks(runner: Runner) -> None:
+    """Give hooks the state that a checkpoint holds of them.
+
+    Args:
+        runner: The runner, which has loaded the checkpoint.
+
+    Raises:
+        CheckpointError: If a hook cannot take it.
+    """
+    state = getattr(runner, 'resumed_state', None) or dict(hooks={})
+    for name, hook in _hooks_with_state(runner).items():
+        if name not in state['hooks']:
+            continue
+        try:
+            hook.load_state_dict(state['hooks'][name])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"resume: the checkpoint's state of {type(hook).__name__} is of another form ({describe(error)})."
+            ) from error
 
 
 def _restore_process(runner: Runner, processes: list[dict]) -> None:

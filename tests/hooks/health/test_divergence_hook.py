@@ -1,15 +1,20 @@
 """Trainings that diverge."""
 
 import math
+import re
 
 import pytest
 import torch
 from helpers.toy_runs import SkippingOptimWrapper, ToyModel, toy_runner, train_toy
+from mmengine.hooks import CheckpointHook
+from mmengine.structures import BaseDataElement
 from torch import nn
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.hooks import DivergenceHook
-from convnext_dense.hooks.health.divergence_hook import MAX_SKIPPED_STEPS, find_non_finite
+from convnext_dense.hooks.health.divergence_hook import MAX_SKIPPED_STEPS
+
+NAN, INF = math.nan, math.inf
 
 
 def saved(work_dir):
@@ -20,21 +25,44 @@ def saved(work_dir):
     return [file.name for file in files]
 
 
-class TestDivergenceHook:
-    @pytest.mark.parametrize('factor', [math.nan, math.inf])
+def weights_after(work_dir, name='iter_4.pth'):
+    return torch.load(work_dir / name, weights_only=False)['state_dict']['layer.weight'][0, 0].item()
+
+
+class TestStop:
+    @pytest.mark.parametrize('factor', [NAN, INF])
     def test_ends_with_step_loss_and_what_may_help(self, tmp_path, factor):
         with pytest.raises(RunError) as raised:
-            train_toy(tmp_path, [DivergenceHook()], factors=[1, 1, factor])
+            train_toy(tmp_path, [DivergenceHook(in_a_row=2)], factors=[1, 1, factor, factor])
         message = str(raised.value)
         assert 'training diverged: loss_cls is' in message
-        assert 'at step 3' in message
-        assert 'layer.weight' in message
+        assert 'at step 4' in message
+        assert 'and at 1 before it in a row' in message
         assert 'optim_wrapper.optimizer.lr, which is 0.1 now' in message
         assert 'optim_wrapper.clip_grad=dict(max_norm=1.0)' in message
-        assert message.endswith(f'The last checkpoint is {tmp_path}/iter_2.pth.')
-        assert saved(tmp_path) == ['iter_1.pth', 'iter_2.pth']
+        assert f'The step is kept in {tmp_path}/non_finite_step_3.pt' in message
+        assert message.endswith(f'The last checkpoint is {tmp_path}/iter_3.pth.')
+        assert saved(tmp_path) == ['iter_1.pth', 'iter_2.pth', 'iter_3.pth']
         (log,) = tmp_path.rglob('*.log')
         assert message in log.read_text()
+
+    def test_names_module_images_and_parameter_group(self, tmp_path):
+        samples = [BaseDataElement(metainfo=dict(img_path=f'{i}.jpg')) for i in range(8)]
+        with pytest.raises(RunError) as raised:
+            train_toy(tmp_path, [DivergenceHook(in_a_row=1)], factors=[1, NAN], samples=samples)
+        assert 'images 2.jpg, 3.jpg;' in str(raised.value)
+        assert 'the first output that is not finite is that of the model (ToyModel);' in str(raised.value)
+        assert 'the gradients of 1 of 1 parameters are not finite, in parameter group 0 (layer.weight).' in str(
+            raised.value
+        )
+
+    def test_leaves_a_single_step_out(self, tmp_path):
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=[1, 1, NAN, 1])
+        assert 'step 3 was left out: loss_cls is nan at step 3;' in shown
+        assert 'At 3 such steps in a row, training ends.' in shown
+        assert '1 step was left out, since a loss or a gradient was not finite.' in shown
+        # Three updates of 0.1.
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.3)
 
     def test_saves_no_weights_that_only_the_update_broke(self, tmp_path):
         # The loss of the second step is finite, and its gradient times the rate is not.
@@ -44,26 +72,20 @@ class TestDivergenceHook:
 
     def test_keeps_the_good_epochs(self, tmp_path):
         with pytest.raises(RunError, match='at step 4'):
-            train_toy(tmp_path, [DivergenceHook()], factors=[1, 1, 1, math.nan], by_epoch=True)
+            train_toy(tmp_path, [DivergenceHook(in_a_row=2)], factors=[1, 1, NAN, NAN], by_epoch=True)
         assert saved(tmp_path) == ['epoch_1.pth']
 
     def test_does_not_advise_clipping_that_is_there(self, tmp_path):
         with pytest.raises(RunError) as raised:
-            train_toy(tmp_path, [DivergenceHook()], factors=[math.nan], clip_grad=dict(max_norm=1.0))
+            train_toy(tmp_path, [DivergenceHook(in_a_row=1)], factors=[NAN], clip_grad=dict(max_norm=1.0))
         assert 'clip_grad' not in str(raised.value)
         assert 'No checkpoint was saved' in str(raised.value)
 
-    def test_warns_once_of_steps_that_a_loss_scaler_skips(self, tmp_path):
-        factors = [1, math.inf, 1, math.inf]
-        shown = train_toy(tmp_path, [DivergenceHook()], factors=factors, wrapper=SkippingOptimWrapper)
-        assert shown.count('loss_cls is') == 1
-        assert len(saved(tmp_path)) == 4
-
-    def test_ends_when_all_steps_are_skipped(self, tmp_path):
-        hook = DivergenceHook()
-        hook._skipped = MAX_SKIPPED_STEPS - 2
-        with pytest.raises(RunError, match=f'at step 2 and the {MAX_SKIPPED_STEPS - 1} steps before'):
-            train_toy(tmp_path, [hook], factors=[math.inf] * 4, wrapper=SkippingOptimWrapper)
+    def test_weights_that_are_nan_at_the_start_are_a_mistake(self, tmp_path):
+        runner = toy_runner(tmp_path, [DivergenceHook()])
+        nn.init.constant_(runner.model.layer.bias, NAN)
+        with pytest.raises(UsageError, match=r'the weights at the start: NaN or infinite values are in layer\.bias'):
+            runner.train()
 
     def test_costs_no_look_at_the_weights_while_all_is_well(self, tmp_path, monkeypatch):
         looks = []
@@ -71,23 +93,207 @@ class TestDivergenceHook:
             'convnext_dense.hooks.health.divergence_hook.find_non_finite', lambda model: looks.append(1) or []
         )
         runner = toy_runner(tmp_path, [DivergenceHook()])
-        next(hook for hook in runner.hooks if hasattr(hook, 'save_best')).interval = -1
+        next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook)).interval = -1
         runner.train()
         # At the start, before the last step is saved, and at the end.
         assert len(looks) == 3
 
-    def test_weights_that_are_nan_at_the_start_are_a_mistake(self, tmp_path):
-        runner = toy_runner(tmp_path, [DivergenceHook()])
-        nn.init.constant_(runner.model.layer.bias, math.nan)
-        with pytest.raises(UsageError, match=r'the weights at the start: NaN or infinite values are in layer\.bias'):
-            runner.train()
+
+class TestSkip:
+    def test_counts_to_its_limit(self, tmp_path):
+        with pytest.raises(RunError, match='at step 3'):
+            train_toy(tmp_path, [DivergenceHook('skip', max_skipped=2)], factors=[NAN] * 3)
+
+    def test_goes_on_below_its_limit(self, tmp_path):
+        shown = train_toy(tmp_path, [DivergenceHook('skip', max_skipped=3)], factors=[NAN] * 3)
+        assert 'It is number 3 of at most 3 that are left out.' in shown
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1)
+
+    def test_keeps_the_first_step_of_a_row_alone(self, tmp_path):
+        train_toy(tmp_path, [DivergenceHook('skip')], factors=[NAN, NAN, 1, INF])
+        assert sorted(file.name for file in tmp_path.glob('*.pt')) == ['non_finite_step_1.pt', 'non_finite_step_4.pt']
+
+    def test_momentum_stays(self, tmp_path):
+        hook = DivergenceHook('skip')
+        runner = toy_runner(tmp_path, [hook], factors=[1, NAN, 1, 1])
+        group = runner.optim_wrapper.optimizer.param_groups[0]
+        group['momentum'] = 0.5
+        runner.train()
+        # Without the second step: 1, then 0.5 + 1, then 0.75 + 1.
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1 * (1 + 1.5 + 1.75))
+
+    def test_a_resumed_run_counts_on(self):
+        hook, resumed = DivergenceHook('skip', max_skipped=2), DivergenceHook('skip', max_skipped=2)
+        hook.skipped = 2
+        resumed.load_state_dict(hook.state_dict())
+        assert resumed.skipped == 2
 
 
-class TestFindNonFinite:
-    def test_looks_at_weights_and_running_statistics_alone(self):
-        model = nn.Sequential(nn.BatchNorm2d(2), ToyModel())
-        # An attention mask is full of them.
-        model.register_buffer('mask', torch.full((2,), -math.inf))
-        assert find_non_finite(model) == []
-        model[0].running_var[1] = math.inf
-        assert find_non_finite(model) == ['0.running_var']
+class TestRollback:
+    def test_loads_the_last_checkpoint_and_lowers_the_rate(self, tmp_path):
+        # The checkpoint of step 1 is the last: 0.01 - 0.1. Steps 2 and 3 are left out, and step 4 has half the rate.
+        runner = toy_runner(tmp_path, [DivergenceHook('rollback', in_a_row=2)], factors=[1, NAN, NAN, 1])
+        runner.train()
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1 - 0.05)
+        assert runner.optim_wrapper.optimizer.param_groups[0]['lr'] == pytest.approx(0.05)
+
+    def test_undoes_weights_that_an_update_broke(self, tmp_path):
+        hook = DivergenceHook('rollback')
+        train_toy(tmp_path, [hook], factors=[0, 1e38, 1, 1], lr=10.0)
+        assert hook.rollbacks == 1
+        assert len(saved(tmp_path)) == 4
+
+    def test_schedules_go_on_at_the_smaller_rate(self, tmp_path):
+        from mmengine.optim import CosineAnnealingLR
+
+        runner = toy_runner(tmp_path, [DivergenceHook('rollback', in_a_row=1)], factors=[1, NAN, 1, 1])
+        runner.param_schedulers = [CosineAnnealingLR(runner.optim_wrapper.optimizer, T_max=4, by_epoch=False)]
+        rates = []
+        step = runner.optim_wrapper.optimizer.register_step_pre_hook(
+            lambda optimizer, *_: rates.append(optimizer.param_groups[0]['lr'])
+        )
+        runner.train()
+        step.remove()
+        curve = [0.05 * (1 + math.cos(math.pi * i / 4)) for i in range(4)]
+        assert rates == pytest.approx([curve[0], curve[1], curve[2] / 2, curve[3] / 2])
+
+    def test_ends_without_a_checkpoint(self, tmp_path):
+        with pytest.raises(RunError, match='No checkpoint was saved'):
+            train_toy(tmp_path, [DivergenceHook('rollback', in_a_row=1)], factors=[NAN])
+
+    def test_ends_when_it_has_gone_back_often_enough(self, tmp_path):
+        hook = DivergenceHook('rollback', in_a_row=1, max_rollbacks=2)
+        with pytest.raises(RunError, match='training diverged: loss_cls is nan at step 4'):
+            train_toy(tmp_path, [hook], factors=[1, NAN, NAN, NAN])
+        assert hook.rollbacks == 2
+
+
+class GradientModel(ToyModel):
+    """Its loss is finite in the steps whose factor is NaN; the gradient of the second weight is not."""
+
+    def __init__(self, factors):
+        super().__init__(factors)
+        self.second = nn.Linear(1, 1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        losses = super().forward(inputs, data_samples, mode)
+        if not losses['loss_cls'].isfinite():
+            # The derivative of a root at 0.
+            bias = self.second.bias
+            losses = dict(loss_cls=self.layer.weight.sum() + (bias - bias.detach()).sqrt().sum())
+        return losses
+
+
+class TestGradients:
+    @pytest.mark.parametrize('clip', [None, dict(max_norm=1.0)], ids=['plain', 'clipped'])
+    def test_names_the_parameter_whose_gradient_is_infinite(self, tmp_path, monkeypatch, clip):
+        monkeypatch.setattr('helpers.toy_runs.ToyModel', GradientModel)
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=[1, NAN], clip_grad=clip)
+        assert re.search(
+            r'step 2 was left out: a gradient is not finite, of a loss of -?[\d.]+, at step 2; the outputs of all '
+            r'modules are finite; the gradients of 1 of 2 parameters are not finite, in parameter group 0 '
+            r'\(second\.bias\)',
+            shown,
+        )
+
+    def test_accumulated_ones_are_left_out_together(self, tmp_path):
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=[NAN, 1, 1, 1], accumulative_counts=2)
+        assert 'step 1 was left out: loss_cls is nan at step 1;' in shown
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1)
+
+    def test_the_bad_step_among_accumulated_ones_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setattr('helpers.toy_runs.ToyModel', GradientModel)
+        samples = [BaseDataElement(metainfo=dict(img_path=f'{i}.jpg')) for i in range(8)]
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=[1, 1, NAN, 1], accumulative_counts=4, samples=samples)
+        assert 'at step 3; images 4.jpg, 5.jpg;' in shown
+
+
+class ScalingOptimWrapper(SkippingOptimWrapper):
+    """Has a loss scaler, as AmpOptimWrapper has on a GPU."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.0**127)
+
+    def backward(self, loss, **kwargs):
+        self.loss_scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs):
+        self.loss_scaler.step(self.optimizer, **kwargs)
+        self.loss_scaler.update()
+
+
+class TestLossScaler:
+    def test_a_scale_that_is_too_large_is_normal(self, tmp_path):
+        hook = DivergenceHook(in_a_row=1)
+        # The first scale makes the gradient infinite, and the next one does not.
+        shown = train_toy(tmp_path, [hook], factors=[2, 1, 1, 1], wrapper=ScalingOptimWrapper)
+        assert hook.skipped == 0
+        assert 'left out' not in shown
+        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.3)
+
+    def test_a_loss_of_nan_is_not(self, tmp_path):
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=[0.1, NAN, 1, 1], wrapper=ScalingOptimWrapper)
+        assert 'step 2 was left out: loss_cls is nan at step 2;' in shown
+
+    def test_ends_when_no_scale_helps(self, tmp_path):
+        hook = DivergenceHook()
+        hook._scaler_skips = MAX_SKIPPED_STEPS - 1
+        with pytest.raises(RunError, match=f'the loss scaler has left out {MAX_SKIPPED_STEPS} updates in a row'):
+            train_toy(tmp_path, [hook], factors=[2], wrapper=ScalingOptimWrapper)
+
+
+class TestWrappersThatSkip:
+    """An optimizer's wrapper may leave out steps on its own."""
+
+    def test_are_warned_of_once(self, tmp_path):
+        factors = [1, INF, 1, INF]
+        shown = train_toy(tmp_path, [DivergenceHook()], factors=factors, wrapper=SkippingOptimWrapper)
+        assert shown.count('loss_cls is') == 1
+        assert len(saved(tmp_path)) == 4
+
+    def test_end_training_when_all_steps_are_skipped(self, tmp_path):
+        hook = DivergenceHook()
+        hook._noted = MAX_SKIPPED_STEPS - 2
+        with pytest.raises(RunError, match=f'at step 2 and the {MAX_SKIPPED_STEPS - 1} steps before'):
+            train_toy(tmp_path, [hook], factors=[INF] * 4, wrapper=SkippingOptimWrapper)
+
+
+class NormModel(ToyModel):
+    """Has a batch norm, which reads the factor."""
+
+    def __init__(self, factors):
+        super().__init__(factors)
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        losses = super().forward(inputs, data_samples, mode)
+        losses['loss_norm'] = self.norm(losses['loss_cls'].reshape(1, 1).expand(2, 1)).sum()
+        return losses
+
+
+class TestNormStatistics:
+    def test_are_those_before_a_step_that_is_left_out(self, tmp_path, monkeypatch):
+        monkeypatch.setattr('helpers.toy_runs.ToyModel', NormModel)
+        train_toy(tmp_path, [DivergenceHook()], factors=[1, NAN, 1, 1])
+        assert len(saved(tmp_path)) == 4
+        content = torch.load(tmp_path / 'iter_4.pth', weights_only=False)['state_dict']
+        assert content['norm.num_batches_tracked'] == 3
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ('arguments', 'name'),
+        [
+            (dict(action='ignore'), 'action'),
+            (dict(in_a_row=0), 'in_a_row'),
+            (dict(max_skipped=True), 'max_skipped'),
+            (dict(max_rollbacks='3'), 'max_rollbacks'),
+            (dict(lr_factor=1), 'lr_factor'),
+            (dict(lr_factor=NAN), 'lr_factor'),
+        ],
+    )
+    def test_a_wrong_one_is_named(self, arguments, name):
+        with pytest.raises(UsageError, match=rf'^DivergenceHook\.{name} must be'):
+            DivergenceHook(**arguments)

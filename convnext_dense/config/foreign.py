@@ -1,0 +1,85 @@
+"""Builds from a config of unknown origin, as data."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NoReturn
+from unittest import mock
+
+from convnext_dense.errors import UsageError
+from convnext_dense.registry import SCOPE
+from convnext_dense.weights.matching import printable
+
+# Whose registries are imported for a type such as `mmdet.ResNet`.
+SCOPES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', SCOPE)
+# What makes a model fetch or read weights.
+WEIGHTS = ('init_cfg', 'pretrained', 'checkpoint')
+
+
+@contextmanager
+def registered_types_only() -> Generator[None]:
+    """Build only what OpenMMLab's and this package's registries hold while the block runs.
+
+    mmengine otherwise imports whatever a `type` names, such as ``os.system``, and a module for its scope.
+
+    Example:
+        >>> from mmengine.registry import MODELS
+        >>> with registered_types_only():
+        ...     MODELS.build(dict(type='os.getcwd'))
+        Traceback (most recent call last):
+        RuntimeError: Failed to get os.getcwd
+    """
+    registry = 'mmengine.registry.registry'
+    with mock.patch(f'{registry}.get_object_from_string', _refuse), mock.patch(f'{registry}.import_module', _import):
+        yield
+
+
+def without_weights(config: Any) -> Any:  # noqa: ANN401 - any part of a config
+    """Return a copy of a model's config that reads no weights from elsewhere.
+
+    Args:
+        config: The config of a model, or a part of it.
+
+    Example:
+        >>> without_weights(dict(backbone=dict(type='ResNet', init_cfg=dict(type='Pretrained'), pretrained=True)))
+        {'backbone': {'type': 'ResNet', 'init_cfg': None, 'pretrained': False}}
+    """
+    if isinstance(config, Mapping):
+        return {
+            key: (False if value is True else None) if key in WEIGHTS else without_weights(value)
+            for key, value in config.items()
+        }
+    return type(config)(map(without_weights, config)) if type(config) in (list, tuple) else config
+
+
+def check_strings(config: Any, source: str) -> None:  # noqa: ANN401 - any part of a config
+    """Raise UsageError if a text in a config looks like a call. A few of mmdet's components evaluate their arguments.
+
+    Args:
+        config: The config, or a part of it.
+        source: Where it is from.
+
+    Example:
+        >>> check_strings(dict(type='CameraMotionCompensation', warp_mode='cv2.MOTION_EUCLIDEAN'), 'step.pt')
+        >>> check_strings(dict(type='CameraMotionCompensation', warp_mode='print(1)'), 'step.pt')
+        Traceback (most recent call last):
+        convnext_dense.errors.UsageError: file: the config in step.pt has a call in a text, print(1); give a config.
+    """
+    if isinstance(config, Mapping):
+        config = [*config, *config.values()]
+    if isinstance(config, list | tuple):
+        for part in config:
+            check_strings(part, source)
+    elif isinstance(config, str) and '(' in config:
+        raise UsageError(f'file: the config in {source} has a call in a text, {printable(config)}; give a config.')
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ImportError(f'{name} is in no registry.')
+
+
+def _import(name: str) -> ModuleType:
+    if name.partition('.')[0] not in SCOPES:
+        raise ImportError(f'{name} is not one of OpenMMLab.')
+    return import_module(name)

@@ -1,0 +1,94 @@
+"""Looks for values that are not finite: in weights, gradients, images and what modules return."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+NORM_STATISTICS = ('running_mean', 'running_var')
+
+
+def find_non_finite(model: nn.Module) -> list[str]:
+    """Return the names of the weights and of the norms' statistics that hold NaN or infinite values.
+
+    Args:
+        model: The model. The device is waited for once.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> layer.bias.data[0] = math.nan
+        >>> find_non_finite(layer)
+        ['bias']
+    """
+    tensors = dict(model.named_parameters())
+    tensors |= {name: buffer for name, buffer in model.named_buffers() if name.endswith(NORM_STATISTICS)}
+    names = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
+    finite = [tensors[name].detach().isfinite().all() for name in names]
+    if not finite:
+        return []
+    return [name for name, is_finite in zip(names, torch.stack(finite).tolist(), strict=True) if not is_finite]
+
+
+def largest(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the largest absolute value of many tensors; it is finite only if all values are.
+
+    It reads each value once, in few kernels, and does not wait for the device.
+
+    Args:
+        tensors: At least one, of floating point, on one device.
+
+    Returns:
+        A scalar in float32.
+
+    Example:
+        >>> largest([torch.tensor([1.0, -3.0]), torch.tensor([2.0])])
+        tensor(3.)
+        >>> largest([torch.tensor([1.0, math.nan]), torch.tensor([math.inf])]).isfinite()
+        tensor(False)
+    """
+    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
+    norms = torch._foreach_norm([tensor.detach() for tensor in dense if tensor.numel()], math.inf)
+    norms = [norm.float() for norm in norms]
+    return torch.stack(norms).max() if norms else torch.zeros(())
+
+
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """Yield the tensors in nested lists, tuples and dicts.
+
+    Args:
+        value: What a module takes or returns.
+
+    Example:
+        >>> len(list(tensors_in(dict(maps=(torch.zeros(1), [torch.ones(2)])))))
+        2
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors_in(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors_in(part)
+
+
+def is_non_finite(tensor: Tensor) -> bool:
+    """Return whether a tensor holds NaN or infinite values.
+
+    Example:
+        >>> is_non_finite(torch.tensor([1.0, math.inf])), is_non_finite(torch.tensor([1]))
+        (True, False)
+    """
+    return tensor.is_floating_point() and not bool(tensor.detach().isfinite().all())
+
+
+def is_a_mask(tensor: Tensor) -> bool:
+    """Return whether all values that are not finite are minus infinity, as in the logits of what is left out.
+
+    Example:
+        >>> is_a_mask(torch.tensor([1.0, -math.inf])), is_a_mask(torch.tensor([math.nan]))
+        (True, False)
+    """
+    tensor = tensor.detach()
+    return bool((tensor.isfinite() | tensor.isneginf()).all())
