@@ -178,9 +178,10 @@ def _say_what_differs(runner: Runner, state: dict) -> None:
     now = get_world_size(), getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
     if now == (processes, size):
         return
+    plural = 'es' if now[0] > 1 else ''
+    rest = '' if now[0] * now[1] == processes * size else ', and on batches of another size'
     runner.logger.warning(
-        f'resume: {now[0]} processes of {now[1]} images now, and {processes} of {size} before. The steps that follow '
-        'train on other random numbers than those of a run that was never stopped'
-        + ('.' if now[0] * now[1] == processes * size else ', and on batches of another size.'),
+        f'resume: {now[0]} process{plural} of {now[1]} images now, and {processes} of {size} before. The steps that '
+        f'follow train on other random numbers than those of a run that was never stopped{rest}.',
         extra=SHOWN_AT_START,
     )

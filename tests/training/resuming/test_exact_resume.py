@@ -20,8 +20,7 @@ EVERY_STEP += ['default_hooks.checkpoint.max_keep_ckpts=-1', 'default_hooks.chec
 TIMES = ('time', 'data_time', 'memory')
 
 
-def train(command, config, work_dir, *options, resume=None, flags=()):
-    flags = ['--resume', resume, *flags] if resume else []
+def train(command, config, work_dir, *options, flags=()):
     run = command('train', config, '--work-dir', work_dir, *flags, '--cfg-options', *FEW_STEPS, *EVERY_STEP, *options)
     assert run.status == 0, run.err
     return run.out
@@ -76,16 +75,17 @@ def differences(work_dir: Path, other: Path, name: str) -> list[str]:
     return same(own, other)
 
 
-def check(command, tmp_path, config, last, stops, *options, flags=()):
+def check(command, tmp_path, config, last, stops, *options, flags=(), resume_flags=()):
     whole = tmp_path / 'whole'
-    train(command, config, whole, *options)
+    train(command, config, whole, *options, flags=flags)
     for stop in stops:
         work_dir = tmp_path / f'stopped-{stop}'
         work_dir.mkdir()
         # As a kill leaves it, right after it was saved.
         shutil.copy(whole / f'iter_{stop}.pth', work_dir)
         (work_dir / 'last_checkpoint').write_text(str(work_dir / f'iter_{stop}.pth'))
-        train(command, config, work_dir, *options, resume=work_dir / f'iter_{stop}.pth', flags=flags)
+        resume = ['--resume', work_dir / f'iter_{stop}.pth', *resume_flags]
+        train(command, config, work_dir, *options, flags=[*flags, *resume])
         assert differences(whole, work_dir, f'iter_{last}.pth') == []
         resumed = scalars(work_dir)
         assert resumed.items() <= scalars(whole).items()
@@ -94,14 +94,13 @@ def check(command, tmp_path, config, last, stops, *options, flags=()):
 
 DETECTION = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1']
 SEGMENTATION = ['train_cfg.max_iters=6', 'train_cfg.val_interval=2']
-EMA = 'custom_hooks=[{"type":"EMAHook","momentum":0.1}]'
 DROP_PATH = 'model.backbone.drop_path_rate=0.2'
-ACCUMULATED = 'optim_wrapper.accumulative_counts=3'
+FLAGS = ['--ema', '--accumulate', '3', '--save-best', '--patience', '5']
 WORKERS = ['train_dataloader.num_workers=4', 'train_dataloader.persistent_workers=True']
 
 
 def test_a_detector_in_the_middle_of_an_epoch_and_of_an_update(command, tmp_path):
-    check(command, tmp_path, DETECTOR, 8, [5], *DETECTION, DROP_PATH, ACCUMULATED, EMA)
+    check(command, tmp_path, DETECTOR, 8, [5], *DETECTION, DROP_PATH, flags=FLAGS)
 
 
 def test_a_segmenter_before_a_validation(command, tmp_path):
@@ -110,18 +109,18 @@ def test_a_segmenter_before_a_validation(command, tmp_path):
 
 @pytest.mark.full
 @pytest.mark.parametrize('workers', [[], WORKERS], ids=['0 workers', '4 workers'])
-@pytest.mark.parametrize('variant', [[], [DROP_PATH, ACCUMULATED, EMA]], ids=['plain', 'all'])
+@pytest.mark.parametrize(('variant', 'flags'), [([], []), ([DROP_PATH], FLAGS)], ids=['plain', 'all'])
 class TestEveryStep:
-    def test_of_a_detector_by_epochs(self, command, tmp_path, variant, workers):
-        check(command, tmp_path, DETECTOR, 8, range(1, 8), *DETECTION, *variant, *workers)
+    def test_of_a_detector_by_epochs(self, command, tmp_path, variant, flags, workers):
+        check(command, tmp_path, DETECTOR, 8, range(1, 8), *DETECTION, *variant, *workers, flags=flags)
 
-    def test_of_a_detector_by_steps(self, command, tmp_path, variant, workers):
+    def test_of_a_detector_by_steps(self, command, tmp_path, variant, flags, workers):
         options = ['train_cfg._delete_=True', 'train_cfg.by_epoch=False', 'train_cfg.max_iters=6']
         schedule = 'param_scheduler=[{"type":"PolyLR","by_epoch":False,"begin":0,"end":6}]'
-        check(command, tmp_path, DETECTOR, 6, range(1, 6), *options, schedule, *variant, *workers)
+        check(command, tmp_path, DETECTOR, 6, range(1, 6), *options, schedule, *variant, *workers, flags=flags)
 
-    def test_of_a_segmenter_by_steps(self, command, tmp_path, variant, workers):
-        check(command, tmp_path, SEGMENTER, 6, range(1, 6), *SEGMENTATION, *variant, *workers)
+    def test_of_a_segmenter_by_steps(self, command, tmp_path, variant, flags, workers):
+        check(command, tmp_path, SEGMENTER, 6, range(1, 6), *SEGMENTATION, *variant, *workers, flags=flags)
 
 
 @pytest.mark.full
@@ -129,7 +128,7 @@ class TestEveryStep:
     ('config', 'last', 'options'), [(DETECTOR, 8, DETECTION), (SEGMENTER, 6, SEGMENTATION)], ids=['epochs', 'steps']
 )
 def test_the_configs_schedule_is_the_checkpoints_if_they_are_the_same(command, tmp_path, config, last, options):
-    check(command, tmp_path, config, last, [5], *options, flags=['--resume-with', 'config'])
+    check(command, tmp_path, config, last, [5], *options, resume_flags=['--resume-with', 'config'])
 
 
 @pytest.mark.full
@@ -139,6 +138,17 @@ def test_a_run_does_not_depend_on_its_workers(command, tmp_path):
     assert differences(tmp_path / 'none', tmp_path / 'four', 'iter_8.pth') == []
 
 
+def in_two_processes(demo_data, tmp_path):
+    """Return what runs a command in two processes, as `run_command` does in this one."""
+
+    def command(*arguments):
+        with chdir(demo_data):
+            launch(Command([str(argument) for argument in arguments], tmp_path / 'log', processes=2))
+        return Result(0, (tmp_path / 'log').read_text(), '')
+
+    return command
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     ('config', 'last', 'stop', 'options'),
@@ -146,9 +156,26 @@ def test_a_run_does_not_depend_on_its_workers(command, tmp_path):
     ids=['detector', 'segmenter'],
 )
 def test_two_processes(demo_data, tmp_path, config, last, stop, options):
-    def in_two_processes(*arguments):
-        with chdir(demo_data):
-            launch(Command([str(argument) for argument in arguments], tmp_path / 'log', processes=2))
-        return Result(0, (tmp_path / 'log').read_text(), '')
+    check(
+        in_two_processes(demo_data, tmp_path),
+        tmp_path,
+        config,
+        last,
+        [stop],
+        *options,
+        DROP_PATH,
+        'optim_wrapper.accumulative_counts=2',
+    )
 
-    check(in_two_processes, tmp_path, config, last, [stop], *options, DROP_PATH, 'optim_wrapper.accumulative_counts=2')
+
+@pytest.mark.e2e
+def test_another_number_of_processes_goes_on_with_the_same_data_and_says_so(demo_data, command, tmp_path):
+    options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2']
+    train(in_two_processes(demo_data, tmp_path), DETECTOR, tmp_path / 'run', *options)
+    checkpoint = tmp_path / 'run' / 'iter_2.pth'
+    options[-1] = 'train_dataloader.batch_size=4'
+    flags = ['--resume', checkpoint]
+    shown = train(command, DETECTOR, tmp_path / 'one', *options, flags=flags)
+    assert '1 process of 4 images now, and 2 of 2 before' in shown
+    steps = {step for step, is_training in scalars(tmp_path / 'one') if is_training}
+    assert steps == {3, 4}
