@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from convnext_dense.apis.demo import run_demo
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.processes import launch
-    from convnext_dense.apis.replaying import ReplayedStep, replay
+    from convnext_dense.apis.replaying import replay
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
 
 __all__ = [
     'CheckedData',
-    'ReplayedStep',
     'browse',
     'check_data',
     'describe_environment',
@@ -35,7 +34,6 @@ __getattr__ = lazy_exports(
     __name__,
     dict(
         CheckedData='data.data_check',
-        ReplayedStep='replaying',
         browse='browsing',
         check_data='data.data_check',
         describe_environment='environment',

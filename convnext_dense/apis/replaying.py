@@ -1,9 +1,7 @@
 """Makes a step again that a run has kept because its loss or a gradient was not finite."""
 
-import math
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +19,12 @@ from convnext_dense.errors import UsageError
 from convnext_dense.training.resuming.module_state import note_attributes, set_attributes
 from convnext_dense.training.resuming.rng import kept_generators, set_rng_state
 from convnext_dense.training.steps.batch_as_data import from_data
-from convnext_dense.training.steps.diagnosis import Diagnosis, diagnose
+from convnext_dense.training.steps.diagnosis import diagnose
 from convnext_dense.training.steps.recorded_step import RecordedStep, digest, read_step
+from convnext_dense.training.steps.replayed_step import ReplayedStep
 from convnext_dense.training.steps.update_guard import UpdateGuard
 
 TASKS = ('mmdet', 'mmseg')
-
-
-@dataclass
-class ReplayedStep:
-    """A step that was made again.
-
-    Args:
-        recorded: The step as the run made it.
-        losses: Its losses, now.
-        has_same_gradients: Whether its gradients are the recorded ones bit for bit; None if none were recorded.
-        diagnosis: Where its values that are not finite come from.
-        device: What it was made on.
-    """
-
-    recorded: RecordedStep
-    losses: dict[str, float]
-    has_same_gradients: bool | None
-    diagnosis: Diagnosis
-    device: str
-
-    @property
-    def different_losses(self) -> list[str]:
-        """The names of the losses that are not the recorded ones bit for bit. NaN is NaN."""
-        names = dict.fromkeys([*self.losses, *self.recorded.losses])
-        values = {name: (self.losses.get(name), self.recorded.losses.get(name)) for name in names}
-        return [name for name, (now, then) in values.items() if not _is_same(now, then)]
-
-    @property
-    def is_same(self) -> bool:
-        """Whether all is as the run had it, bit for bit."""
-        return not self.different_losses and self.has_same_gradients is not False
 
 
 def replay(file: str | Path, cfg: Config | None = None) -> ReplayedStep:
@@ -161,9 +129,3 @@ def _as_sentences(cfg: Config, file: str | Path) -> Generator[None]:
     except Exception as error:
         reason = build_sentence(error, cfg, 'model') or message_of(error)
         raise UsageError(f'file: the step in {file} cannot be made again: {reason}') from error
-
-
-def _is_same(now: float | None, then: float | None) -> bool:
-    if now is None or then is None:
-        return False
-    return now == then or (math.isnan(now) and math.isnan(then))

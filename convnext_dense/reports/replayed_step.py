@@ -1,7 +1,7 @@
 """A step that was made again, as text."""
 
-from convnext_dense.apis.replaying import ReplayedStep
 from convnext_dense.reports.table import format_table
+from convnext_dense.training.steps.replayed_step import ReplayedStep
 from convnext_dense.weights.matching import printable, shorten
 
 
