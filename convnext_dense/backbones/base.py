@@ -1,5 +1,6 @@
 """What the backbones share: residual blocks, stages, the output maps, layer ids, and how weights are found."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -162,23 +163,28 @@ def drop_path_rates(last: float, depths: Sequence[int]) -> Iterator[list[float]]
         block += depth
 
 
-def check_backbone_arguments(num_stages: int, frozen_stages: int, drop_path_rate: float, **positive: int) -> None:
+def check_backbone_arguments(
+    num_stages: int, frozen_stages: int, drop_path_rate: float, layer_scale_init_value: float, **positive: int
+) -> None:
     """Raise ValueError if an argument that the backbones share has a value that is not allowed.
 
     Args:
         num_stages: The number of stages.
         frozen_stages: The argument of that name.
         drop_path_rate: The argument of that name.
+        layer_scale_init_value: The argument of that name.
         positive: Arguments that must be positive integers, by name.
 
     Example:
-        >>> check_backbone_arguments(4, frozen_stages=1, drop_path_rate=0.1, in_channels=3)
+        >>> check_backbone_arguments(4, 1, drop_path_rate=0.1, layer_scale_init_value=1e-6, in_channels=3)
     """
     for name, value in positive.items():
         if not is_positive(value):
             raise ValueError(f'{name} must be a positive integer; got {value!r}.')
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f'drop_path_rate must be at least 0 and below 1; got {drop_path_rate}.')
+    if not math.isfinite(layer_scale_init_value):
+        raise ValueError(f'layer_scale_init_value must be a finite number; got {layer_scale_init_value}.')
     if frozen_stages not in range(-1, num_stages + 1):
         raise ValueError(f'frozen_stages must be from 0 (none) to {num_stages} (all stages); got {frozen_stages}.')
 

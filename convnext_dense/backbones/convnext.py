@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
+from convnext_dense.backbones.argument_kinds import check_kinds
 from convnext_dense.backbones.base import (
     ResidualBlock,
     StagedBackbone,
@@ -15,7 +15,15 @@ from convnext_dense.backbones.base import (
     resolve_out_indices,
     use_our_pretrained_init,
 )
-from convnext_dense.layers import GRN, PointwiseLinear, build_norm, can_fuse, check_kernels, fused_block
+from convnext_dense.layers import (
+    GRN,
+    PointwiseLinear,
+    build_activation,
+    build_norm,
+    can_fuse,
+    check_kernels,
+    fused_block,
+)
 from convnext_dense.registry import MODELS, STATE_DICT_CONVERTERS
 
 
@@ -67,7 +75,7 @@ class ConvNeXtBlock(ResidualBlock):
         self.dwconv = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
         self.norm = build_norm(norm_cfg, channels)
         self.pwconv1 = PointwiseLinear(channels, 4 * channels)
-        self.act = ROOT_MODELS.build(act_cfg)
+        self.act = build_activation(act_cfg)
         self.grn = GRN(4 * channels) if use_grn else nn.Identity()
         self.pwconv2 = PointwiseLinear(4 * channels, channels)
         self.kernels = kernels
@@ -168,6 +176,7 @@ class ConvNeXt(StagedBackbone):
             type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0
         ),
     ) -> None:
+        check_kinds(ConvNeXt.__init__, locals())
         super().__init__(use_our_pretrained_init(init_cfg))
         if gap_before_final_norm:
             raise ValueError(
@@ -176,7 +185,12 @@ class ConvNeXt(StagedBackbone):
         check_kernels(kernels, recompute_hidden)
         self.depths, self.channels = _resolve_arch(arch, self.arch_settings)
         check_backbone_arguments(
-            len(self.depths), frozen_stages, drop_path_rate, in_channels=in_channels, stem_patch_size=stem_patch_size
+            len(self.depths),
+            frozen_stages,
+            drop_path_rate,
+            layer_scale_init_value,
+            in_channels=in_channels,
+            stem_patch_size=stem_patch_size,
         )
         self.out_indices = resolve_out_indices(out_indices, len(self.depths))
         self.frozen_stages = frozen_stages

@@ -5,10 +5,10 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from convnext_dense.backbones.argument_kinds import check_kinds
 from convnext_dense.backbones.base import (
     ResidualBlock,
     StagedBackbone,
@@ -18,7 +18,7 @@ from convnext_dense.backbones.base import (
     resolve_out_indices,
     use_our_pretrained_init,
 )
-from convnext_dense.layers import build_norm
+from convnext_dense.layers import build_activation, build_norm
 from convnext_dense.registry import MODELS
 
 EXPANSION = 4
@@ -77,7 +77,7 @@ class RoadmapBlock(ResidualBlock):
         for i, (before, after) in enumerate(pairwise(widths)):
             norm = build_norm(design.norm_cfg, after) if i == 0 or not design.fewer_norms else nn.Identity()
             # With fewer activations, only the one between the two pointwise convolutions stays.
-            act = ROOT_MODELS.build(design.act_cfg) if i == 1 or not design.fewer_activations else nn.Identity()
+            act = build_activation(design.act_cfg) if i == 1 or not design.fewer_activations else nn.Identity()
             kernel_size = design.kernel_size if i == spatial else 1
             conv = nn.Conv2d(
                 before,
@@ -204,6 +204,7 @@ class ModernizedResNet(StagedBackbone):
             type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0
         ),
     ) -> None:
+        check_kinds(ModernizedResNet.__init__, locals())
         super().__init__(use_our_pretrained_init(init_cfg))
         design = BlockDesign(
             depthwise,
@@ -216,7 +217,9 @@ class ModernizedResNet(StagedBackbone):
             fewer_norms,
         )
         _check_switches(depths, design, patchify_stem=patchify_stem, separate_downsampling=separate_downsampling)
-        check_backbone_arguments(len(depths), frozen_stages, drop_path_rate, width=width, in_channels=in_channels)
+        check_backbone_arguments(
+            len(depths), frozen_stages, drop_path_rate, layer_scale_init_value, width=width, in_channels=in_channels
+        )
         self.depths = tuple(depths)
         expansion = 1 if inverted_bottleneck else EXPANSION
         self.channels = tuple(width * 2**i * expansion for i in range(len(depths)))
@@ -258,7 +261,7 @@ class ModernizedResNet(StagedBackbone):
 def _resnet_stem(in_channels: int, width: int, norm_cfg: dict, act_cfg: dict) -> nn.Sequential:
     norm = build_norm(norm_cfg, width)
     conv = nn.Conv2d(in_channels, width, 7, 2, 3, bias=_needs_bias(norm))
-    return nn.Sequential(conv, norm, ROOT_MODELS.build(act_cfg), nn.MaxPool2d(3, 2, 1))
+    return nn.Sequential(conv, norm, build_activation(act_cfg), nn.MaxPool2d(3, 2, 1))
 
 
 def _needs_bias(norm: nn.Module) -> bool:

@@ -11,7 +11,8 @@ from timm.models import clean_state_dict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from convnext_dense.backbones.base import Backbone, use_our_pretrained_init
+from convnext_dense.backbones.argument_kinds import check_kinds
+from convnext_dense.backbones.base import Backbone, is_positive, use_our_pretrained_init
 from convnext_dense.backbones.timm_description import TimmModel, describe, forward_features, prune
 from convnext_dense.layers import LayerNorm2d, SimpleFeaturePyramid
 from convnext_dense.registry import MODELS
@@ -77,8 +78,12 @@ class TimmBackbone(Backbone):
         model_args: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        check_kinds(TimmBackbone.__init__, locals())
         super().__init__(use_our_pretrained_init(init_cfg))
-        if not isinstance(out_indices, Sequence) or list(out_indices) != sorted({i for i in out_indices if i >= 0}):
+        for name, value in dict(in_channels=in_channels, pyramid_channels=pyramid_channels).items():
+            if not is_positive(value):
+                raise ValueError(f'{name} must be a positive integer; got {value!r}.')
+        if list(out_indices) != sorted({i for i in out_indices if i >= 0}):
             raise ValueError(f'out_indices must rise from 0 or more, as in (0, 1, 2, 3); got {out_indices!r}.')
         if not out_indices:
             raise ValueError('out_indices must name at least one map; got none.')

@@ -1,5 +1,6 @@
 """The layers that the backbones are made of, in plain PyTorch, and the block that runs with the fused kernels."""
 
+from convnext_dense.layers.activation import build_activation
 from convnext_dense.layers.drop_path import DropPath
 from convnext_dense.layers.fused_block import can_fuse, check_kernels, fused_block
 from convnext_dense.layers.grn import GRN
@@ -14,6 +15,7 @@ __all__ = [
     'LayerNorm2d',
     'PointwiseLinear',
     'SimpleFeaturePyramid',
+    'build_activation',
     'build_norm',
     'can_fuse',
     'check_kernels',

@@ -224,7 +224,7 @@ class TestSwitches:
         ('wrong', 'message'),
         [
             (dict(depths=[3, 0, 9, 3]), r'depths must be positive integers, one per stage; got \[3, 0, 9, 3\]'),
-            (dict(depths=3), 'depths must be positive integers.*got 3'),
+            (dict(depths=3), 'depths must be a list of whole numbers; got 3'),
             (dict(width=0), 'width must be a positive integer; got 0'),
             (dict(in_channels=-1), 'in_channels must be a positive integer; got -1'),
             (dict(kernel_size=4), 'kernel_size must be an odd integer from 3.*got 4'),
