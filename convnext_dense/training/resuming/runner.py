@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from convnext_dense.training.loading.orphaned_workers import end_workers
 from convnext_dense.training.resuming.module_state import note_attributes
 from convnext_dense.training.resuming.schedule import follow_config, group_settings
 from convnext_dense.training.resuming.seeking_loader import make_seeking
@@ -60,7 +61,12 @@ class ExactResume(Runner):
             if seed is not None:
                 self._randomness_cfg.update(seed=seed)
                 self.set_randomness(**self._randomness_cfg)
-        return super().train()
+        try:
+            return super().train()
+        finally:
+            for loop in (self._train_loop, self._val_loop):
+                if isinstance(loop, BaseLoop):
+                    end_workers(loop.dataloader)
 
     def load_or_resume(self) -> None:
         """Load or resume a checkpoint, after the model is initialized."""
