@@ -41,8 +41,8 @@ def end_with_reader(loader: DataLoader) -> None:
 def end_workers(loader: DataLoader) -> None:
     """End the workers that a dataloader keeps from epoch to epoch.
 
-    Where it is left to Python's garbage collector, it may wait five seconds for each worker: a queue through which they
-    are told may have been collected before.
+    Where it is left to Python's garbage collector, it may wait five seconds for each worker: a queue through which it
+    ends them may have been collected before.
 
     Args:
         loader: The dataloader, which starts others when it is iterated again.

@@ -93,6 +93,7 @@ class SeededBatches(Sampler):
         world_size: How many processes there are.
 
     Example:
+        >>> from torch.utils.data import BatchSampler
         >>> batches = SeededBatches(BatchSampler(range(4), batch_size=2, drop_last=False))
         >>> batches.start = 1
         >>> [[sample.index for sample in batch] for batch in batches]
@@ -143,6 +144,7 @@ def set_epoch(batches: Sampler, epoch: int) -> None:
         epoch: How many epochs come before it.
 
     Example:
+        >>> from torch.utils.data import BatchSampler
         >>> set_epoch(BatchSampler(range(4), batch_size=2, drop_last=False), 1)
     """
     sampler = getattr(batches, 'sampler', None)
