@@ -1,5 +1,6 @@
 """Makes a step again that a run has kept because its loss or a gradient was not finite."""
 
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -48,7 +49,7 @@ def replay(file: str | Path, cfg: Config | None = None) -> ReplayedStep:
     recorded = read_step(file)
     own = cfg or _config_of(recorded, file)
     on_gpu = recorded.device != 'cpu' and torch.cuda.is_available()
-    with kept_generators(), _as_recorded(recorded, own), _as_sentences(own, file):
+    with _as_sentences(own, file), kept_generators(), _quiet(), _as_recorded(recorded):
         model, wrapper = _build(recorded, own, 'cuda' if on_gpu else 'cpu', trusted=cfg is not None)
         batch = from_data(recorded.batch)
         losses, gradients = _make(model, wrapper, recorded, batch)
@@ -103,7 +104,7 @@ def _make(
 
 
 @contextmanager
-def _as_recorded(recorded: RecordedStep, cfg: Config) -> Generator[None]:
+def _as_recorded(recorded: RecordedStep) -> Generator[None]:
     """Give PyTorch its threads, and mmengine its counts of the step, while the block runs."""
     threads = torch.get_num_threads()
     hub = MessageHub.get_current_instance()
@@ -117,6 +118,17 @@ def _as_recorded(recorded: RecordedStep, cfg: Config) -> Generator[None]:
         torch.set_num_threads(threads)
         hub.runtime_info.clear()
         hub.runtime_info.update(before)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Log nothing of how the model is built, except warnings."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.INFO))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

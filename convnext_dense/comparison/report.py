@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from convnext_dense.comparison.facts import recipe_facts
-from convnext_dense.comparison.runs import Comparison
+from convnext_dense.comparison.runs import Comparison, Run
 from convnext_dense.reports.page import html_facts, html_page, html_table
 from convnext_dense.reports.plot import plot_scores
 from convnext_dense.reports.table import format_table
@@ -24,7 +24,8 @@ SCORES = {
 }
 MISSING = '-'
 EXPLANATION = """<p>Scores are those of the last validation. Several seeds have the mean and the standard deviation of
-their scores, and the median of speed and time; a seed that failed is left out, and the score says so. Speed is measured
+their scores, and the median of speed and time; a seed that failed or diverged is
+left out, and the score says so. Speed is measured
 in training, and holds for the device below. Peak memory is what PyTorch allocated on a GPU, and on a CPU the process's.
 Parameters and FLOPs are of the whole model, counted as convnext-dense flops does.</p>"""
 
@@ -68,7 +69,8 @@ def comparison_table(folder: Path) -> str:
 
 def _row(comparison: Comparison, backbone: str) -> dict:
     runs = [run for run in comparison.runs if run.backbone == backbone]
-    costs = [run.cost for run in runs if run.cost]
+    # A run that failed is no result, whatever it has written.
+    costs = [run.cost for run in runs if run.cost and not run.failure]
     scores = {}
     for key, (name, factor) in SCORES.items():
         values = [cost['metrics'].get(key, math.nan) * factor for cost in costs]
@@ -80,6 +82,8 @@ def _row(comparison: Comparison, backbone: str) -> dict:
         scores=scores,
         runs=len(runs),
         failures={str(run.seed): run.failure for run in runs if run.failure},
+        diverged=[run.seed for run in runs if run.has_diverged],
+        skipped_steps={str(run.seed): count for run in runs if (count := _skipped(run))},
         params=params,
         flops=flops,
         images_per_second=[cost['images_per_second'] for cost in costs if cost['images_per_second']],
@@ -108,7 +112,7 @@ def _cell(row: dict, column: str) -> str:
         values = row['scores'][column]
         # Runs that are still to come are said above the table.
         is_partial = row['failures'] or len(values) < len(row['seconds'])
-        return _spread(values) + (f' ({len(values)} of {row["runs"]} seeds)' if is_partial else '')
+        return _spread(values) + (f' ({len(values)} of {row["runs"]} seeds{_diverged(row)})' if is_partial else '')
     if column.startswith('params'):
         return f'{row["params"] / 1e6:.1f}'
     if column.startswith('FLOPs'):
@@ -120,6 +124,16 @@ def _cell(row: dict, column: str) -> str:
     if column.startswith('training'):
         return _median(row['seconds'], 60)
     return MISSING
+
+
+def _diverged(row: dict) -> str:
+    """Say which seeds diverged, as the end of how many seeds a score is of."""
+    seeds = ', '.join(map(str, row['diverged']))
+    return f'; {seeds} diverged' if seeds else ''
+
+
+def _skipped(run: Run) -> int:
+    return (run.cost or {}).get('skipped_steps', 0)
 
 
 def _spread(values: list[float]) -> str:
@@ -155,7 +169,15 @@ def _sections(
     if done < len(comparison.runs):
         yield f'<p><b>{done} of {len(comparison.runs)} runs are done.</b></p>'
     for run in comparison.failed:
-        yield f'<p><b>Failed: {html.escape(run.name)}.</b> {html.escape(run.failure)}</p>'
+        what = 'Diverged' if run.has_diverged else 'Failed'
+        yield f'<p><b>{what}: {html.escape(run.name)}.</b> {html.escape(run.failure)}</p>'
+    for run in comparison.runs:
+        if count := _skipped(run):
+            steps = f'{count} {"step" if count == 1 else "steps"} of {run.cost["iterations"]}'
+            yield (
+                f'<p><b>{html.escape(run.name)}: {steps} left out</b>, since a loss or a gradient was not finite. Its '
+                'score counts.</p>'
+            )
     yield html_table(columns, cells)
     yield EXPLANATION
     yield plot

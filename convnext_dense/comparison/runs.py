@@ -8,6 +8,9 @@ from mmengine.config import Config
 
 from convnext_dense.hooks.training_cost_hook import read_training_cost
 
+# What DivergenceHook's message begins with.
+DIVERGED = 'training diverged'
+
 
 @dataclass
 class Run:
@@ -33,6 +36,11 @@ class Run:
     def name(self) -> str:
         """What tells it from the other runs."""
         return f'{self.backbone}, seed {self.seed}'
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it failed because its loss, gradients or weights were no longer finite."""
+        return self.failure.startswith(DIVERGED)
 
     @property
     def config_file(self) -> Path:

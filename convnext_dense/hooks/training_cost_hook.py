@@ -12,6 +12,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.registry import HOOKS
 
 TRAINING_COST_FILE = 'training_cost.json'
@@ -46,6 +47,7 @@ class TrainingCostHook(Hook):
     - ``images_per_second``: the median over the iterations, summed over all processes.
     - ``peak_memory``: the main process's, in bytes: on a GPU what PyTorch allocated, else the resident memory.
     - ``iterations``, ``device``, ``processes``.
+    - ``skipped_steps``: how many steps `DivergenceHook` left out.
 
     A resumed run includes what was measured before its checkpoint.
 
@@ -121,6 +123,7 @@ class TrainingCostHook(Hook):
             iterations=runner.iter,
             device=torch.cuda.get_device_name() if on_gpu else 'cpu',
             processes=get_world_size(),
+            skipped_steps=sum(hook.skipped for hook in runner.hooks if isinstance(hook, DivergenceHook)),
         )
         if is_main_process():
             Path(runner.work_dir, TRAINING_COST_FILE).write_text(json.dumps(content, indent=2) + '\n')

@@ -11,7 +11,8 @@ class GRN(nn.Module):
         \qquad g_c = \lVert x_c \rVert_2
 
     The norm of a channel is over all pixels of an image. It is computed in float32, because squares of half-precision
-    activations overflow.
+    activations overflow. Finite activations give finite results: norms beyond float32's range, which bfloat16 has too,
+    and results beyond float16's are limited.
 
     Args:
         num_channels: C.
@@ -38,6 +39,13 @@ class GRN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize `x`, (N, H, W, C)."""
         norm = torch.linalg.vector_norm(x.float(), dim=(1, 2), keepdim=True)
+        # The mean is of sums, which must not overflow either.
+        norm = norm.clamp(max=torch.finfo(torch.float32).max / (2 * x.shape[-1]))
         response = norm / (norm.mean(dim=-1, keepdim=True) + self.eps)
-        scale = (1 + self.gamma * response).to(x.dtype)
-        return x * scale + self.beta.to(x.dtype)
+        scale = 1 + self.gamma * response
+        if x.dtype == torch.float16:
+            # Half of the range, since `beta` is added and values are rounded. A channel of zeros has no limit.
+            peak = torch.linalg.vector_norm(x.detach(), torch.inf, dim=(1, 2), keepdim=True).float()
+            limit = torch.finfo(torch.float16).max / 2 / peak
+            scale = torch.minimum(torch.maximum(scale, -limit), limit)
+        return x * scale.to(x.dtype) + self.beta.to(x.dtype)

@@ -118,15 +118,27 @@ class TestResuming:
             'The same command tries again what has no result.'
         )
         failed, other = (re.split(r'  +', line.strip()) for line in comparison_table(tmp_path).splitlines()[1:])
-        assert failed[1] == '31.5 ± 0.7 (2 of 3 seeds)'
+        assert failed[1] == '31.5 ± 0.7 (2 of 3 seeds; 1 diverged)'
         assert other[1] == '34.0 ± 1.0'
         page = (tmp_path / 'comparison.html').read_text()
-        assert 'Failed: convnext_atto, seed 1.</b> training diverged: loss is nan.' in page
+        assert 'Diverged: convnext_atto, seed 1.</b> training diverged: loss is nan.' in page
         rows = json.loads((tmp_path / 'comparison.json').read_text())['rows']
         assert rows[0]['failures'] == {'1': 'training diverged: loss is nan.'}
         monkeypatch.setattr(comparison, '_train', train)
         compare(tmp_path, BACKBONES[:2], seeds=(0, 1, 2))
         assert len(trained) == 6
+
+    def test_a_run_that_left_out_steps_says_so(self, trained, tmp_path, monkeypatch):
+        def train(run, gpus, skip_check):
+            pretend_to_train(trained, run, gpus)
+            file = run.folder / TRAINING_COST_FILE
+            file.write_text(json.dumps(json.loads(file.read_text()) | dict(skipped_steps=run.seed)))
+
+        monkeypatch.setattr(comparison, '_train', train)
+        compare(tmp_path, BACKBONES[:1], seeds=(0, 1))
+        page = (tmp_path / 'comparison.html').read_text()
+        assert page.count(' left out</b>') == 1
+        assert 'convnext_atto, seed 1: 1 step of ' in page
 
     def test_all_that_fail_are_named(self, trained, tmp_path, monkeypatch):
         def fail(run, gpus, skip_check):

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import torch
 
-from convnext_dense.hooks import TrainingCostHook, read_training_cost
+from convnext_dense.hooks import DivergenceHook, TrainingCostHook, read_training_cost
 
 
 def make_runner(folder, iteration=0):
-    return SimpleNamespace(work_dir=str(folder), iter=iteration, val_loop=None, _resume=True)
+    return SimpleNamespace(work_dir=str(folder), iter=iteration, val_loop=None, hooks=[], _resume=True)
 
 
 def train(hook, steps):
@@ -28,6 +28,15 @@ class TestTrainingCostHook:
         assert (cost['iterations'], cost['processes']) == (8, 1)
         assert cost['images_per_second'] > 0
         assert cost['peak_memory'] > 1e6
+
+    def test_steps_that_were_left_out_are_counted(self, tmp_path):
+        hook, divergence = TrainingCostHook(), DivergenceHook('skip')
+        divergence.skipped = 2
+        runner = make_runner(tmp_path)
+        runner.hooks.append(divergence)
+        hook.after_val_epoch(None, {'mIoU': 50.0})
+        hook.after_train(runner)
+        assert read_training_cost(tmp_path)['skipped_steps'] == 2
 
     def test_a_resumed_run_counts_what_came_before(self, tmp_path):
         first, second = TrainingCostHook(), TrainingCostHook()

@@ -194,9 +194,9 @@ class DivergenceHook(Hook):
         text = of_all_processes(report)
         self.skipped += 1
         self._in_a_row += 1
-        before = f', and at {self._in_a_row - 1} before it in a row' if self._in_a_row > 1 else ''
+        row = f'. These are {self._in_a_row} such steps in a row' if self._in_a_row > 1 else ''
         weights = f'. NaN or infinite values are in {shorten(names)}' if names else ''
-        problem = f'{text}{before}{weights}'
+        problem = f'{text}{row}{weights}'
         if in_any_process(bool(names)) or self._is_too_much():
             self._fail(runner, problem)
             return

@@ -16,6 +16,8 @@ from convnext_dense.training.steps.buffer_copies import BufferCopies
 from convnext_dense.training.steps.finite import is_a_mask, is_non_finite, tensors_in
 from convnext_dense.weights.matching import shorten
 
+SHOWN_PARAMETERS = 4
+
 
 @dataclass
 class Diagnosis:
@@ -45,9 +47,11 @@ class Diagnosis:
         if not self.parameters:
             return f'{where}; the gradients are finite'
         number = 'group' if len(self.groups) == 1 else 'groups'
+        # The names of many say nothing: NaN in the loss is in all gradients.
+        names = f' ({shorten(self.parameters)})' if len(self.parameters) <= SHOWN_PARAMETERS else ''
         return (
             f'{where}; the gradients of {len(self.parameters)} of {self.count} parameters are not finite, in parameter '
-            f'{number} {shorten(self.groups)} ({shorten(self.parameters)})'
+            f'{number} {shorten(self.groups)}{names}'
         )
 
 

@@ -21,6 +21,8 @@ from convnext_dense.version import __version__
 from convnext_dense.weights.files import read_file
 
 FORM = 'a step of convnext_dense'
+# What the lists and dicts of a file hold, besides those that are a state of something.
+PARTS = dict(images=str, losses=float, process=int, counts=int, info=int)
 # What heads and preprocessors read of a run: mmdet's TOOD counts epochs, YOLOX steps.
 INFO = ('iter', 'max_iters', 'epoch', 'max_epochs')
 
@@ -152,6 +154,8 @@ def read_step(path: str | Path) -> RecordedStep:
         raise UsageError(f'file: {path} is no recorded step; a run writes one when a loss or gradient is not finite.')
     fields = {field.name: field.type for field in dataclasses.fields(RecordedStep)}
     wrong = [name for name, kind in fields.items() if kind is not Any and type(content.get(name)) is not kind]
+    wrong += [name for name, kind in PARTS.items() if name not in wrong and not _holds(content[name], kind)]
+    wrong += [name for name in ('process', 'counts') if name not in wrong and len(content[name]) != 2]
     if wrong or content.keys() != fields.keys():
         raise UsageError(f'file: {path} is a recorded step of another form; look at {", ".join(wrong) or "its names"}.')
     return RecordedStep(**content)
@@ -174,6 +178,15 @@ def digest(gradients: Iterable[tuple[str, Tensor]]) -> str:
         result.update(f'{name} {tuple(dense.shape)}'.encode())
         result.update(dense.numpy().tobytes())
     return result.hexdigest()
+
+
+def _holds(parts: list | dict, kind: type) -> bool:
+    values = parts
+    if isinstance(parts, dict):
+        values = parts.values()
+        if any(type(name) is not str for name in parts):
+            return False
+    return all(type(value) is kind for value in values)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of a config

@@ -1,53 +1,103 @@
 """Steps that are not finite, in runs of the demo models, and the command that makes them again."""
 
-import math
-
 import pytest
 import torch
+from helpers.bad_steps import infinite_gradient, nan_pixel
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
 
+from convnext_dense.training.steps import update_guard
 from convnext_dense.training.steps.recorded_step import read_step
 
 TASKS = {'det': (DETECTOR, detector_options(1)), 'seg': (SEGMENTER, segmenter_options(4))}
+NAME = 'non_finite_step_3.pt'
 
 
 @pytest.fixture
-def nan_step(monkeypatch, command, tmp_path):
-    """Run a task whose third batch has an image with a pixel that is NaN; return what the command printed."""
-    from mmengine.runner import Runner
+def run(command, tmp_path):
+    """Train the demo model of a task for four steps."""
 
-    call_hook = Runner.call_hook
-
-    def plant(self, name, **kwargs):
-        if name == 'before_train_iter' and self.iter == 2:
-            images = kwargs['data_batch']['inputs']
-            images[1] = images[1].float()
-            images[1][0, 3, 3] = math.nan
-        call_hook(self, name, **kwargs)
-
-    monkeypatch.setattr(Runner, 'call_hook', plant)
-
-    def run(task, *options):
+    def train(task, *options):
         config, few = TASKS[task]
         return command('train', config, '--work-dir', tmp_path, '--cfg-options', *few, *options)
 
-    return run
+    return train
+
+
+@pytest.fixture
+def no_finite_gradient(monkeypatch):
+    """Take the gradients of the third step for infinite, whatever they are."""
+    steps = []
+
+    def largest(tensors):
+        steps.append(len(tensors))
+        return torch.tensor(torch.inf if len(steps) == 3 else 1.0)
+
+    monkeypatch.setattr(update_guard, 'largest', largest)
+    return lambda: monkeypatch.setattr(update_guard, 'largest', lambda tensors: torch.tensor(torch.inf))
 
 
 @pytest.mark.parametrize('task', TASKS)
 class TestReplay:
-    def test_makes_the_step_again_bit_for_bit(self, task, nan_step, command, tmp_path):
-        result = nan_step(task)
+    def test_makes_a_step_with_a_nan_image_again(self, task, run, command, tmp_path):
+        with nan_pixel():
+            result = run(task)
         assert result.status == 0
-        assert 'step 3 was left out: ' in result.out
-        step = read_step(tmp_path / 'non_finite_step_3.pt')
+        step = read_step(tmp_path / NAME)
         assert len(step.images) == 4
         assert f'image {step.images[1]}, whose pixels are not finite;' in result.out
-        replayed = command('replay', tmp_path / 'non_finite_step_3.pt')
+        weights = torch.load(max(tmp_path.glob('*_4.pth'), default=tmp_path / 'epoch_1.pth'))['state_dict']
+        assert all(tensor.isfinite().all() for tensor in weights.values())
+        replayed = command('replay', tmp_path / NAME)
         assert replayed.status == 0, replayed.err
         assert 'that of data_preprocessor' in replayed.out
         assert 'and its input is not finite either' in replayed.out
         assert f'{len(step.losses)} of {len(step.losses)} losses are the recorded ones bit for bit' in replayed.out
-        assert 'and so are the gradients of' in replayed.out
-        weights = torch.load(max(tmp_path.glob('*.pth')), weights_only=True)['state_dict']
-        assert all(tensor.isfinite().all() for tensor in weights.values())
+
+    def test_gives_each_bit_of_losses_and_gradients(self, task, run, command, tmp_path, no_finite_gradient):
+        assert run(task).status == 0
+        no_finite_gradient()
+        step = read_step(tmp_path / NAME)
+        assert len(set(step.losses.values())) == len(step.losses)
+        replayed = command('replay', tmp_path / NAME)
+        assert replayed.status == 0, replayed.err
+        assert (
+            f'{len(step.losses)} of {len(step.losses)} losses are the recorded ones bit for bit, and so are the '
+            in (replayed.out)
+        )
+
+    def test_says_when_the_step_is_another(self, task, run, command, tmp_path, no_finite_gradient):
+        assert run(task).status == 0
+        step = read_step(tmp_path / NAME)
+        # A detector draws samples of its boxes, and a segmenter drops channels.
+        step.rng['torch'] = torch.Generator().manual_seed(7).get_state()
+        step.write(tmp_path / 'other.pt')
+        replayed = command('replay', tmp_path / 'other.pt')
+        assert replayed.status == 1
+        assert 'error: the step is not the same: loss' in replayed.err
+        assert 'differ from the recorded ones' in replayed.out
+
+
+class TestInfiniteGradient:
+    def test_names_the_parameter_and_its_group(self, run, tmp_path):
+        with infinite_gradient('decode_head.conv_seg.bias'):
+            result = run('seg', 'optim_wrapper.clip_grad.max_norm=1.0')
+        assert result.status == 0
+        assert (
+            'the outputs of all modules are finite; the gradients of 1 of 121 parameters are not finite, in parameter '
+            'group layer_7_no_decay (decode_head.conv_seg.bias).'
+        ) in result.out
+
+
+class TestMistakes:
+    def test_a_file_that_is_missing(self, command, tmp_path):
+        result = command('replay', tmp_path / 'nothing.pt')
+        assert result.status == 2
+        assert 'there is no checkpoint file' in result.error
+
+    def test_a_checkpoint(self, command, tmp_path):
+        torch.save(dict(state_dict={}), tmp_path / 'epoch_1.pth')
+        result = command('replay', tmp_path / 'epoch_1.pth')
+        assert result.status == 2
+        assert result.error.endswith(
+            'epoch_1.pth is no recorded step; a run writes one when a loss or gradient is not finite.'
+        )

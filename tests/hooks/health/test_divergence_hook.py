@@ -37,7 +37,7 @@ class TestStop:
         message = str(raised.value)
         assert 'training diverged: loss_cls is' in message
         assert 'at step 4' in message
-        assert 'and at 1 before it in a row' in message
+        assert '. These are 2 such steps in a row.' in message
         assert 'optim_wrapper.optimizer.lr, which is 0.1 now' in message
         assert 'optim_wrapper.clip_grad=dict(max_norm=1.0)' in message
         assert f'The step is kept in {tmp_path}/non_finite_step_3.pt' in message
