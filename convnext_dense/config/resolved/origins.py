@@ -33,7 +33,7 @@ def origins(path: str, cfg_options: dict | None = None, **asked: Any) -> tuple[C
 
     Example:
         >>> cfg, found = origins('upernet_convnext-demo_demo-ade20k', {'train_cfg.max_iters': 10})
-        >>> found['train_cfg.max_iters'], Path(found['model.neck.type']).name
+        >>> found['train_cfg.max_iters'], Path(found['model.backbone.type']).name
         ('cfg_options', 'upernet_convnext.py')
     """
     file = find_config(path)
