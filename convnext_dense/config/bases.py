@@ -45,6 +45,22 @@ def check_bases(file: Path, readers: tuple[Path, ...] = ()) -> None:
             check_bases(_find_base(base, file), (*readers, file.resolve()))
 
 
+def base_files(file: Path) -> list[Path]:
+    """Return the files that a config names as its ``_base_``. Those of mmengine's pure-Python style are imports: none.
+
+    Args:
+        file: A config that can be read.
+
+    Example:
+        >>> from convnext_dense.config.find import find_config
+        >>> [base.name for base in base_files(find_config('upernet_convnext-demo_demo-ade20k'))][:1]
+        ['upernet_convnext.py']
+    """
+    if Config._is_lazy_import(str(file)):
+        return []
+    return [_find_base(base, file) for base in Config._get_base_files(str(file)) if PLACEHOLDER not in base]
+
+
 def _reason(error: BaseException) -> str:
     cause = error.__context__ or error
     # Its text has the name of mmengine's copy of the file.
