@@ -70,7 +70,7 @@ def differences(work_dir: Path, other: Path, name: str) -> list[str]:
         hub = hub if isinstance(hub, dict) else vars(hub)
         for key in [key for key in hub['log_scalars'] if key.endswith(TIMES)]:
             del hub['log_scalars'][key]
-        for key in ('last_ckpt', 'best_ckpt', 'cfg'):
+        for key in ('last_ckpt', 'best_ckpt', 'cfg', 'experiment_name'):
             hub['runtime_info'].pop(key, None)
     return same(own, other)
 
