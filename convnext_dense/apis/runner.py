@@ -19,7 +19,14 @@ from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoin
 from convnext_dense.training.quiet_start import QuietStart
 
 # What every run has, so that one that fails says so.
-WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook')
+WATCHING_HOOKS = (
+    'DivergenceHook',
+    'TargetsHook',
+    'OutOfMemoryHook',
+    'RunSummaryHook',
+    'RunTimeHook',
+    'UnreadableFilesHook',
+)
 
 
 def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collection[str] = ()) -> Runner:
@@ -42,8 +49,12 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
 
         # The numbers are the same, so a config need not ask for it.
         use_faster_coco_eval(device_cfg)
-    hooks = [ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS]
-    device_cfg.custom_hooks = [*(device_cfg.get('custom_hooks') or []), *hooks]
+    own = device_cfg.get('custom_hooks') or []
+    there = {bare_type(hook.get('type')) for hook in own if isinstance(hook, dict)}
+    device_cfg.custom_hooks = [
+        *own,
+        *(ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS if name not in there),
+    ]
     checkpoint = (device_cfg.get('default_hooks') or {}).get('checkpoint')
     if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = f'{SCOPE}.WholeCheckpointHook'
@@ -52,7 +63,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         torch.distributed.init_process_group('gloo')
     os.environ.setdefault('LOCAL_RANK', '0')
     built = type(runner.__name__, (QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
-    check_while_loading(built, skip_check)
+    check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
     if is_main_process():
         # Replaces what the runner wrote.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)
