@@ -26,6 +26,10 @@ class UsageError(ValueError):
         super().__init__(''.join(map(_printable, sentence)))
 
 
+class SampleError(UsageError):
+    """A file of a dataset that cannot be read, or cannot be right. In training, another sample can take its place."""
+
+
 class RunError(RuntimeError):
     """A run that failed. Its message says why; if it was a command, it has the end of the command's log."""
 

@@ -73,6 +73,7 @@ HOOKS = _child(
     StopHook='hooks.health.stop_hook',
     TargetsHook='hooks.health.targets_hook',
     TrainingCostHook='hooks.training_cost_hook',
+    UnreadableFilesHook='hooks.health.unreadable_files_hook',
     WholeCheckpointHook='training.checkpoints.whole_checkpoints',
 )
 OPTIM_WRAPPER_CONSTRUCTORS = _child(

@@ -21,7 +21,15 @@ from convnext_dense.training.quiet_start import QuietStart
 from convnext_dense.training.resuming.runner import ExactResume
 
 # What every run has, so that one that fails says so.
-WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook', 'StopHook')
+WATCHING_HOOKS = (
+    'DivergenceHook',
+    'TargetsHook',
+    'OutOfMemoryHook',
+    'RunSummaryHook',
+    'RunTimeHook',
+    'StopHook',
+    'UnreadableFilesHook',
+)
 
 # What trains in place of mmengine's loops, so that a run can go on at any step.
 RESUMING_LOOPS = {'EpochBasedTrainLoop': 'EpochLoop', 'IterBasedTrainLoop': 'IterLoop'}
@@ -47,12 +55,15 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
 
         # The numbers are the same, so a config need not ask for it.
         use_faster_coco_eval(device_cfg)
-    hooks = [ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS]
-    own_hooks = device_cfg.get('custom_hooks') or []
-    for hook in own_hooks:
+    own = device_cfg.get('custom_hooks') or []
+    there = {bare_type(hook.get('type')) for hook in own if isinstance(hook, dict)}
+    for hook in own:
         if bare_type(hook.get('type')) == 'EarlyStoppingHook':
             hook.type = f'{SCOPE}.EarlyStoppingHook'
-    device_cfg.custom_hooks = [*own_hooks, *hooks]
+    device_cfg.custom_hooks = [
+        *own,
+        *(ConfigDict(type=f'{SCOPE}.{name}') for name in WATCHING_HOOKS if name not in there),
+    ]
     checkpoint = (device_cfg.get('default_hooks') or {}).get('checkpoint')
     if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = f'{SCOPE}.WholeCheckpointHook'
@@ -64,7 +75,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     # Schedules count batches, also those before the first update of accumulated gradients.
     warnings.filterwarnings('ignore', 'Detected call of `scheduler.step')
     built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
-    check_while_loading(built, skip_check)
+    check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
     if is_main_process():
         # Replaces what the runner wrote.
         cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)

@@ -12,6 +12,7 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.samples import list_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.annotations.wording import subject
+from convnext_dense.datasets.own_folders import leading_out, leading_out_sentence, own_folders
 from convnext_dense.errors import UsageError
 
 # Files are looked up in a listing of their folder if it is not larger; otherwise this many are looked for.
@@ -86,14 +87,13 @@ def _there_instead(path: str) -> str:
 def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence) -> Iterator[Finding]:
     prefix = dataset.built.data_prefix.get('img') or ''
     place = dataset.built.ann_file
-    odd = [i for i, name in enumerate(file_names) if name.startswith('/') or '..' in name.split('/')]
-    if odd:
+    paths = [os.path.join(prefix, name) for name in file_names]
+    folders = _own_folders(dataset)
+    if out := set(leading_out(paths, folders)):
+        odd = [i for i, path in enumerate(paths) if path in out]
         who = subject('image', [ids[i] for i in odd], len(ids))
-        yield Finding(
-            f'{place}: {who} the file_name {file_names[odd[0]]!r:.100}, which leaves {prefix or "."}; it must be '
-            'a path in it.',
-            is_error=False,
-        )
+        yield Finding(f'{place}: {who} the file_name {leading_out_sentence(file_names[odd[0]], folders)}.')
+        return
     slashed = {i: name for i, name in enumerate(file_names) if '\\' in name and not Path(prefix, name).exists()}
     if slashed:
         who = subject('image', [ids[i] for i in slashed], len(ids))
@@ -112,6 +112,11 @@ def _images_and_maps_of(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Find
         samples = list_samples(plan, dataset)
     except UsageError as error:
         yield Finding(str(error))
+        return
+    paths = [path for sample in samples for path in (sample.image, sample.label_map) if path]
+    folders = _own_folders(dataset)
+    if out := leading_out(paths, folders):
+        yield Finding(f'{dataset.key}: {built.ann_file or folder}: {leading_out_sentence(out[0], folders)}.')
         return
     if not samples:
         yield Finding(
@@ -140,6 +145,12 @@ def _images_and_maps_of(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Find
                 f'label map {alone[0]} has' if len(alone) == 1 else f'{len(alone)} label maps, such as {alone[0]}, have'
             )
             yield Finding(f'{dataset.key}: {are} no image that ends in {built.img_suffix!r}.', is_error=False)
+
+
+def _own_folders(dataset: PlannedDataset) -> list[str]:
+    # The prefixes are joined with the root already.
+    built = dataset.built
+    return own_folders(built.data_root, dataset.cfg.get('data_prefix') if built.data_root else built.data_prefix)
 
 
 def _suffixes(folder: str) -> str:
@@ -200,4 +211,8 @@ def _names(folder: str) -> set[str] | None:
     return names if len(names) < LISTED_NAMES else None
 
 
-FILES = Check('files', 'datasets: whether they can be built, and their files and folders are there', find_in_files)
+FILES = Check(
+    'files',
+    'datasets: whether they can be built, their files and folders are there, and no name leads out of them',
+    find_in_files,
+)

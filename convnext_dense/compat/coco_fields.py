@@ -10,6 +10,8 @@ import numpy as np
 from mmdet.datasets.api_wrappers.coco_api import COCO
 from pycocotools import mask
 
+from convnext_dense.regular_files import refuse_special
+
 # Untyped: the stubs' dicts have more keys than are needed.
 rle: Any = mask
 
@@ -43,6 +45,7 @@ _read = COCO.__init__
 def _read_and_index(self: COCO, annotation_file: str | None = None) -> None:
     content = None
     if annotation_file is not None:
+        refuse_special(annotation_file)
         # json reads more, such as NaN, and says of all else what is wrong.
         with suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
             content = msgspec.json.decode(Path(annotation_file).read_bytes())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convnext_dense.compat.package_configs import SEPARATOR, configs_folder, package_config
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import special_kind
 
 # What an address has and a local path has not.
 URL_MARK = '://'
@@ -28,10 +29,17 @@ def find_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
+    if URL_MARK in name:
+        raise UsageError(
+            f'config: {name} is an address, and a config is Python that runs when it is read; download it, read it, '
+            'and give the file.'
+        )
     if not name.strip():
         raise UsageError('config: its name is empty; give a file or a name.')
     if Path(name).is_dir():
         raise UsageError(f'config: {name} is a folder; give a file or a name.')
+    if kind := special_kind(name):
+        raise UsageError(f'config: {name} is {kind}; give a file or a name.')
     package, separator, path = name.partition(SEPARATOR)
     if separator:
         return _find_in_package(name, package, path)
@@ -58,7 +66,10 @@ def check_file(path: str, argument: str) -> None:
     """
     if URL_MARK not in path and not Path(path).expanduser().is_file():
         is_folder = Path(path).expanduser().is_dir()
-        raise UsageError(f'{argument}: {path} is a folder.' if is_folder else f'{argument}: there is no file {path}.')
+        kind = special_kind(Path(path).expanduser()) or 'a folder' * is_folder
+        raise UsageError(
+            f'{argument}: {path} is {kind}, and no file.' if kind else f'{argument}: there is no file {path}.'
+        )
 
 
 def our_configs() -> dict[str, Path]:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from convnext_dense.config.find import check_file
 from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.regular_files import read_text
 from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.files import read_file
 
@@ -79,7 +80,7 @@ def find_latest(folder: Path) -> tuple[Path | None, str]:
 def _last_checkpoint(folder: Path) -> tuple[Path | None, str]:
     """Return the file that ``last_checkpoint`` names, and why it cannot be resumed."""
     try:
-        named = (folder / LAST).read_text().strip()
+        named = read_text(folder / LAST).strip()
     except (OSError, UnicodeDecodeError):
         return None, f'{folder / LAST} is missing'
     if not named:

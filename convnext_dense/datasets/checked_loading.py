@@ -4,12 +4,16 @@ from collections.abc import Collection
 
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
-from mmengine.registry import TRANSFORMS
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, TRANSFORMS
 from mmengine.runner import Runner
 
+from convnext_dense.datasets.annotations.loaded_masks import mask_fault
 from convnext_dense.datasets.images.checked_image import CheckedImage
 from convnext_dense.datasets.label_maps.label_rules import LARGEST
-from convnext_dense.errors import UsageError, describe
+from convnext_dense.datasets.own_folders import StayInFolders, own_folders
+from convnext_dense.datasets.unreadable import ReplaceUnreadable
+from convnext_dense.errors import SampleError, UsageError, describe
 
 SPLITS = ('train', 'val', 'test')
 
@@ -21,7 +25,7 @@ class CheckedAnnotations(BaseTransform):
         loader: The transform's config.
 
     Raises:
-        UsageError: If the annotations cannot be read.
+        SampleError: If the annotations cannot be read.
     """
 
     def __init__(self, loader: dict) -> None:
@@ -29,16 +33,18 @@ class CheckedAnnotations(BaseTransform):
 
     def transform(self, results: dict) -> dict | None:
         """Load the annotations; the result is the loader's."""
+        file = results.get('img_path')
+        if fault := mask_fault(results):
+            raise SampleError(f'{file}: {fault}.')
         try:
             return self.loader(results)
-        except UsageError:
+        except (UsageError, MemoryError):
             raise
         except Exception as error:
-            file = results.get('img_path')
-            raise UsageError(f'{file}: its annotations cannot be read: {describe(error)}.') from error
+            raise SampleError(f'{file}: its annotations cannot be read: {describe(error)}.') from error
 
 
-def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> None:
+def check_while_loading(runner: Runner, skip_check: Collection[str] = (), replaces: bool = False) -> None:
     """Make a runner's pipelines raise UsageError if an image, its annotations or its label map cannot be right.
 
     The runner's config, which checkpoints keep, stays as it is.
@@ -46,7 +52,8 @@ def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> Non
     Args:
         runner: The runner, whose dataloaders are not built yet.
         skip_check: 'images' turns off the comparison of an image's size with its annotations', 'labels' the checks of
-            label maps.
+            label maps, 'files' that of files which lead out of the dataset's folders.
+        replaces: Whether a training sample that cannot be right is replaced, and noted with its batch.
 
     Example:
         >>> runner = Runner.from_cfg(Config(dict(model=torch.nn.Module(), work_dir='.')))  # doctest: +SKIP
@@ -55,14 +62,14 @@ def check_while_loading(runner: Runner, skip_check: Collection[str] = ()) -> Non
     for split in SPLITS:
         dataloader = getattr(runner, f'_{split}_dataloader')
         if isinstance(dataloader, dict):
-            check_dataset_while_loading(dataloader.get('dataset'), runner.cfg, split, skip_check)
+            check_dataset_while_loading(dataloader.get('dataset'), runner.cfg, split, skip_check, replaces)
     for hook in runner.hooks:
         # mmdet's PipelineSwitchHook.
-        check_dataset_while_loading(getattr(hook, 'switch_pipeline', None), runner.cfg, 'train', skip_check)
+        check_dataset_while_loading(getattr(hook, 'switch_pipeline', None), runner.cfg, 'train', skip_check, replaces)
 
 
 def check_dataset_while_loading(
-    dataset: dict | list | None, cfg: Config, split: str, skip_check: Collection[str] = ()
+    dataset: dict | list | None, cfg: Config, split: str, skip_check: Collection[str] = (), replaces: bool = False
 ) -> None:
     """Put the checks of `check_while_loading` into one dataset's pipelines.
 
@@ -70,7 +77,7 @@ def check_dataset_while_loading(
         dataset: The dataset's config, or a pipeline, which is changed. Types are looked up in the current scope.
         cfg: The whole config.
         split: 'train', 'val' or 'test'.
-        skip_check: As in `check_while_loading`.
+        skip_check, replaces: As in `check_while_loading`.
 
     Example:
         >>> dataset = dict(pipeline=[dict(type='LoadImageFromFile')])
@@ -78,7 +85,7 @@ def check_dataset_while_loading(
         >>> dataset['pipeline'][0]['type'].__name__
         'CheckedImage'
     """
-    _replace(dataset, _Checks(cfg, split, skip_check))
+    _replace(dataset, _Checks(cfg, split, skip_check), replaces and split == 'train')
 
 
 class _Checks:
@@ -176,15 +183,27 @@ def is_a(kind: type | None, name: str, strictly: bool = False) -> bool:
     )
 
 
-def _replace(node: object, checks: _Checks) -> None:
+def _replace(node: object, checks: _Checks, replaces: bool) -> None:
     """Replace the transforms in a tree of dicts and lists, in place."""
     if isinstance(node, dict):
-        for value in node.values():
-            _replace(value, checks)
+        for key, value in node.items():
+            _replace(value, checks, replaces and (key != 'pipeline' or _takes_another(node)))
+        if 'files' not in checks.skip_check and isinstance(node.get('pipeline'), list) and 'dataset' not in node:
+            folders = own_folders(node.get('data_root'), node.get('data_prefix'))
+            node['pipeline'][:0] = [dict(type=StayInFolders, folders=folders)] if folders else []
     elif isinstance(node, list):
         for i, value in enumerate(node):
             checked = checks.of(value) if isinstance(value, dict) and 'type' in value else None
             if checked:
-                node[i] = checked
+                node[i] = dict(type=ReplaceUnreadable, loader=checked) if replaces else checked
             elif isinstance(value, (dict, list)):
-                _replace(value, checks)
+                _replace(value, checks, replaces)
+
+
+def _takes_another(node: dict) -> bool:
+    """Return whether a dataset takes another sample where its pipeline returns None."""
+    kind = node.get('type')
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(node.get('_scope_')) as registry:
+            kind = registry.get(kind)
+    return not node.get('test_mode') and getattr(kind, '__getitem__', None) is BaseDataset.__getitem__

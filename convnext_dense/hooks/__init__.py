@@ -5,6 +5,7 @@ from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.hooks.health.out_of_memory_hook import OutOfMemoryHook
 from convnext_dense.hooks.health.stop_hook import StopHook
 from convnext_dense.hooks.health.targets_hook import TargetsHook
+from convnext_dense.hooks.health.unreadable_files_hook import UnreadableFilesHook
 from convnext_dense.hooks.run_summary_hook import RunSummaryHook
 from convnext_dense.hooks.run_time_hook import RunTimeHook
 from convnext_dense.hooks.speed.channels_last_hook import ChannelsLastHook
@@ -28,5 +29,6 @@ __all__ = [
     'StopHook',
     'TargetsHook',
     'TrainingCostHook',
+    'UnreadableFilesHook',
     'read_training_cost',
 ]

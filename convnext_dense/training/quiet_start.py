@@ -12,6 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense.datasets.cache.built_datasets import remembered_datasets
+from convnext_dense.datasets.unreadable import note_with_batches
 from convnext_dense.training.loading.orphaned_workers import end_with_reader
 
 # Attributes of a log record: it is shown before the first step, or never on the terminal.
@@ -110,6 +111,7 @@ class QuietStart(Runner):
         with remembered_datasets():
             loader = super().build_dataloader(*args, **kwargs)
         end_with_reader(loader)
+        note_with_batches(loader)
         return loader
 
     def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:

@@ -20,6 +20,7 @@ from convnext_dense.compat.checkpoint_content import MAX_SHARED, check_archive, 
 from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.compat.memory_limit import memory_limit
 from convnext_dense.errors import CheckpointError
+from convnext_dense.regular_files import special_kind
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
@@ -70,6 +71,8 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
     """
     path = Path(os.path.expanduser(path))
     if not path.is_file():
+        if kind := special_kind(path):
+            raise CheckpointError(f'the checkpoint {path} is {kind}, and no file.')
         raise CheckpointError(f'there is no checkpoint file {path}.')
     try:
         with open(path, 'rb') as file:

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
 from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.regular_files import special_kind
 from convnext_dense.weights.downloads import download, read_hub
 from convnext_dense.weights.files import check_harmless, read_file
 from convnext_dense.weights.published import PUBLISHED
@@ -39,7 +40,7 @@ def read_weights(source: str, mmap: bool = True, map_location: str | torch.devic
         >>> read_weights('convnext_tiny_in1k')  # doctest: +SKIP
     """
     file = os.path.expanduser(source)
-    if os.path.isfile(file):
+    if os.path.isfile(file) or special_kind(file):
         return read_file(file, mmap, map_location)
     if source in PUBLISHED:
         address, license = PUBLISHED[source]

@@ -1,5 +1,6 @@
 """`convnext-dense train --resume`, when what it resumes is not what it should be."""
 
+import os
 import shutil
 
 import pytest
@@ -132,7 +133,9 @@ class TestCheckpoint:
 class TestHostileCheckpoints:
     """Every kind of file in every command that reads one."""
 
-    @pytest.mark.parametrize('how', [*REFUSED, 'zip bomb'], ids=lambda how: getattr(how, '__name__', how))
+    @pytest.mark.parametrize(
+        'how', [*REFUSED, 'zip bomb', 'a pipe', 'a device'], ids=lambda how: getattr(how, '__name__', how)
+    )
     @pytest.mark.parametrize(
         'arguments',
         [
@@ -153,6 +156,10 @@ class TestHostileCheckpoints:
         path = tmp_path / 'hostile.pth'
         if how == 'zip bomb':
             save_zip_bomb(good, path, 2**28)
+        elif how == 'a pipe':
+            os.mkfifo(path)
+        elif how == 'a device':
+            path.symlink_to('/dev/zero')
         else:
             save_hostile(change(good, how, tmp_path / 'ran'), path)
         # Workers of a run that is refused take seconds to end.

@@ -1,5 +1,7 @@
 """Checkpoints of strangers, by every way in which one is read."""
 
+import os
+
 import pytest
 import torch
 from helpers.weights.backbones_and_sources import v1
@@ -41,12 +43,15 @@ def hostile(good, tmp_path_factory):
     files['zip bomb'] = save_zip_bomb(good, folder / 'bomb.pth', 2**26)
     files['zip bomb of another version'] = raise_zip_version(save_zip_bomb(good, folder / 'version.pth', 2**26))
     (folder / 'short.pth').write_bytes((folder / 'itself.pth').read_bytes()[:-5000])
-    return files | {'cut short': folder / 'short.pth'}, ran
+    os.mkfifo(folder / 'pipe.pth')
+    (folder / 'zero.pth').symlink_to('/dev/zero')
+    special = {'a pipe': folder / 'pipe.pth', 'a device': folder / 'zero.pth'}
+    return files | {'cut short': folder / 'short.pth'} | special, ran
 
 
 @pytest.mark.parametrize(
     'how',
-    [*REFUSED, 'zip bomb', 'zip bomb of another version', 'cut short'],
+    [*REFUSED, 'zip bomb', 'zip bomb of another version', 'cut short', 'a pipe', 'a device'],
     ids=lambda how: getattr(how, '__name__', how),
 )
 def test_is_refused_by_every_way_and_runs_nothing(how, hostile, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from convnext_dense.datasets.formats.label_maps.pairs import MAP_ENDINGS, OTHER_
 from convnext_dense.datasets.formats.places import IMAGE_ENDINGS, IMAGE_WORDS, MAP_WORDS, folders, has_word, split_name
 from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import refuse_special
 
 # What a file of COCO's form has within so many bytes of its beginning or its end.
 COCO_KEYS, LOOKED_AT = (b'"images"', b'"annotations"', b'"categories"'), 1_000_000
@@ -107,6 +108,7 @@ def _annotation_files(root: Path) -> Iterator[Path]:
             if path.name.lower().startswith(OTHER_TASKS):
                 continue
             try:
+                refuse_special(path)
                 with path.open('rb') as stream:
                     text = stream.read(LOOKED_AT)
                     stream.seek(max(0, path.stat().st_size - LOOKED_AT))

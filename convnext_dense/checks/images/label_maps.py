@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import mmcv
 
@@ -15,6 +14,7 @@ from convnext_dense.datasets.checker.label_values import Histogram, find_in_valu
 from convnext_dense.datasets.images.file_faults import unreadable
 from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
 from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
+from convnext_dense.regular_files import read_bytes
 
 
 def find_label_faults(plan: RunPlan) -> Iterator[Finding]:
@@ -84,7 +84,7 @@ def _read_map(sample: Sample, loader: dict, rules: LabelRules, histogram: Histog
     file = sample.label_map
     backend = loader.get('imdecode_backend', 'pillow')
     try:
-        data = Path(file).read_bytes()
+        data = read_bytes(file)
         decoded = mmcv.imfrombytes(data, flag='unchanged', backend=backend)
         assert decoded is not None
     except Exception as error:  # noqa: BLE001 - decoders raise anything

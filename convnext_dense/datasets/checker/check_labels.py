@@ -18,6 +18,7 @@ from convnext_dense.datasets.checker.splits import LabelSplit
 from convnext_dense.datasets.images.file_faults import unreadable
 from convnext_dense.datasets.images.image_faults import any_size
 from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, other_size, value_fault, value_hint
+from convnext_dense.regular_files import read_bytes
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def read_map_facts(pair: tuple[str, str]) -> MapFacts:
     if not os.path.exists(file):
         return MapFacts('map-missing', str(unreadable(file, FileNotFoundError())))
     try:
-        with open(file, 'rb') as stream:
-            data = stream.read()
+        data = read_bytes(file)
         # As mmseg's loader does.
         with any_size(), Image.open(io.BytesIO(data)) as opened:
             decoded = np.asarray(opened)

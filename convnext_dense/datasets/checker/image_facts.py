@@ -19,6 +19,7 @@ from convnext_dense.datasets.images.file_faults import unreadable
 from convnext_dense.datasets.images.image_faults import any_size, lost_channel, read_header, squeezed_levels
 from convnext_dense.datasets.images.orientation import UPRIGHT, orientation
 from convnext_dense.errors import RunError, UsageError
+from convnext_dense.regular_files import special_kind
 
 # An image whose values deviate by less, of 255, is of one color.
 CONSTANT = 2.0
@@ -76,6 +77,8 @@ def read_image_facts(file: str) -> ImageFacts:
     """
     if not os.path.exists(file):
         return ImageFacts(file, 'image-missing', str(unreadable(file, FileNotFoundError())))
+    if special_kind(file):
+        return ImageFacts(file, 'image-unreadable', str(unreadable(file, AssertionError())))
     try:
         header = read_header(file)
     except UsageError as error:

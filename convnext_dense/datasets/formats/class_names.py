@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_text
 
 NAME_FILES = ('classes.txt', 'labels.txt', 'class_names.txt', 'label_names.txt', 'names.txt', 'obj.names')
 
@@ -25,7 +26,7 @@ def read_names(file: Path) -> tuple[str, ...]:
         UsageError: If the file cannot be read, there is no name, or one is there twice.
     """
     try:
-        lines = file.read_text(encoding='utf-8-sig').splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {file} cannot be read: {error}.') from error
     names = tuple(line.strip() for line in lines if line.strip())

@@ -22,6 +22,7 @@ from convnext_dense.datasets.formats.places import CONVERTED, data_name
 from convnext_dense.datasets.formats.splits import complete_splits
 from convnext_dense.datasets.formats.yaml_data import YamlData, find_yaml, yaml_maps, yaml_objects
 from convnext_dense.errors import SHOWN_CHARACTERS, UsageError, describe
+from convnext_dense.regular_files import special_kind
 
 TASKS = ('boxes', 'instances', 'semantic', 'panoptic')
 
@@ -71,6 +72,8 @@ def _describe(
 ) -> DataDescription | MapDescription | PanopticDescription:
     if not Path(place).exists():
         raise UsageError(f'data: there is no {place}.')
+    if kind := special_kind(place):
+        raise UsageError(f'data: {place} is {kind}, and no file.')
     if task == 'panoptic':
         return describe_panoptic(place, work_dir)
     yaml = find_yaml(Path(place))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_text
 
 SPLITS = {
     'train': ('train', 'training', 'trainval', 'tr'),
@@ -19,6 +20,7 @@ IMAGE_ENDINGS = (
     *('.jpg', '.jpeg', '.jpe', '.jp2', '.png', '.webp', '.bmp', '.dib', '.tif', '.tiff', '.pbm', '.pgm', '.ppm'),
     *('.pnm', '.pxm', '.ras', '.sr', '.exr', '.hdr', '.avif', '.gif'),
 )
+
 # What the names of folders say.
 IMAGE_WORDS = ('image', 'img', 'photo', 'picture')
 MAP_WORDS = ('ann', 'mask', 'label', 'gt', 'seg')
@@ -181,7 +183,7 @@ def images_of_list(file: Path, root: Path) -> list[Path]:
         UsageError: If it cannot be read.
     """
     try:
-        lines = file.read_text(encoding='utf-8-sig').split('\n')
+        lines = read_text(file).split('\n')
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {file} cannot be read: {error}.') from error
     paths = [Path(line.strip()) for line in lines if line.strip()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from convnext_dense.errors import SHOWN_CHARACTERS, UsageError, describe
+from convnext_dense.regular_files import read_text
 
 
 def read_yaml(path: Path) -> object:
@@ -23,7 +24,7 @@ def read_yaml(path: Path) -> object:
         {'names': ['cat', 'dog']}
     """
     try:
-        return yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+        return yaml.safe_load(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {path} cannot be read: {error}.') from error
     except RecursionError as error:

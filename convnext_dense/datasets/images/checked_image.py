@@ -7,7 +7,8 @@ from mmengine.registry import TRANSFORMS
 
 from convnext_dense.datasets.images.file_faults import is_here, unreadable
 from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT, orientation, turn
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import SampleError
+from convnext_dense.regular_files import refuse_special
 
 IGNORE_ORIENTATION = '_ignore_orientation'
 
@@ -22,14 +23,14 @@ class CheckedImage(BaseTransform):
             of unchanged pixels ignores the orientation, and its annotations do not, it is turned.
 
     Raises:
-        UsageError: If the image cannot be read, or has another size.
+        SampleError: If the image cannot be read, or has another size.
 
     Example:
         >>> load = CheckedImage(dict(type='LoadImageFromFile'))
         >>> load(dict(img_path='no-such.jpg'))
         Traceback (most recent call last):
             ...
-        convnext_dense.errors.UsageError: no-such.jpg: there is no such file.
+        convnext_dense.errors.SampleError: no-such.jpg: there is no such file.
     """
 
     def __init__(self, loader: dict, check_size: bool = True) -> None:
@@ -39,6 +40,8 @@ class CheckedImage(BaseTransform):
     def transform(self, results: dict) -> dict | None:
         """Load the image; the result is the loader's."""
         try:
+            if is_here(results.get('img_path')):
+                refuse_special(results['img_path'])
             loaded = self.loader(results)
         except Exception as error:
             raise unreadable(results.get('img_path'), error) from error
@@ -55,7 +58,7 @@ class CheckedImage(BaseTransform):
                 return results
             if not loader and turn_upright(results):
                 return results
-        raise UsageError(size_fault(results['img_path'], loaded, size))
+        raise SampleError(size_fault(results['img_path'], loaded, size))
 
 
 def turn_upright(results: dict) -> bool:

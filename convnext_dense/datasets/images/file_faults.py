@@ -1,17 +1,21 @@
 """Says what is wrong with a file that cannot be read as an image."""
 
+import errno
 import re
 from pathlib import Path
 
 from convnext_dense.datasets.images.tiff import has_tifffile
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import SampleError, UsageError
+from convnext_dense.regular_files import special_kind
 
 # What separates an address such as s3://bucket/a.png from a path on this machine.
 ADDRESS_MARK = '://'
+# What the machine lacks, and no file: memory, or open files.
+OF_MACHINE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def unreadable(file: object, error: Exception) -> UsageError:
-    """Return the error that names a file that cannot be read, and why.
+    """Return the error that names a file that cannot be read, and why: a SampleError if it is the file's fault.
 
     Args:
         file: The file, as the dataset names it.
@@ -21,7 +25,10 @@ def unreadable(file: object, error: Exception) -> UsageError:
         >>> str(unreadable('images/1.jpg', FileNotFoundError()))
         'images/1.jpg: there is no such file.'
     """
-    return error if isinstance(error, UsageError) else UsageError(f'{file}: {_reason(str(file), error)}.')
+    if isinstance(error, UsageError):
+        return error
+    is_of_machine = isinstance(error, MemoryError) or getattr(error, 'errno', None) in OF_MACHINE
+    return (UsageError if is_of_machine else SampleError)(f'{file}: {_reason(str(file), error)}.')
 
 
 def is_here(file: str | None) -> bool:
@@ -43,6 +50,8 @@ def _reason(file: str, error: Exception) -> str:
         path = Path(file)
         if isinstance(error, FileNotFoundError) or not path.exists():
             return 'there is no such file'
+        if kind := special_kind(path):
+            return f'it is {kind}, where a file is expected'
         if path.is_dir():
             return 'it is a folder, where an image is expected'
         if path.is_file() and path.stat().st_size == 0:

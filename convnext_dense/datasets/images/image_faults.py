@@ -11,6 +11,7 @@ from PIL import Image
 
 from convnext_dense.errors import UsageError
 from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
+from convnext_dense.regular_files import refuse_special
 
 # A 16-bit image of which the loader keeps so few levels, and less than a quarter of them, is squeezed.
 FEW_LEVELS = 64
@@ -51,6 +52,7 @@ def read_header(file: str) -> ImageHeader:
         True
     """
     try:
+        refuse_special(file)
         with open(file, 'rb') as stream:
             start = stream.read(26)
         with any_size(), Image.open(file) as image:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from convnext_dense.datasets.channels import COLORS
 from convnext_dense.datasets.images.tiff import decode_many_channels
+from convnext_dense.regular_files import read_bytes
 
 # How many images are looked at, and how many of an image's pixels are counted at most.
 KIND_SAMPLES, STATISTIC_SAMPLES = 16, 64
@@ -111,7 +111,7 @@ def _read(files: Sequence[str], count: int, flag: int) -> Iterator[tuple[str, np
     """Yield some images that are spread evenly over all, as far as they can be read, and whether by tifffile."""
     for i in np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)):
         try:
-            content = Path(files[i]).read_bytes()
+            content = read_bytes(files[i])
             image = decode_many_channels(content)
             is_other = image is not None
             if image is None and content:

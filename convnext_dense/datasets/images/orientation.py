@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import ExifTags, Image
 
+from convnext_dense.regular_files import refuse_special
+
 UPRIGHT = 1
 # Those that exchange height and width.
 SIDEWAYS = (5, 6, 7, 8)
@@ -21,6 +23,7 @@ def orientation(file: str) -> int:
         1
     """
     try:
+        refuse_special(file)
         with Image.open(file) as image:
             found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     except Exception:  # noqa: BLE001 - decoders raise anything

@@ -13,7 +13,8 @@ from convnext_dense.datasets.images.file_faults import is_here, unreadable
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation, turn
 from convnext_dense.datasets.label_maps.label_faults import as_bytes, layout_fault, map_size_fault, value_fault
 from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import SampleError, UsageError
+from convnext_dense.regular_files import refuse_special
 
 
 class CheckedLabelMap(LoadAnnotations):
@@ -27,8 +28,9 @@ class CheckedLabelMap(LoadAnnotations):
         arguments: mmseg's.
 
     Raises:
-        UsageError: If the file cannot be read, is no map of one channel, has values that are no classes, or another
+        SampleError: If the file cannot be read, is no map of one channel, has values that are no classes, or another
             size than its image.
+        UsageError: If the dataset and its pipeline disagree on `reduce_zero_label`.
     """
 
     def __init__(self, num_classes: int | None = None, ignore_index: int = LARGEST, **arguments: object) -> None:
@@ -38,6 +40,8 @@ class CheckedLabelMap(LoadAnnotations):
     def _load_seg_map(self, results: dict) -> None:
         file = results['seg_map_path']
         try:
+            if is_here(file):
+                refuse_special(file)
             data = get(file, backend_args=self.backend_args)
             decoded = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
             # OpenCV returns None where Pillow raises.
@@ -46,7 +50,7 @@ class CheckedLabelMap(LoadAnnotations):
             raise unreadable(file, error) from error
         fault = layout_fault(decoded)
         if fault:
-            raise UsageError(f'{file}: {fault}.')
+            raise SampleError(f'{file}: {fault}.')
         label_map = as_bytes(decoded)
         reduce_zero_label = results['reduce_zero_label']
         if self.reduce_zero_label not in (None, reduce_zero_label):
@@ -62,13 +66,13 @@ class CheckedLabelMap(LoadAnnotations):
         )
         if cv2.LUT(label_map, rules.is_beyond.view(np.uint8)).any():
             values = np.unique(label_map).tolist()
-            raise UsageError(f'{file}: {value_fault(values, rules)}.')
+            raise SampleError(f'{file}: {value_fault(values, rules)}.')
         results['gt_seg_map'] = _fit(cv2.LUT(label_map, rules.table), results)
         results['seg_fields'].append('gt_seg_map')
 
 
 def _fit(label_map: np.ndarray, results: dict) -> np.ndarray:
-    """Return the map, turned as its image if that was turned. Raises UsageError if it has another size."""
+    """Return the map, turned as its image if that was turned. Raises SampleError if it has another size."""
     # The size that was loaded: test pipelines resize the image first.
     size = results.get('ori_shape')
     if size is None or label_map.shape == tuple(size[:2]):
@@ -77,7 +81,7 @@ def _fit(label_map: np.ndarray, results: dict) -> np.ndarray:
         tag = orientation(results['img_path'])
         if tag in SIDEWAYS:
             return turn(label_map, tag)
-    raise UsageError(map_size_fault(results['seg_map_path'], label_map.shape, size))
+    raise SampleError(map_size_fault(results['seg_map_path'], label_map.shape, size))
 
 
 @lru_cache(maxsize=16)

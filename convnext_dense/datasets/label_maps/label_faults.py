@@ -5,6 +5,7 @@ from PIL import Image
 
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
 from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules, shown
+from convnext_dense.regular_files import refuse_special
 
 
 def layout_fault(decoded: np.ndarray) -> str | None:
@@ -87,6 +88,7 @@ def other_size(image: str, file: str, shape: tuple[int, int]) -> str | None:
         shape: The map's height and width.
     """
     try:
+        refuse_special(image)
         with Image.open(image) as opened:
             stored = opened.size[::-1]
     except Exception:  # noqa: BLE001 - decoders raise anything; what reads the images says it

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from convnext_dense.regular_files import special_kind
+
 # What msgspec refuses may be read by json, such as NaN.
 REFUSED = (msgspec.DecodeError, ValueError, RecursionError)
 
@@ -61,7 +63,7 @@ def read_json(path: Path, is_coco: bool) -> object:
     if not path.exists():
         raise ValueError('there is no such file.')
     if not path.is_file():
-        raise ValueError('is no file.')
+        raise ValueError(f'is {special_kind(path) or "a folder"}, and no file.')
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from convnext_dense.datasets.formats.label_maps.pairs import MapFiles, image_ending
 from convnext_dense.datasets.formats.places import folders, is_image, split_name, without_flag
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_text
 
 
 def pairs_of_lists(root: Path, work_dir: str) -> dict[str, MapFiles]:
@@ -92,7 +93,7 @@ def _lists(root: Path, work_dir: str) -> Iterator[Path]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return [line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+        return [line.strip() for line in read_text(file).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {file} cannot be read: {error}.') from error
 

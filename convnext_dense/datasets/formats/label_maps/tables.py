@@ -8,6 +8,7 @@ from pathlib import Path
 from convnext_dense.datasets.formats.class_names import names_file, read_names
 from convnext_dense.datasets.formats.label_maps.values import MOST_VALUES
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_text
 
 TABLES = ('class_dict.csv', '_classes.csv', 'classes.csv', 'labels.csv', 'colors.csv', 'label_colors.csv')
 # CVAT's exports, CamVid's own file, and ADE20K's.
@@ -130,6 +131,6 @@ def _checked(table: ClassTable) -> ClassTable:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding='utf-8-sig')
+        return read_text(file)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {file} cannot be read: {error}.') from error

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import refuse_special
 
 IGNORED = 255
 MOST_VALUES = 65536
@@ -50,6 +51,7 @@ def read_map(path: Path, by_color: bool) -> np.ndarray:
         ValueError: it cannot be read as a label map: cannot identify image file 'setup.cfg'.
     """
     try:
+        refuse_special(path)
         with Image.open(path) as image:
             if image.mode in ('RGBA', 'PA', 'CMYK') or (image.mode == 'P' and by_color):
                 return np.asarray(image.convert('RGB'))

@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source
 from convnext_dense.datasets.formats.whole_files import locked_folder, size_and_time, write_whole
+from convnext_dense.regular_files import read_bytes
 from convnext_dense.version import __version__
 
 # What is read or written in another way gets another folder.
@@ -65,7 +66,7 @@ def _key(data: ObjectDataset) -> str:
             digest.update(f'\n{source.image.absolute()}{size_and_time(source.image)}'.encode(errors='surrogateescape'))
             for file in source.files:
                 digest.update(f'\n{file}'.encode(errors='surrogateescape'))
-                digest.update(file.read_bytes())
+                digest.update(read_bytes(file))
     return digest.hexdigest()
 
 

@@ -20,6 +20,7 @@ from convnext_dense.datasets.formats.objects.masks import encode_mask, read_pixe
 from convnext_dense.datasets.formats.objects.pairing import pair_images
 from convnext_dense.datasets.formats.objects.sources import AnnotatedImage, Object, ObjectDataset, Source, polygon_box
 from convnext_dense.datasets.formats.places import folders
+from convnext_dense.regular_files import read_bytes
 
 # Names of what is no object, in LabelMe's own lists of labels.
 NO_OBJECTS = ('__ignore__', '_background_')
@@ -57,7 +58,7 @@ def find_labelme(root: Path, work_dir: str) -> ObjectDataset | None:
 
 def _parse(path: Path) -> dict:
     try:
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(read_bytes(path))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError(f'it is no JSON: {error}.') from error
     if not isinstance(content, dict) or not isinstance(content.get('shapes'), list):

@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from convnext_dense.regular_files import refuse_special
+
 
 def read_pixels(file: Path | BinaryIO, mode: str | None = None) -> np.ndarray:
     """Return the pixels of an image.
@@ -25,6 +27,7 @@ def read_pixels(file: Path | BinaryIO, mode: str | None = None) -> np.ndarray:
         ValueError: it cannot be read: cannot identify image file 'setup.cfg'.
     """
     try:
+        refuse_special(file)
         with Image.open(file) as picture:
             return np.asarray(picture.convert(mode) if mode else picture)
     except Exception as error:

@@ -8,6 +8,7 @@ import cv2
 from PIL import Image
 
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
+from convnext_dense.regular_files import refuse_special
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def image_size(path: Path) -> tuple[int, int]:
         ValueError: the image setup.cfg cannot be read.
     """
     try:
+        refuse_special(path)
         with Image.open(path) as image:
             width, height = image.size
     except Exception:  # noqa: BLE001 - decoders raise anything

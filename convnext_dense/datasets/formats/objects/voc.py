@@ -23,6 +23,7 @@ from convnext_dense.datasets.formats.objects.sources import (
 )
 from convnext_dense.datasets.formats.places import SPLITS, folders, without_flag
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_bytes, read_text
 
 ANNOTATIONS, IMAGES, MASKS = 'Annotations', 'JPEGImages', 'SegmentationObject'
 # Other XML files than annotations are few.
@@ -76,7 +77,7 @@ def _is_voc(path: Path) -> bool:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    content = path.read_bytes()
+    content = read_bytes(path)
     # A few lines of them can be gigabytes.
     if b'<!ENTITY' in content:
         raise ValueError('it defines entities, which annotations have not.')
@@ -135,7 +136,7 @@ def _listed_splits(pairing: Pairing, root: Path, kind: str) -> tuple[dict[str, l
 
 def _lines(file: Path) -> Iterable[str]:
     try:
-        lines = file.read_text(encoding='utf-8-sig').splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f'data: {file} cannot be read: {error}.') from error
     return dict.fromkeys(line.strip() for line in lines if line.strip())

@@ -22,6 +22,7 @@ from convnext_dense.datasets.formats.objects.sources import (
 from convnext_dense.datasets.formats.objects.yolo_yaml import yaml_splits, yolo_yaml
 from convnext_dense.datasets.formats.places import folders, image_names, images_of_list, split_name
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import read_text, refuse_special
 
 BOX_NUMBERS = 4
 FEWEST_POLYGON_NUMBERS = 6
@@ -110,6 +111,7 @@ def _labels(image: Path) -> Path | None:
 
 
 def _is_yolo(labels: Path) -> bool:
+    refuse_special(labels)
     with labels.open(encoding='utf-8', errors='replace') as file:
         words = file.readline().split()
     return len(words) > BOX_NUMBERS and all(re.fullmatch(r'-?[\d.]+(e-?\d+)?', word) for word in words)
@@ -130,7 +132,7 @@ def read_yolo(names: Sequence[str], keypoint_numbers: int, source: Source) -> An
     if source.annotations is None:
         return AnnotatedImage(width, height)
     objects, faults = [], []
-    for i, line in enumerate(source.annotations.read_text(encoding='utf-8-sig').splitlines(), start=1):
+    for i, line in enumerate(read_text(source.annotations).splitlines(), start=1):
         try:
             if words := line.split():
                 objects.append(_object(words, names, keypoint_numbers, width, height))
