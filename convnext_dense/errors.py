@@ -1,11 +1,14 @@
 """Mistakes of the person who runs a tool, as opposed to faults of the program."""
 
+import errno
 import re
 import sys
 import unicodedata
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
+# What the system says of a path that no program can use.
+UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
 # How much of another library's message a sentence has.
 SHOWN_CHARACTERS = 300
 
@@ -46,6 +49,8 @@ class CheckpointError(UsageError):
 def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """Print a UsageError as one line and exit with status 2, or a RunError and exit with status 1.
 
+    A path that the system refuses, such as a name that is too long, is a UsageError too.
+
     Args:
         options: The names of a command's options. Where a message names one, it is printed with its dashes.
 
@@ -56,7 +61,11 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """
     try:
         yield
-    except (UsageError, RunError) as error:
+    except (UsageError, RunError, OSError) as error:
+        if isinstance(error, OSError):
+            if error.errno not in UNUSABLE or not error.filename:
+                raise
+            error = UsageError(f'{error.filename} cannot be used: {error.strerror}.')
         print(f'error: {_with_dashes(str(error), options)}', file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from convnext_dense.cli import (
     browse,
@@ -42,6 +42,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
         self.exit(2, f'error: {message}; see {self.prog} --help.\n')
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:  # noqa: ANN401 - argparse's
+        # Python before 3.13 takes the `--` of `--data=--` for the end of the options, and gives an empty list.
+        if action.option_strings and action.nargs is None and arg_strings == ['--']:
+            self.error(f'argument {"/".join(action.option_strings)}: expected one argument')
+        return super()._get_values(action, arg_strings)
 
 
 def build_parser() -> argparse.ArgumentParser:

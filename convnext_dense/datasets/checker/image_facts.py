@@ -84,7 +84,8 @@ def read_image_facts(file: str) -> ImageFacts:
     except UsageError as error:
         return ImageFacts(file, 'image-too-large', str(error))
     if header.size is None:
-        pixels = cv2.imread(file, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        # As bytes: a name that is no UTF-8 ends OpenCV with a segmentation fault.
+        pixels = cv2.imread(os.fsencode(file), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is None:
             return ImageFacts(file, 'image-unreadable', str(unreadable(file, AssertionError())))
         mode = {1: 'L', 3: 'RGB', 4: 'RGBA'}.get(1 if pixels.ndim == 2 else pixels.shape[2], '')
@@ -97,7 +98,7 @@ def read_image_facts(file: str) -> ImageFacts:
                 pixels = np.asarray(image.convert() if image.mode == 'P' else image)
         except Exception as error:  # noqa: BLE001 - decoders raise anything
             return ImageFacts(file, 'image-truncated', str(unreadable(file, error)), header.size, header.mode)
-        if not cv2.haveImageReader(file):
+        if not cv2.haveImageReader(os.fsencode(file)):
             detail = (
                 f'{file}: OpenCV, which loads the images, cannot read {header.format or "this format"}; save it as PNG'
             )
@@ -121,7 +122,7 @@ def read_image_facts(file: str) -> ImageFacts:
 
 def _loss(file: str, bits: int, mode: str) -> tuple[str, str]:
     if bits == 16:
-        loaded = cv2.imread(file, cv2.IMREAD_COLOR)
+        loaded = cv2.imread(os.fsencode(file), cv2.IMREAD_COLOR)
         if loaded is not None and (sentence := squeezed_levels(file, loaded)):
             return 'image-16-bit', sentence
     if mode == 'RGBA' and (sentence := lost_channel(file)):

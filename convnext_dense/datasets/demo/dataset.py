@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def _write_split(out_dir: Path, spec: DemoSpec, coco_split: str, ade_split: str,
         jpeg = cv2.imencode('.jpg', scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
         for folder in (folders['coco'], folders['ade']):
             (folder / f'{name}.jpg').write_bytes(jpeg)
-        cv2.imwrite(str(folders['maps'] / f'{name}.png'), scene.semantic_map)
+        cv2.imwrite(os.fsencode(folders['maps'] / f'{name}.png'), scene.semantic_map)
         images.append(dict(id=image_id, file_name=f'{name}.jpg', height=spec.size, width=spec.size))
         annotations += _coco_annotations(scene, image_id, first_id=len(annotations) + 1)
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]

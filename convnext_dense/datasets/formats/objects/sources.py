@@ -1,5 +1,6 @@
 """What a dataset of objects is, before and after its annotations are read."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
     except Exception:  # noqa: BLE001 - decoders raise anything
-        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+        pixels = cv2.imread(os.fsencode(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         if pixels is None:
             raise ValueError(f'the image {path} cannot be read.') from None
         height, width = pixels.shape[:2]
