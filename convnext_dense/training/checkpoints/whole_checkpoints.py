@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -36,8 +37,8 @@ class WholeCheckpoints(Runner):
         unfinished = Path(out_dir, filename + UNFINISHED)
         try:
             super().save_checkpoint(out_dir, unfinished.name, *args, **kwargs)
-            # Only the first process writes.
-            if unfinished.is_file():
+            # The others must not take the file from the first one while it writes.
+            if is_main_process():
                 _to_disk(unfinished)
                 unfinished.replace(unfinished.with_name(filename))
                 _to_disk(unfinished.parent)
