@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
+from convnext_dense.launched import leave_word
+
 # How much of another library's message a sentence has.
 SHOWN_CHARACTERS = 300
 
@@ -38,6 +40,8 @@ class CheckpointError(UsageError):
 def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """Print a UsageError as one line and exit with status 2, or a RunError and exit with status 1.
 
+    Where `convnext_dense.apis.torchrun` started several processes, it prints the line, once.
+
     Args:
         options: The names of a command's options. Where a message names one, it is printed with its dashes.
 
@@ -49,7 +53,9 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     try:
         yield
     except (UsageError, RunError) as error:
-        print(f'error: {_with_dashes(str(error), options)}', file=sys.stderr)
+        sentence = _with_dashes(str(error), options)
+        if not leave_word(sentence, sentence):
+            print(f'error: {sentence}', file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 
 

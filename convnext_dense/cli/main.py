@@ -8,12 +8,14 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from convnext_dense.cli import browse, check, compare, completion, demo, env, flops, test, train, weights
-from convnext_dense.errors import exit_on_usage_error
+from convnext_dense.errors import describe, exit_on_usage_error
+from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__
 
 COMMANDS = (train, test, browse, check, compare, flops, weights, demo, env, completion)
@@ -25,7 +27,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
-        self.exit(2, f'error: {message}; see {self.prog} --help.\n')
+        sentence = f'{message}; see {self.prog} --help.'
+        if not leave_word(sentence, sentence):
+            print(f'error: {sentence}', file=sys.stderr)
+        sys.exit(2)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -98,3 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not leave_word(describe(error), traceback.format_exc()):
+            raise
+        sys.exit(1)
