@@ -86,6 +86,7 @@ METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric')
 MODEL_WRAPPERS = _child(
     root.MODEL_WRAPPERS,
     CPUDistributedDataParallel='training.processes.cpu_ddp',
+    FullyShardedModel='training.processes.sharded_runner',
 )
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, BFloat16OptimWrapper='training.bf16_optim_wrapper')
 OPTIMIZERS = _child(root.OPTIMIZERS)

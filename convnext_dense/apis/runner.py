@@ -15,6 +15,7 @@ from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.registry import SCOPE
 from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
 from convnext_dense.training.processes.group import join_on_cpu, time_limit
+from convnext_dense.training.processes.sharded_runner import ShardedTraining
 from convnext_dense.training.quiet_start import QuietStart
 from convnext_dense.training.resuming.runner import ExactResume
 
@@ -58,7 +59,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         if cfg.launcher == 'pytorch':
             join_on_cpu(limit)
     os.environ.setdefault('LOCAL_RANK', '0')
-    built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, runner), {}).from_cfg(
+    built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, ShardedTraining, runner), {}).from_cfg(
         device_cfg
     )
     check_while_loading(built, skip_check)

@@ -1,6 +1,7 @@
 """What a run does besides its training steps, one behavior a file."""
 
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
+from convnext_dense.hooks.health.heartbeat_hook import HeartbeatHook
 from convnext_dense.hooks.health.out_of_memory_hook import OutOfMemoryHook
 from convnext_dense.hooks.health.targets_hook import TargetsHook
 from convnext_dense.hooks.run_summary_hook import RunSummaryHook
@@ -18,6 +19,7 @@ __all__ = [
     'CudnnAutotuneHook',
     'DivergenceHook',
     'FusedOptimizerHook',
+    'HeartbeatHook',
     'OutOfMemoryHook',
     'PrefetchHook',
     'RunSummaryHook',

@@ -10,6 +10,7 @@ from torch import nn
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.processes.sharding import own_part
 from convnext_dense.training.quiet_start import FILE_ONLY
 from convnext_dense.weights.matching import shorten
 
@@ -24,6 +25,8 @@ NORM_STATISTICS = ('running_mean', 'running_var')
 def find_non_finite(model: nn.Module) -> list[str]:
     """Return the names of the weights and of the norms' statistics that hold NaN or infinite values.
 
+    Of a sharded model, that is what this process holds.
+
     Args:
         model: The model. The device is waited for once.
 
@@ -36,7 +39,7 @@ def find_non_finite(model: nn.Module) -> list[str]:
     tensors = dict(model.named_parameters())
     tensors |= {name: buffer for name, buffer in model.named_buffers() if name.endswith(NORM_STATISTICS)}
     names = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
-    finite = [tensors[name].detach().isfinite().all() for name in names]
+    finite = [own_part(tensors[name].detach()).isfinite().all() for name in names]
     if not finite:
         return []
     return [name for name, is_finite in zip(names, torch.stack(finite).tolist(), strict=True) if not is_finite]
