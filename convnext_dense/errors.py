@@ -7,10 +7,15 @@ import unicodedata
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
+from convnext_dense.launched import leave_word
+
 # What the system says of a path that no program can use.
 UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM)
 # How much of another library's message a sentence has.
 SHOWN_CHARACTERS = 300
+# The status of a command that a signal stopped: EX_TEMPFAIL of sysexits.h, "try again later". No shell and no launcher
+# makes it up, so a scheduler may requeue on it.
+STOPPED = 75
 
 
 class UsageError(ValueError):
@@ -50,6 +55,7 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """Print a UsageError as one line and exit with status 2, or a RunError and exit with status 1.
 
     A path that the system refuses, such as a name that is too long, is a UsageError too.
+    Where `convnext_dense.apis.torchrun` started several processes, it prints the line, once.
 
     Args:
         options: The names of a command's options. Where a message names one, it is printed with its dashes.
@@ -66,7 +72,9 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
             if error.errno not in UNUSABLE or not error.filename:
                 raise
             error = UsageError(f'{error.filename} cannot be used: {error.strerror}.')
-        print(f'error: {_with_dashes(str(error), options)}', file=sys.stderr)
+        sentence = _with_dashes(str(error), options)
+        if not leave_word(sentence, sentence):
+            print(f'error: {sentence}', file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 
 

@@ -66,6 +66,7 @@ HOOKS = _child(
     DivergenceHook='hooks.health.divergence_hook',
     EarlyStoppingHook='hooks.early_stopping_hook',
     FusedOptimizerHook='hooks.speed.fused_optimizer_hook',
+    HeartbeatHook='hooks.health.heartbeat_hook',
     OutOfMemoryHook='hooks.health.out_of_memory_hook',
     PrefetchHook='hooks.speed.prefetch_hook',
     RunSummaryHook='hooks.run_summary_hook',
@@ -82,10 +83,14 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 DATASETS = _child(root.DATASETS)
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 EVALUATOR = _child(root.EVALUATOR)
-LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
+LOG_PROCESSORS = _child(root.LOG_PROCESSORS, JointLogProcessor='training.processes.joint_log')
 LOOPS = _child(root.LOOPS, EpochLoop='training.resuming.loops', IterLoop='training.resuming.loops')
 METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric')
-MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS, CPUDistributedDataParallel='training.cpu_ddp')
+MODEL_WRAPPERS = _child(
+    root.MODEL_WRAPPERS,
+    CPUDistributedDataParallel='training.processes.cpu_ddp',
+    FullyShardedModel='training.processes.sharded_runner',
+)
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, BFloat16OptimWrapper='training.bf16_optim_wrapper')
 OPTIMIZERS = _child(root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Collection
 from pathlib import Path
 
-import torch
-import torch.distributed
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -17,6 +15,8 @@ from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.registry import SCOPE
 from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
+from convnext_dense.training.processes.group import join_on_cpu, time_limit
+from convnext_dense.training.processes.sharded_runner import ShardedTraining
 from convnext_dense.training.quiet_start import QuietStart
 from convnext_dense.training.resuming.runner import ExactResume
 
@@ -68,13 +68,17 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     if checkpoint and bare_type(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = f'{SCOPE}.WholeCheckpointHook'
     _use_resuming_loop(device_cfg)
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        # mmengine's own start of the process group sets a GPU first.
-        torch.distributed.init_process_group('gloo')
+    if cfg.launcher != 'none':
+        limit = time_limit(device_cfg)
+        device_cfg.custom_hooks.append(ConfigDict(type=f'{SCOPE}.HeartbeatHook', limit=limit))
+        _log_jointly(device_cfg)
+        if cfg.launcher == 'pytorch':
+            join_on_cpu(limit)
     os.environ.setdefault('LOCAL_RANK', '0')
     # Schedules count batches, also those before the first update of accumulated gradients.
     warnings.filterwarnings('ignore', 'Detected call of `scheduler.step')
-    built = type(runner.__name__, (ExactResume, QuietStart, WholeCheckpoints, runner), {}).from_cfg(device_cfg)
+    mixins = (ExactResume, QuietStart, WholeCheckpoints, ShardedTraining)
+    built = type(runner.__name__, (*mixins, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
     if is_main_process():
         # Replaces what the runner wrote.
@@ -89,3 +93,10 @@ def _use_resuming_loop(cfg: Config) -> None:
     if loop and kind in RESUMING_LOOPS:
         loop.pop('by_epoch', None)
         loop.type = f'{SCOPE}.{RESUMING_LOOPS[kind]}'
+
+
+def _log_jointly(cfg: Config) -> None:
+    """Log the losses of all processes in place of the first one's."""
+    processor = cfg.get('log_processor') or ConfigDict()
+    if bare_type(processor.get('type', 'LogProcessor')) == 'LogProcessor':
+        cfg.log_processor = ConfigDict(processor, type=f'{SCOPE}.JointLogProcessor')

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,13 +28,12 @@ from convnext_dense.cli import (
     train,
     weights,
 )
-from convnext_dense.errors import RunStopped, exit_on_usage_error
+from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
+from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__
 
 COMMANDS = (train, test, browse, check, compare, config, summary, flops, weights, demo, replay, env, completion)
 INTERRUPTED = 130
-# EX_TEMPFAIL of sysexits.h: "try again later". No shell and no launcher makes it up, so a scheduler may requeue on it.
-STOPPED = 75
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,7 +41,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
-        self.exit(2, f'error: {message}; see {self.prog} --help.\n')
+        sentence = f'{message}; see {self.prog} --help.'
+        if not leave_word(sentence, sentence):
+            print(f'error: {sentence}', file=sys.stderr)
+        sys.exit(2)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:  # noqa: ANN401 - argparse's
         # Python before 3.13 takes the `--` of `--data=--` for the end of the options, and gives an empty list.
@@ -125,3 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if not leave_word(describe(error), traceback.format_exc()):
+            raise
+        sys.exit(1)

@@ -2,6 +2,7 @@
 
 from convnext_dense.hooks.early_stopping_hook import EarlyStoppingHook
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
+from convnext_dense.hooks.health.heartbeat_hook import HeartbeatHook
 from convnext_dense.hooks.health.out_of_memory_hook import OutOfMemoryHook
 from convnext_dense.hooks.health.stop_hook import StopHook
 from convnext_dense.hooks.health.targets_hook import TargetsHook
@@ -22,6 +23,7 @@ __all__ = [
     'DivergenceHook',
     'EarlyStoppingHook',
     'FusedOptimizerHook',
+    'HeartbeatHook',
     'OutOfMemoryHook',
     'PrefetchHook',
     'RunSummaryHook',

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import is_distributed
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -135,7 +136,8 @@ def build_train_loader(cfg: Config) -> DataLoader:
     try:
         # pycocotools prints what it does.
         with DefaultScope.overwrite_default_scope(cfg.default_scope), redirect_stdout(StringIO()):
-            return Runner.build_dataloader(loader_cfg)
+            # Without a seed, samplers ask the other processes for one, which may not be here.
+            return Runner.build_dataloader(loader_cfg, seed=0)
     except UsageError:
         raise
     except Exception as error:
@@ -149,7 +151,7 @@ def _steps(loader: DataLoader, processes: int) -> int:
     sampler = getattr(batches, 'sampler', None)
     if processes == 1 or sampler is None:
         return len(loader) // processes
-    # As mmengine's samplers share an epoch.
-    samples = math.ceil(len(sampler) / processes)
+    # As mmengine's samplers share an epoch, once the processes have met.
+    samples = len(sampler) if is_distributed() else math.ceil(len(sampler) / processes)
     is_cut = getattr(batches, 'drop_last', False)
     return samples // batches.batch_size if is_cut else math.ceil(samples / batches.batch_size)

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from convnext_dense.errors import CheckpointError, describe
+from convnext_dense.training.processes.sharding import gradient_of_part, own_part
 from convnext_dense.training.quiet_start import SHOWN_AT_START
 from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
 from convnext_dense.training.resuming.rng import kept_generators, rng_state, seed_generators, set_rng_state
@@ -153,7 +154,7 @@ def _restore_process(runner: Runner, processes: list[dict]) -> None:
         return
     parameters = dict(unwrap(runner.model).named_parameters())
     for name, gradient in processes[rank]['gradients'].items():
-        parameters[name].grad = gradient.to(parameters[name])
+        parameters[name].grad = gradient_of_part(parameters[name], gradient)
 
 
 def _gradients(runner: Runner) -> dict[str, Tensor]:
@@ -163,7 +164,7 @@ def _gradients(runner: Runner) -> dict[str, Tensor]:
     if all(wrapper.should_update() for wrapper in wrappers if isinstance(wrapper, OptimWrapper)):
         return {}
     parameters = unwrap(runner.model).named_parameters()
-    return {name: parameter.grad.cpu() for name, parameter in parameters if parameter.grad is not None}
+    return {name: own_part(parameter.grad).cpu() for name, parameter in parameters if parameter.grad is not None}
 
 
 def _hooks_with_state(runner: Runner) -> dict[str, Any]:

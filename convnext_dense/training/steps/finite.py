@@ -6,11 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from convnext_dense.training.processes.sharding import own_part
+
 NORM_STATISTICS = ('running_mean', 'running_var')
 
 
 def find_non_finite(model: nn.Module) -> list[str]:
     """Return the names of the weights and of the norms' statistics that hold NaN or infinite values.
+
+    Of a sharded model, that is what this process holds.
 
     Args:
         model: The model. The device is waited for once.
@@ -24,7 +28,7 @@ def find_non_finite(model: nn.Module) -> list[str]:
     tensors = dict(model.named_parameters())
     tensors |= {name: buffer for name, buffer in model.named_buffers() if name.endswith(NORM_STATISTICS)}
     names = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
-    finite = [tensors[name].detach().isfinite().all() for name in names]
+    finite = [own_part(tensors[name].detach()).isfinite().all() for name in names]
     if not finite:
         return []
     return [name for name, is_finite in zip(names, torch.stack(finite).tolist(), strict=True) if not is_finite]

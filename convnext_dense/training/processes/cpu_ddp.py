@@ -1,19 +1,18 @@
 """Distributed training without GPUs."""
 
-from mmengine.logging import print_log
-from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.model import MMDistributedDataParallel
 from torch import nn
-from torch.nn import SyncBatchNorm
 
 from convnext_dense.registry import MODEL_WRAPPERS
+from convnext_dense.training.processes.cpu_sync_bn import sync_on_cpu
 
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """mmengine's distributed wrapper for processes that train on CPUs. `fit_to_device` chooses it if there is no GPU.
 
-    PyTorch's SyncBN needs GPUs, so it becomes BN, and the log says so; in a single process mmengine does the same.
-    Parameter names do not change, so checkpoints stay interchangeable.
+    PyTorch's SyncBN needs GPUs, so `CPUSyncBatchNorm` takes its place. Parameter names do not change, so checkpoints
+    stay interchangeable.
 
     Args:
         module: The model.
@@ -36,10 +35,7 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         static_graph: bool = False,
         gradient_as_bucket_view: bool = False,
     ) -> None:
-        num_layers = sum(isinstance(layer, SyncBatchNorm) for layer in module.modules())
-        if num_layers:
-            module = revert_sync_batchnorm(module)
-            print_log(f'{num_layers} SyncBN layers became BN: there is no GPU.', logger='current')
+        sync_on_cpu(module)
         super().__init__(
             module,
             broadcast_buffers=broadcast_buffers,

@@ -1,0 +1,45 @@
+"""Several processes train as one does on their joint batch."""
+
+import pytest
+from helpers.demo_runs import DETECTOR, SEGMENTER
+from helpers.joint_batch import ATSS, DETECTION, SEGMENTATION, SYNC_BN, Case
+from helpers.processes import run_in_processes
+
+pytestmark = pytest.mark.e2e
+
+FEATURES = {
+    'plain': [],
+    'layer decay': ['optim_wrapper.paramwise_cfg.decay_rate=0.5'],
+    'frozen stages': ['model.backbone.frozen_stages=2'],
+    'accumulation': ['optim_wrapper.accumulative_counts=2'],
+    'recomputed blocks': ['model.backbone.with_cp=True'],
+    'recomputed backbone': ['cfg.activation_checkpointing=["backbone"]'],
+}
+EVERYTHING = [option for name, options in FEATURES.items() for option in options if name != 'recomputed backbone']
+
+
+def check(command, demo_data, tmp_path, processes: int, cases: dict[str, tuple]) -> None:
+    built = [Case(tmp_path, name, *case) for name, case in cases.items()]
+    run_in_processes(processes, demo_data, [case.command(processes) for case in built], tmp_path)
+    for case in built:
+        result = command(*case.command(1))
+        assert result.status == 0, result.err
+        case.check_equal(1, processes)
+
+
+def test_two_processes_with_all_features(command, demo_data, tmp_path):
+    cases = {
+        'detector': (ATSS, DETECTOR, [*DETECTION, *EVERYTHING]),
+        'segmenter': (SYNC_BN, SEGMENTER, [*SEGMENTATION, *EVERYTHING]),
+    }
+    check(command, demo_data, tmp_path, 2, cases)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize('processes', [2, 4])
+def test_each_feature(command, demo_data, tmp_path, processes):
+    cases = {}
+    for name, options in FEATURES.items():
+        cases[f'detector, {name}'] = (ATSS, DETECTOR, [*DETECTION, *options])
+        cases[f'segmenter, {name}'] = (SYNC_BN, SEGMENTER, [*SEGMENTATION, *options])
+    check(command, demo_data, tmp_path, processes, cases)
