@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -23,6 +24,9 @@ from convnext_dense.training.processes.sharding import (
     whole_states,
     whole_weights,
 )
+
+# Hooks that copy the model, or compile what then communicates.
+EXCLUDED = ('EMAHook', 'CompileHook')
 
 
 @MODEL_WRAPPERS.register_module()
@@ -52,14 +56,13 @@ class ShardedTraining(Runner):
             return super().wrap_model(model_wrapper_cfg, model)
         if not self.distributed:
             return super().wrap_model(None, model)
-        if any(_is_named(hook.get('type'), 'EMAHook') for hook in self.cfg.get('custom_hooks') or []):
-            raise UsageError(
-                'model_wrapper_cfg: a sharded model cannot be averaged; leave out FullyShardedModel or EMAHook.'
-            )
+        for name in EXCLUDED:
+            if any(_is_named(hook.get('type'), name) for hook in self.cfg.get('custom_hooks') or []):
+                raise UsageError(f'model_wrapper_cfg: leave out FullyShardedModel or {name}; they do not go together.')
         self._is_sharded = True
         if not torch.cuda.is_available():
             sync_on_cpu(model)
-        return model
+        return model.to(get_device())
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:  # noqa: ANN401 - mmengine's
         """Build the optimizer, of a model that is initialized and sharded before."""

@@ -7,7 +7,6 @@ one of any other, and may be resumed with another number of processes, or withou
 from collections.abc import Set
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
@@ -29,9 +28,7 @@ def shard(model: nn.Module) -> None:
     Args:
         model: The model, with weights that are the same in all processes. It is changed.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    mesh = init_device_mesh(device, (get_world_size(),))
-    model.to(device)
+    mesh = init_device_mesh(next(model.parameters()).device.type, (get_world_size(),))
     vars(model)[SCALARS] = _give_scalars_a_dimension(model)
     for module in model.modules():
         # A state dict of whole tensors is cut into this process's parts where each module loads its own.
@@ -76,6 +73,7 @@ def numbers_of_scalars(optimizer: Optimizer, model: nn.Module) -> set[int]:
         model: The model that it trains.
 
     Example:
+        >>> import torch
         >>> layer = nn.Linear(2, 2)
         >>> numbers_of_scalars(torch.optim.SGD(layer.parameters()), layer)
         set()
@@ -140,6 +138,7 @@ def own_part(tensor: Tensor) -> Tensor:
         tensor: A tensor, sharded or not.
 
     Example:
+        >>> import torch
         >>> own_part(torch.ones(2))
         tensor([1., 1.])
     """
@@ -154,6 +153,7 @@ def gradient_of_part(parameter: Tensor, part: Tensor) -> Tensor | None:
         part: The part.
 
     Example:
+        >>> import torch
         >>> gradient_of_part(torch.zeros(2), torch.ones(2))
         tensor([1., 1.])
     """

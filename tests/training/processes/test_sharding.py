@@ -52,9 +52,10 @@ def test_two_processes_train_save_and_resume_as_one(command, demo_data, tmp_path
     assert read_file(checkpoint)['optimizer']['state']
 
 
-def test_an_average_of_sharded_weights_is_refused():
-    cfg = Config(dict(custom_hooks=[dict(type='mmengine.EMAHook')]))
-    with pytest.raises(UsageError, match='model_wrapper_cfg: a sharded model cannot be averaged'):
+@pytest.mark.parametrize('hook', ['mmengine.EMAHook', 'convnext_dense.CompileHook'])
+def test_hooks_that_a_sharded_model_cannot_have_are_refused(hook):
+    cfg = Config(dict(custom_hooks=[dict(type=hook)]))
+    with pytest.raises(UsageError, match=f'leave out FullyShardedModel or {hook.split(".")[1]}'):
         ShardedTraining.wrap_model(
             SimpleNamespace(distributed=True, cfg=cfg), dict(type='convnext_dense.FullyShardedModel'), nn.Linear(1, 1)
         )
