@@ -12,8 +12,9 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.images.samples import list_samples, spread
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.annotations.wording import subject
-from convnext_dense.datasets.own_folders import leading_out, leading_out_sentence, own_folders
+from convnext_dense.datasets.own_folders import leading_out, leads_out_of, own_folders
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import special_kind
 
 # Files are looked up in a listing of their folder if it is not larger; otherwise this many are looked for.
 LISTED_NAMES = 500_000
@@ -92,7 +93,7 @@ def _images_of(dataset: PlannedDataset, file_names: Sequence[str], ids: Sequence
     if out := set(leading_out(paths, folders)):
         odd = [i for i, path in enumerate(paths) if path in out]
         who = subject('image', [ids[i] for i in odd], len(ids))
-        yield Finding(f'{place}: {who} the file_name {leading_out_sentence(file_names[odd[0]], folders)}.')
+        yield Finding(f'{place}: {who} the file_name {file_names[odd[0]]!r:.100}, which {leads_out_of(folders)}')
         return
     slashed = {i: name for i, name in enumerate(file_names) if '\\' in name and not Path(prefix, name).exists()}
     if slashed:
@@ -116,7 +117,7 @@ def _images_and_maps_of(plan: RunPlan, dataset: PlannedDataset) -> Iterator[Find
     paths = [path for sample in samples for path in (sample.image, sample.label_map) if path]
     folders = _own_folders(dataset)
     if out := leading_out(paths, folders):
-        yield Finding(f'{dataset.key}: {built.ann_file or folder}: {leading_out_sentence(out[0], folders)}.')
+        yield Finding(f'{dataset.key}: {built.ann_file or folder}: the file {out[0]!r:.100} {leads_out_of(folders)}')
         return
     if not samples:
         yield Finding(
@@ -178,7 +179,8 @@ def _absent(dataset: PlannedDataset, paths: Sequence[str], noun: str) -> Iterato
         what = f'{len(absent)} of {looked} {noun}s are not there, such as'
     else:
         what = f'there is no {noun}'
-    yield Finding(f'{dataset.key}: {what} {absent[0]}.', is_error)
+    kind = special_kind(absent[0])
+    yield Finding(f'{dataset.key}: {what} {absent[0]}{f", but {kind}" if kind else ""}.', is_error)
 
 
 def _look_for(paths: Sequence[str]) -> tuple[int, list[str]]:

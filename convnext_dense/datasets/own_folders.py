@@ -59,21 +59,17 @@ def leading_out(paths: Iterable[str], folders: Sequence[str]) -> list[str]:
     ]
 
 
-def leading_out_sentence(path: str, folders: Sequence[str]) -> str:
-    """Return the middle of a sentence on a path that leads out.
+def leads_out_of(folders: Sequence[str]) -> str:
+    """Return the end of a sentence on a name of a file that leads out of folders.
 
     Args:
-        path: The path, as it is in the annotations or as it would be read.
         folders: As `own_folders` returns them.
 
     Example:
-        >>> leading_out_sentence('../x.jpg', ['data'])
-        "'../x.jpg' leads out of data; if that is right, leave out data_root and data_prefix, or skip_check files"
+        >>> leads_out_of(['data'])
+        'leads out of data; if that is right, leave out data_root and data_prefix, or skip_check files.'
     """
-    return (
-        f'{path!r:.{SHOWN_CHARACTERS}} leads out of {folders[0]}; if that is right, leave out data_root and '
-        'data_prefix, or skip_check files'
-    )
+    return f'leads out of {folders[0]}; if that is right, leave out data_root and data_prefix, or skip_check files.'
 
 
 class StayInFolders(BaseTransform):
@@ -100,5 +96,5 @@ data_root and data_prefix, or skip_check files.
         """Look at the sample's files, and return it."""
         paths = [value for key in ('img_path', 'seg_map_path') if isinstance(value := results.get(key), str)]
         for path in leading_out(paths, self.folders):
-            raise UsageError(f'the file {leading_out_sentence(path, self.folders)}.')
+            raise UsageError(f'the file {path!r:.{SHOWN_CHARACTERS}} {leads_out_of(self.folders)}')
         return results

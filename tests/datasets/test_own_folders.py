@@ -48,12 +48,10 @@ class TestFileNames:
         data, secret = outside
         name = name.format(secret)
         rename(data, name)
-        with pytest.raises(UsageError, match=r'secret\.jpg. leads out of .*data; if that is right'):
+        with pytest.raises(UsageError, match=r'leads out of .*data; if that is right'):
             load(data)
         (sentence,) = findings(data)
-        assert f'train.json: image 1 has the file_name {name!r:.100} leads out of {data.root};' in sentence.replace(
-            'which ', ''
-        )
+        assert f'train.json: image 1 has the file_name {name!r:.100}, which leads out of {data.root};' in sentence
 
     @pytest.mark.parametrize('name', ['../val/0.jpg', '{}/val/0.jpg', './0.jpg', '../train/../val/1.jpg'])
     def test_that_stay_in_the_dataset_are_right(self, name, outside):

@@ -1,5 +1,6 @@
 """Samples that are replaced, because their files cannot be read."""
 
+import json
 import random
 
 import numpy as np
@@ -90,6 +91,13 @@ class TestReplacement:
         batches = read(dataset, num_workers=workers)
         assert NOTES not in batches[0]
         assert dict(batches[1][NOTES]) == {str(data.image(3)): f'{data.image(3)}: there is no such file.'}
+
+    @pytest.mark.parametrize('name', ['a' * 5000, 'a\0b', 'a\nb', ''])
+    def test_is_of_names_that_no_file_can_have(self, name, tmp_path):
+        data = DetectorData(tmp_path)
+        file = data.root / 'train.json'
+        file.write_text(file.read_text().replace('"0.jpg"', json.dumps(name)))
+        assert len(dict(notes_of(read(build(data))))) == 1
 
     def test_is_none_in_validation_and_in_test_mode(self, tmp_path):
         data = DetectorData(tmp_path)

@@ -1,6 +1,7 @@
 """Says what is wrong with a file that cannot be read as an image."""
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def _may_need_tifffile(file: str) -> bool:
 def _reason(file: str, error: Exception) -> str:
     if is_here(file):
         path = Path(file)
-        if isinstance(error, FileNotFoundError) or not path.exists():
+        # Path.exists raises for names that are too long.
+        if isinstance(error, FileNotFoundError) or not os.path.exists(file):
             return 'there is no such file'
         if kind := special_kind(path):
             return f'it is {kind}, where a file is expected'

@@ -18,6 +18,7 @@ CASES = [
     ('COCO', 'instances', '.json'),
     ('Roboflow, compressed RLE, ids from 0', 'instances', '.json'),
     ('COCO', 'semantic', '.json'),
+    ('Roboflow, compressed RLE, ids from 0', 'semantic', '.json'),
     ('panoptic', 'panoptic', '.json'),
     ('YOLO', 'instances', '.yaml'),
     ('YOLO', 'boxes', '.txt'),
