@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.errors import RunError
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.processes.joint_log import share_losses
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, collect_state
 
 UNFINISHED = '.unfinished'
@@ -76,11 +77,13 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         # Here, where all processes come by.
+        share_losses(runner)
         self._state = collect_state(runner)
         with self._removing_at_the_end():
             super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        share_losses(runner)
         progress = getattr(runner.train_loop, 'progress', None)
         if progress is not None:
             # What is saved here includes the scores.
