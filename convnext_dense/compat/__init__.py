@@ -31,6 +31,7 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
+    when_imported('mmengine.runner.activation_checkpointing', _recompute_with_gradients)
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:
         when_imported(name, partial(_restore_numpy_names, name))
@@ -45,6 +46,14 @@ def _allow_mmengine_globals() -> None:
     from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 
     allow_mmengine_globals()
+
+
+def _recompute_with_gradients() -> None:
+    from mmengine.runner import activation_checkpointing
+    from torch.utils.checkpoint import checkpoint
+
+    # PyTorch's default gives no gradient to a module whose input has none: a backbone, whose input is an image.
+    activation_checkpointing.checkpoint = partial(checkpoint, use_reentrant=False)
 
 
 def _allow_new_transformers() -> None:

@@ -15,6 +15,7 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.checkpoints.disk_space import expected_bytes, free_bytes, megabytes, tensor_bytes
 from convnext_dense.training.checkpoints.stop_checkpoint import remove_stop_checkpoints
+from convnext_dense.training.processes.joint_log import share_losses
 from convnext_dense.training.resuming.finished import mark_finished
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, note_state
 from convnext_dense.weights.files import read_file
@@ -170,6 +171,7 @@ class WholeCheckpointHook(CheckpointHook):
             remove_stop_checkpoints(self.out_dir, meta['iter'])
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        share_losses(runner)
         progress = getattr(runner.train_loop, 'progress', None)
         if progress is not None:
             # What is saved here includes the scores.

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from convnext_dense.errors import CheckpointError, describe
+from convnext_dense.training.processes.joint_log import share_losses
 from convnext_dense.training.processes.sharding import gradient_of_part, own_part
 from convnext_dense.training.quiet_start import SHOWN_AT_START
 from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
@@ -65,6 +66,7 @@ def note_state(runner: Runner) -> None:
     Args:
         runner: The runner.
     """
+    share_losses(runner)
     vars(runner)['training_state'] = collect_state(runner)
 
 
