@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -17,6 +16,7 @@ from convnext_dense.training.checkpoints.disk_space import expected_bytes, free_
 from convnext_dense.training.checkpoints.stop_checkpoint import remove_stop_checkpoints
 from convnext_dense.weights.files import read_file
 from convnext_dense.weights.matching import describe_diverged
+from convnext_dense.weights.torch_saving import save_torch
 
 UNFINISHED = '.unfinished'
 # What only a training that goes on needs.
@@ -109,6 +109,9 @@ class WholeCheckpointHook(CheckpointHook):
         self._leave_others_alone(runner)
         if not is_main_process():
             return
+        # Of a run that was killed while it saved.
+        for unfinished in Path(self.out_dir).glob(f'*.pth{UNFINISHED}'):
+            unfinished.unlink(missing_ok=True)
         needed, free = expected_bytes(runner.model, runner.optim_wrapper), free_bytes(self.out_dir)
         if free is not None and free < needed:
             raise UsageError(
@@ -137,7 +140,7 @@ class WholeCheckpointHook(CheckpointHook):
         if file.is_file():
             content = {key: value for key, value in read_file(file).items() if key not in TRAINING_STATE}
             with _whole(file) as unfinished:
-                torch.save(content, unfinished)
+                save_torch(content, unfinished)
 
     def _leave_others_alone(self, runner: Runner) -> None:
         """Forget the best checkpoints of a run in another folder, which was resumed into this one: they stay there."""
