@@ -5,8 +5,10 @@ has imported everything: of a start, Python's imports are missing, and the descr
 """
 
 import argparse
+import gc
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -20,6 +22,16 @@ from convnext_dense.reports.table import format_table
 
 TASKS = ('detector', 'segmenter')
 STEPS_OF_A_KILLED_RUN = 24
+# What a config's types import.
+IMPORTED = [
+    'convnext_dense.apis.training',
+    'convnext_dense.evaluation.faster_coco_metric',
+    *(
+        f'{library}.{part}'
+        for library in ('mmdet', 'mmseg')
+        for part in ('models', 'datasets', 'engine', 'evaluation', 'visualization')
+    ),
+]
 # What the JSON file has, and the table not.
 DETAILS = ('task', 'each', 'results')
 
@@ -30,6 +42,9 @@ def run(args: argparse.Namespace) -> Iterator[dict]:
         raise UsageError('kills: give a positive number of kills, or of steps to soak.')
     # A process that has threads cannot be forked safely.
     torch.set_num_threads(1)
+    for name in IMPORTED:
+        import_module(name)
+    gc.freeze()
     for task in args.tasks:
         with tempfile.TemporaryDirectory() as folder:
             if args.kills:
