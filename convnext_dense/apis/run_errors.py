@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from torch import nn
 
 from convnext_dense.apis.memory_errors import is_loop, memory_sentence
+from convnext_dense.apis.worker_errors import worker_sentence
 from convnext_dense.build_errors import build_sentence, is_ours, message_of
 from convnext_dense.errors import RunError, UsageError
 
@@ -48,8 +49,8 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
     """Raise UsageError in place of what a wrong config makes mmengine, mmdet or mmseg raise.
 
     That is anything raised while components are built, before the first batch is done, or by a metric. What else is
-    raised later is a fault of the program and passes, except that a device's memory ran out. The traceback goes to
-    ``traceback.txt`` in the work dir.
+    raised later is a fault of the program and passes, except that a device's memory ran out, a disk is full or a worker
+    was killed: those are RunErrors. The traceback goes to ``traceback.txt`` in the work dir.
 
     Args:
         cfg: The config that is built and run in the block.
@@ -71,6 +72,8 @@ def errors_as_sentences(cfg: Config) -> Generator[None]:
             raise RunError(f'{place} cannot be written: {error.strerror}; what was saved before is kept.') from error
         if isinstance(error, torch.OutOfMemoryError):
             raise RunError(memory_sentence(error, cfg)) from error
+        if isinstance(error, RuntimeError) and (lost := worker_sentence(error)):
+            raise RunError(lost) from error
         sentence = _sentence(error, cfg)
         if sentence is None:
             raise

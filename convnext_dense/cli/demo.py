@@ -65,7 +65,8 @@ def _make_data(out: str, spec: dict[str, int]) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     except OSError as error:
-        raise UsageError(f'out: {error}') from error
+        reason = f'{out} cannot be written: {error.strerror}.' if error.strerror else error
+        raise UsageError(f'out: {reason}') from error
     print(f'{out}: {"written" if written else "is there already"}')
 
 

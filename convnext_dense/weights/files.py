@@ -21,6 +21,7 @@ from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.compat.memory_limit import memory_limit
 from convnext_dense.errors import CheckpointError
 from convnext_dense.regular_files import special_kind
+from convnext_dense.weights.torch_saving import save_torch
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
@@ -115,7 +116,7 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
                 extra = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
                 save_file(weights, temporary, metadata={'format': 'pt', **extra})
             else:
-                torch.save(dict(meta=dict(meta), state_dict=weights), temporary)
+                save_torch(dict(meta=dict(meta), state_dict=weights), temporary)
             # safetensors makes files that only their owner can read.
             umask = os.umask(0)
             os.umask(umask)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -20,6 +19,7 @@ from convnext_dense.training.resuming.finished import mark_finished
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, note_state
 from convnext_dense.weights.files import read_file
 from convnext_dense.weights.matching import describe_diverged
+from convnext_dense.weights.torch_saving import save_torch
 
 UNFINISHED = '.unfinished'
 # What only a training that goes on needs.
@@ -112,6 +112,9 @@ class WholeCheckpointHook(CheckpointHook):
         self._leave_others_alone(runner)
         if not is_main_process():
             return
+        # Of a run that was killed while it saved.
+        for unfinished in Path(self.out_dir).glob(f'*.pth{UNFINISHED}'):
+            unfinished.unlink(missing_ok=True)
         needed, free = expected_bytes(runner.model, runner.optim_wrapper), free_bytes(self.out_dir)
         if free is not None and free < needed:
             raise UsageError(
@@ -145,7 +148,7 @@ class WholeCheckpointHook(CheckpointHook):
         if file.is_file():
             content = {key: value for key, value in read_file(file).items() if key not in TRAINING_PARTS}
             with _whole(file) as unfinished:
-                torch.save(content, unfinished)
+                save_torch(content, unfinished)
 
     def _leave_others_alone(self, runner: Runner) -> None:
         """Forget the best checkpoints of a run in another folder, which was resumed into this one: they stay there."""

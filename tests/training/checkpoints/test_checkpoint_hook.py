@@ -1,6 +1,9 @@
 """What is saved, what is deleted, and when nothing is."""
 
+import multiprocessing
+import resource
 import shutil
+import signal
 
 import pytest
 import torch
@@ -82,6 +85,13 @@ class TestDisk:
         assert torch.load(tmp_path / 'iter_2.pth')['optimizer']
 
 
+class TestUnfinishedFile:
+    def test_of_a_run_that_was_killed_is_removed(self, tmp_path):
+        (tmp_path / f'iter_9.pth{whole_checkpoints.UNFINISHED}').write_bytes(b'half a file')
+        train(tmp_path)
+        assert not list(tmp_path.glob(f'*{whole_checkpoints.UNFINISHED}'))
+
+
 class TestDropOptimizer:
     def test_leaves_it_out_of_the_last_checkpoint_alone(self, tmp_path):
         train(tmp_path, drop_optimizer=True)
@@ -110,3 +120,41 @@ class TestBestCheckpoint:
         train(tmp_path / 'new', resume=str(tmp_path / 'old' / 'iter_2.pth'), save_best='acc')
         assert names(tmp_path / 'old') == before
         assert [name for name in names(tmp_path / 'new') if name.startswith('best')] == ['best_acc_iter_4.pth']
+
+
+@pytest.mark.e2e
+class TestRealLimit:
+    """A limit of the system, which anyone may set for a process of their own."""
+
+    @pytest.mark.parametrize('options', [{}, dict(drop_optimizer=True)])
+    def test_of_a_file_size_is_one_sentence_and_leaves_nothing_behind(self, options, tmp_path):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+        class AtOnce(Hook):
+            """Limits it before the first checkpoint, or before the last is written again."""
+
+            def before_save_checkpoint(self, runner, checkpoint):
+                if not options:
+                    limit()
+
+            def after_train(self, runner):
+                limit()
+
+        def work():
+            try:
+                train(tmp_path, AtOnce(), **options)
+            except RunError as error:
+                # To the pipe, since files are limited.
+                sender.send(str(error))
+
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.get_context('fork').Process(target=work)
+        process.start()
+        process.join(60)
+        assert receiver.poll(1)
+        assert 'cannot be written: File too large. The checkpoints before it are kept' in receiver.recv()
+        assert not list(tmp_path.glob('*.unfinished'))
+        # The last one was there before its optimizer's state was to be dropped.
+        assert names(tmp_path) == ([f'iter_{step}.pth' for step in range(1, 5)] if options else [])

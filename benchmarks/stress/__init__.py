@@ -1,0 +1,1 @@
+"""What a training survives: kills at random moments, and long runs of them."""
