@@ -57,7 +57,7 @@ class UpdateGuard:
         self._losses: list[Tensor] = []
 
     def remove(self) -> None:
-        """Let updates pass unseen again."""
+        """Look at no more updates."""
         for handle in self._handles:
             handle.remove()
         for wrapper in self._wrappers:
