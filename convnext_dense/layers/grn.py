@@ -39,13 +39,15 @@ class GRN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize `x`, (N, H, W, C)."""
         norm = torch.linalg.vector_norm(x.float(), dim=(1, 2), keepdim=True)
-        # The mean is of sums, which must not overflow either.
-        norm = norm.clamp(max=torch.finfo(torch.float32).max / (2 * x.shape[-1]))
-        response = norm / (norm.mean(dim=-1, keepdim=True) + self.eps)
-        scale = 1 + self.gamma * response
+        largest = torch.finfo(torch.float32).max
+        # The mean is of a sum of norms, which must not overflow either.
+        bounded = norm.clamp(max=largest / (2 * x.shape[-1]))
+        response = bounded / (bounded.mean(dim=-1, keepdim=True) + self.eps)
+        # No value of a channel is larger than its norm. That says enough, except in float16's small range.
+        peak = norm.detach().clamp(max=largest)
         if x.dtype == torch.float16:
-            # Half of the range, since `beta` is added and values are rounded. A channel of zeros has no limit.
             peak = torch.linalg.vector_norm(x.detach(), torch.inf, dim=(1, 2), keepdim=True).float()
-            limit = torch.finfo(torch.float16).max / 2 / peak
-            scale = torch.minimum(torch.maximum(scale, -limit), limit)
+        # Half of the range, since values are rounded and `beta` is added. A channel of zeros has no limit.
+        limit = torch.finfo(x.dtype).max / 2 / peak
+        scale = torch.minimum(torch.maximum(1 + self.gamma * response, -limit), limit)
         return x * scale.to(x.dtype) + self.beta.to(x.dtype)

@@ -14,7 +14,7 @@ from convnext_dense.training.quiet_start import FILE_ONLY
 from convnext_dense.training.resuming.module_state import BUILT, note_attributes
 from convnext_dense.training.resuming.rng import rng_state
 from convnext_dense.training.steps.buffer_copies import BufferCopies
-from convnext_dense.training.steps.finite import find_non_finite
+from convnext_dense.training.steps.finite import find_non_finite, is_sharded
 from convnext_dense.training.steps.update_guard import UpdateGuard
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.matching import shorten
@@ -94,7 +94,9 @@ class DivergenceHook(Hook):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Count on from where a run was."""
-        self.skipped, self.rollbacks, self._in_a_row = state['skipped'], state['rollbacks'], state['in_a_row']
+        # A checkpoint may be one of someone else.
+        counts = [state.get(name) for name in ('skipped', 'rollbacks', 'in_a_row')]
+        self.skipped, self.rollbacks, self._in_a_row = (count if type(count) is int else 0 for count in counts)
 
     def before_train(self, runner: Runner) -> None:
         """Look at the weights that training starts from, and at all updates from now on."""
@@ -102,7 +104,7 @@ class DivergenceHook(Hook):
         model = unwrap(runner.model)
         if BUILT not in vars(model):
             note_attributes(model)
-        self._is_sharded = 'FullyShardedDataParallel' in type(runner.model).__name__
+        self._is_sharded = is_sharded(runner.model)
         if self._is_sharded and self.action == 'rollback':
             raise UsageError("DivergenceHook.action: 'rollback' needs the whole model in each process; FSDP shards it.")
         self._guard = UpdateGuard(runner.optim_wrapper, self._is_sharded)

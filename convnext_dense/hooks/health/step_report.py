@@ -84,7 +84,8 @@ def look_into(runner: Runner, suspect: Suspect, guard: UpdateGuard, can_repeat: 
         return StepReport(suspect.cause, details, bool(suspect.bad_losses))
     diagnosis = diagnose(unwrap(runner.model), runner.optim_wrapper, suspect.batch, suspect.rng)
     details = f'{details}; {diagnosis}'
-    is_here = bool(suspect.bad_losses or diagnosis.module or diagnosis.parameters)
+    # A step that is finite the second time is of interest too, if no other process is the cause.
+    is_here = bool(suspect.bad_losses or diagnosis.module or diagnosis.parameters) or get_world_size() == 1
     file = _keep(runner, suspect, guard, f'{suspect.cause}{details}.') if keep and is_here else ''
     return StepReport(suspect.cause, details, is_here, file)
 

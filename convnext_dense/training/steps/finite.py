@@ -37,7 +37,8 @@ def find_non_finite(model: nn.Module) -> list[str]:
 def largest(tensors: Sequence[Tensor]) -> Tensor:
     """Return the largest absolute value of many tensors; it is finite only if all values are.
 
-    It reads each value once, in few kernels, and does not wait for the device.
+    It reads each value once, in few kernels, and does not wait for the device. Of sharded tensors, it reads this
+    process's part.
 
     Args:
         tensors: At least one, of floating point, on one device.
@@ -51,10 +52,29 @@ def largest(tensors: Sequence[Tensor]) -> Tensor:
         >>> largest([torch.tensor([1.0, math.nan]), torch.tensor([math.inf])]).isfinite()
         tensor(False)
     """
-    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in tensors]
-    norms = torch._foreach_norm([tensor.detach() for tensor in dense if tensor.numel()], math.inf)
-    norms = [norm.float() for norm in norms]
-    return torch.stack(norms).max() if norms else torch.zeros(())
+    own = [_own(tensor.detach()) for tensor in tensors]
+    dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in own]
+    norms = torch._foreach_norm([tensor for tensor in dense if tensor.numel()], math.inf)
+    return torch.stack([norm.float() for norm in norms]).max() if norms else torch.zeros(())
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Return whether each process has a part of a model's parameters, as in FSDP.
+
+    Args:
+        model: The model, or its wrapper.
+
+    Example:
+        >>> is_sharded(nn.Linear(2, 2))
+        False
+    """
+    is_wrapped = 'FullyShardedDataParallel' in type(model).__name__
+    return is_wrapped or any(hasattr(parameter, 'to_local') for parameter in model.parameters())
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Return what this process has of a tensor that is sharded over several."""
+    return tensor.to_local() if hasattr(tensor, 'to_local') else tensor
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:

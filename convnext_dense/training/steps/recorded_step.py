@@ -23,7 +23,7 @@ from convnext_dense.weights.files import read_file
 FORM = 'a step of convnext_dense'
 # What the lists and dicts of a file hold, besides those that are a state of something.
 PARTS = dict(images=str, losses=float, process=int, counts=int, info=int)
-# What heads and preprocessors read of a run: mmdet's TOOD counts epochs, YOLOX steps.
+# What heads and preprocessors of mmdet read of a run.
 INFO = ('iter', 'max_iters', 'epoch', 'max_epochs')
 
 

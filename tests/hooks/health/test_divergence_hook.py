@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 from helpers.toy_runs import SkippingOptimWrapper, ToyModel, toy_runner, train_toy
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.structures import BaseDataElement
 from torch import nn
 
@@ -156,6 +156,15 @@ class TestRollback:
         step.remove()
         curve = [0.05 * (1 + math.cos(math.pi * i / 4)) for i in range(4)]
         assert rates == pytest.approx([curve[0], curve[1], curve[2] / 2, curve[3] / 2])
+
+    def test_averaged_weights_go_back_too(self, tmp_path):
+        average = EMAHook(momentum=0.5)
+        runner = toy_runner(tmp_path, [DivergenceHook('rollback', in_a_row=1), average], factors=[1, NAN, 1, 1])
+        runner.train()
+        weight, averaged = runner.model.layer.weight, average.ema_model.module.layer.weight
+        assert weight[0, 0].item() == pytest.approx(0.01 - 0.1 - 0.05 - 0.05)
+        assert averaged.isfinite().all()
+        assert averaged[0, 0] > weight[0, 0]
 
     def test_ends_without_a_checkpoint(self, tmp_path):
         with pytest.raises(RunError, match='No checkpoint was saved'):

@@ -25,8 +25,8 @@ def through_a_file(value):
 
 def detection(masks):
     sample = DetDataSample(metainfo=dict(img_path='a.jpg', scale_factor=(np.float32(0.5), 2.0), img_shape=(4, 6)))
-    boxes = HorizontalBoxes(torch.tensor([[0.0, 1, 2, 3]]))
-    sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([3]), masks=masks)
+    boxes = HorizontalBoxes(torch.tensor([[0.0, 1, 2, 3]])[: len(masks)])
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([3])[: len(masks)], masks=masks)
     sample.ignored_instances = InstanceData(bboxes=HorizontalBoxes(torch.zeros(0, 4)))
     return sample
 
@@ -48,7 +48,7 @@ class TestFromData:
         assert type(sample) is DetDataSample
         assert sample.metainfo == batch['data_samples'][0].metainfo
         assert type(sample.gt_instances.bboxes) is HorizontalBoxes
-        assert torch.equal(sample.gt_instances.bboxes.tensor, torch.tensor([[0.0, 1, 2, 3]]))
+        assert torch.equal(sample.gt_instances.bboxes.tensor, torch.tensor([[0.0, 1, 2, 3]])[: len(masks)])
         assert len(sample.ignored_instances.bboxes) == 0
         assert type(sample.gt_instances.masks) is type(masks)
         assert (sample.gt_instances.masks.height, sample.gt_instances.masks.width) == (4, 6)
