@@ -19,6 +19,7 @@ from benchmarks.measure import default_device, measure_rates, summarize
 from benchmarks.passes import check_close, compare, compute_outputs, format_passes, time_passes
 from benchmarks.peers import BUILDERS, OURS, build_contenders, randomize
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.cli.arguments import at_least
 from convnext_dense.errors import UsageError
 from convnext_dense.kernels import CHOICES
 from convnext_dense.kernels.autotune import reset_autotuning
@@ -220,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--libraries', nargs='+', metavar='NAME', help=f'of {", ".join(BUILDERS)}; by default all that are installed'
     )
-    parser.add_argument('--threads', type=int, help='number of CPU threads')
+    parser.add_argument('--threads', type=at_least(1), help='number of CPU threads')
     run_benchmark(parser, arguments, run, table)
 
 

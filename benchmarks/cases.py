@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import WARM_UP, default_device, describe_machine
 from benchmarks.peers import build_ours
 from convnext_dense.backbones import ConvNeXt
+from convnext_dense.cli.arguments import at_least
 from convnext_dense.config.machine import check_output_file
 from convnext_dense.errors import UsageError, exit_on_usage_error
 from convnext_dense.kernels.support import OLDEST_CAPABILITY, OLDEST_TRITON, is_supported
@@ -114,7 +115,7 @@ def add_case_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--v2', action='store_true', help='ConvNeXt V2')
     parser.add_argument('--shapes', nargs='+', metavar='NxCxHxW', help='shapes of the images')
     parser.add_argument('--dtype', choices=DTYPES, help='by autocast; by default bfloat16 on a GPU, float32 on a CPU')
-    parser.add_argument('--rounds', type=int, default=20, help='how many times each contender is timed')
+    parser.add_argument('--rounds', type=at_least(1), default=20, help='how many times each contender is timed')
 
 
 def parse_cases(

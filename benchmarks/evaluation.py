@@ -23,7 +23,7 @@ from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan
 from convnext_dense.checks.check import report
 from convnext_dense.checks.files import find_in_files
-from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, add_speed_argument, at_least, parse_cfg_options
 from convnext_dense.config import enable_speed_in_testing, load_config
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.speed.switches import TEST_SWITCHES
@@ -240,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config(parser)
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint file or address; by default random weights')
-    parser.add_argument('--images', type=int, metavar='N', help='test the first N images; by default all')
+    parser.add_argument('--images', type=at_least(1), metavar='N', help='test the first N images; by default all')
     add_speed_argument(parser, TEST_SWITCHES)
     run_benchmark(parser, arguments, run, table)
 

@@ -33,7 +33,7 @@ from benchmarks.training.synthetic_data import padded_shape, scale_images, take_
 from convnext_dense.checks import RunPlan
 from convnext_dense.checks.check import report
 from convnext_dense.checks.files import find_in_files
-from convnext_dense.cli.arguments import add_config, add_speed_argument, parse_cfg_options
+from convnext_dense.cli.arguments import add_config, add_speed_argument, at_least, parse_cfg_options
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.speed.switches import SWITCHES
 from convnext_dense.errors import UsageError
@@ -255,7 +255,7 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what both training benchmarks take: the config, ``--speed``, and the batches to train on."""
     add_config(parser)
     add_speed_argument(parser, list(SWITCHES))
-    parser.add_argument('--batch-size', type=int, help="images per step; by default the config's")
+    parser.add_argument('--batch-size', type=at_least(1), help="images per step; by default the config's")
     parser.add_argument('--scale', type=float, help='resize the images, such as by 0.5 for a small machine')
     parser.add_argument('--with-data', action='store_true', help="read the config's data, and wait for it")
 
@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_batch_arguments(parser)
     parser.add_argument(
         '--rounds',
-        type=int,
+        type=at_least(1),
         help=f'timed steps of each; by default {ROUNDS["cuda"]} on a GPU, {ROUNDS["cpu"]} on a CPU',
     )
     (figures,) = run_benchmark(parser, arguments, run, table)

@@ -23,7 +23,7 @@ from benchmarks.measure import WARM_UP, percentile, profiler, time_call
 from benchmarks.training.compare import add_batch_arguments, prepare_config
 from benchmarks.training.stepped_run import SteppedRun
 from benchmarks.training.synthetic_data import padded_shape, take_batches
-from convnext_dense.cli.arguments import parse_cfg_options
+from convnext_dense.cli.arguments import at_least, parse_cfg_options
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.errors import UsageError
 from convnext_dense.reports.table import format_table
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_batch_arguments(parser)
-    parser.add_argument('--steps', type=int, default=5, help='number of profiled steps')
+    parser.add_argument('--steps', type=at_least(1), default=5, help='number of profiled steps')
     parser.add_argument('--trace', metavar='FILE', help='save the trace, for Chrome and Perfetto')
     run_benchmark(parser, arguments, run, table)
 

@@ -29,6 +29,8 @@ SIDES = (6, 300)
 REGIONS = 20
 CORNERS = 16
 PACKING_TRANSFORMS = ('PackDetInputs', 'PackSegInputs')
+# Smaller images are smaller than a backbone's stride.
+MIN_SCALE, MAX_SCALE = 0.1, 10.0
 
 
 def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0) -> None:
@@ -78,8 +80,8 @@ def scale_images(cfg: Config, factor: float) -> None:
     Raises:
         UsageError: If the pipeline does not end in packing.
     """
-    if not factor > 0:
-        raise UsageError(f'scale: must be above 0; got {factor}.')
+    if not MIN_SCALE <= factor <= MAX_SCALE:
+        raise UsageError(f'scale: must be from {MIN_SCALE} to {MAX_SCALE}; got {factor}.')
     dataset = cfg.train_dataloader.dataset
     # A wrapper such as MultiImageMixDataset has a pipeline of its own, the last one.
     while 'pipeline' not in dataset and 'dataset' in dataset:

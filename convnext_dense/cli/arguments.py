@@ -11,6 +11,8 @@ from convnext_dense.config.machine import check_folder
 from convnext_dense.config.speed.switches import check_switches
 from convnext_dense.errors import UsageError
 
+# The largest seed that NumPy takes. No number of anything else is larger.
+LARGEST = 2**32 - 1
 QUOTES_AND_BRACKETS = tuple('\'"[({')
 
 
@@ -107,8 +109,10 @@ def at_least(minimum: int) -> Callable[[str], int]:
     """
 
     def whole_number(text: str) -> int:
-        if not text.lstrip('-').isdecimal() or int(text) < minimum:
+        if not text.removeprefix('-').isdecimal() or int(text) < minimum:
             raise argparse.ArgumentTypeError(f'it must be a whole number of at least {minimum}; got {text!r}')
+        if int(text) > LARGEST:
+            raise argparse.ArgumentTypeError(f'it must be at most {LARGEST}; got {text}')
         return int(text)
 
     return whole_number

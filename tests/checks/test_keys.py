@@ -1,17 +1,20 @@
 """Keys that nothing reads, types that nothing registers, and values of the wrong kind."""
 
 import re
+from unittest import mock
 
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER
 from helpers.zoo import names, tiers
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
 from convnext_dense.checks.check import report
+from convnext_dense.checks.config_keys import keys
 from convnext_dense.checks.config_keys.keys import key_findings
 from convnext_dense.checks.config_keys.signatures import signature
+from convnext_dense.checks.config_keys.top_level_keys import KNOWN, VARIABLES
 from convnext_dense.compat.package_configs import configs_folder
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
@@ -126,26 +129,66 @@ class TestConfigsThatAreRight:
         assert read > 500
 
 
+def components(cfg: Config) -> list[tuple[str, list[str]]]:
+    """Return the components of a config without ``**kwargs``: key, and the arguments that they take."""
+    visited = {}
+    arguments = keys._arguments
+
+    def note(key, value, name, known, more=()):
+        if not known.is_open and not key.endswith(('.-1', ']')):
+            visited[key] = [argument for argument in known.parameters if len(argument) > 4]
+        return arguments(key, value, name, known, more)
+
+    with mock.patch.object(keys, '_arguments', note):
+        list(key_findings(cfg))
+    return [(key, names) for key, names in visited.items() if names]
+
+
 class TestMisspelling:
-    """Any key of a component without ``**kwargs``, spelled wrong, is an error that has the right one."""
+    """Any argument of any component without ``**kwargs``, spelled wrong, is an error that has the nearest one."""
 
-    @staticmethod
-    def places(cfg: Config) -> list[tuple[str, str]]:
-        keys = [('model.backbone', 'out_indices'), ('optim_wrapper.optimizer', 'weight_decay')]
-        keys += [('train_dataloader', 'num_workers'), ('default_hooks.logger', 'interval')]
-        return [(place, key) for place, key in keys if cfg.get(place.partition('.')[0])]
-
-    @settings(max_examples=20, deadline=None)
-    @given(data=st.data())
-    def test_is_found(self, data):
-        cfg = load_config(str(data.draw(st.sampled_from([DETECTOR, SEGMENTER]))))
-        place, key = data.draw(st.sampled_from(self.places(cfg)))
-        i = data.draw(st.integers(1, len(key) - 2))
-        wrong = data.draw(st.sampled_from([key[:i] + key[i + 1 :], key[:i] + key[i] + key[i:]]))
+    def check(self, data: st.DataObject, config: str) -> None:
+        cfg = load_config(config)
+        place, arguments = data.draw(st.sampled_from(components(cfg)))
+        argument = data.draw(st.sampled_from(arguments))
+        i = data.draw(st.integers(1, len(argument) - 2))
+        swapped = argument[:i] + argument[i + 1] + argument[i] + argument[i + 2 :]
+        wrong = data.draw(
+            st.sampled_from([argument[:i] + argument[i + 1 :], argument[:i] + argument[i] + argument[i:], swapped])
+        )
+        assume(wrong not in arguments and wrong != argument)
         cfg.merge_from_dict({f'{place}.{wrong}': 1})
         (sentence,) = [sentence for sentence in found(cfg) if repr(wrong) in sentence]
         assert sentence.startswith(f'error: {place}')
-        assert f'the nearest is {key!r}' in sentence
+        assert 'the nearest is ' in sentence
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def test_is_found(self, data):
+        self.check(data, str(data.draw(st.sampled_from([DETECTOR, SEGMENTER]))))
+
+    @pytest.mark.full
+    @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def test_is_found_in_every_config(self, pytestconfig, data):
+        self.check(data, str(pytestconfig.rootpath / 'configs' / data.draw(st.sampled_from(names()))))
+
+
+class TestTopLevelKeys:
+    """Any key that the runner reads, spelled wrong, is a warning that has the right one."""
+
+    @settings(max_examples=10, deadline=None)
+    @given(data=st.data())
+    def test_that_are_misspelt_are_found(self, data):
+        name = data.draw(st.sampled_from(sorted(key for key in KNOWN if len(key) > 7)))
+        i = data.draw(st.integers(1, len(name) - 2))
+        wrong = name[:i] + name[i + 1 :]
+        assume(wrong not in KNOWN | VARIABLES)
+        for options in ({}, {wrong: 1}):
+            cfg = load_config(str(DETECTOR), cfg_options=options)
+            cfg[wrong] = 1
+            sentences = [sentence for sentence in found(cfg) if wrong in sentence]
+            assert len(sentences) == 1 and sentences[0].startswith('warning: ') and 'nothing reads it' in sentences[0]
 
 
 class TestSignature:

@@ -1,6 +1,7 @@
 """Reads every image of a dataset, in several processes."""
 
 import hashlib
+import math
 import os
 import signal
 import warnings
@@ -26,6 +27,7 @@ CONSTANT = 2.0
 # Fewer files are read as fast in one process as others start.
 FEW_FILES = 200
 CHUNK = 16
+MOST_WORKERS_A_CORE = 8
 
 Task = TypeVar('Task')
 Fact = TypeVar('Fact')
@@ -165,7 +167,9 @@ def in_processes(
         >>> list(in_processes(abs, [-1, 2]))
         [1, 2]
     """
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    cores = len(os.sched_getaffinity(0))
+    # All of them are started at once.
+    workers = cores if workers is None else min(workers, math.ceil(len(tasks) / CHUNK), MOST_WORKERS_A_CORE * cores)
     show = progress or (lambda results, total, title: results)
     if workers <= 1 or len(tasks) < FEW_FILES:
         yield from show(map(function, tasks), len(tasks), title)

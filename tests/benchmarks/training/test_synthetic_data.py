@@ -61,7 +61,7 @@ class TestScaleImages:
         (batch,) = make_batches(load_config(str(MOSAIC)), tmp_path, 1, scale=0.5)
         assert padded_shape(batch)[1:] == (320, 320)
 
-    @pytest.mark.parametrize('factor', [0, -1])
+    @pytest.mark.parametrize('factor', [0, -1, 1e-9, float('nan'), float('inf')])
     def test_nothing_is_no_scale(self, factor):
-        with pytest.raises(UsageError, match='scale: must be above 0'):
+        with pytest.raises(UsageError, match=r'scale: must be from 0\.1 to 10\.0; got'):
             scale_images(None, factor)

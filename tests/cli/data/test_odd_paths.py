@@ -1,5 +1,7 @@
 """Datasets whose files and folders have names as people give them."""
 
+import os
+
 import pytest
 from helpers.commands import run_command
 from helpers.data.coco_layouts import write_split
@@ -63,3 +65,22 @@ class TestTrainAndTest:
         result = run_command(tmp_path, 'test', config, checkpoint, '--show-dir', tmp_path / ODD / 'shown', *common)
         assert result.status == 0, result.err
         assert sorted(path.stem for path in (tmp_path / ODD / 'shown').rglob('*.*')) == ['bild ü #0', 'bild ü #1']
+
+
+class TestNamesThatAreNoText:
+    """Names of archives from systems of other encodings, whose bytes are no UTF-8."""
+
+    NAME = os.fsdecode(b'b\xfcld')
+
+    def test_are_read_by_check(self, tmp_path):
+        for split, count in (('train', 2), ('valid', 1)):
+            write_pairs(
+                tmp_path / 'data', f'{split}/images', f'{split}/labels', '.png', '.png', count, (0, 1), self.NAME
+            )
+        result = run_command(tmp_path, 'check', '--data', 'data', '--task', 'semantic', '--workers', 1)
+        assert result.status == 0, result.out + result.err
+
+    def test_may_be_those_of_the_demo_data(self, tmp_path):
+        made = run_command(tmp_path, 'demo', '--only-data', '--out', self.NAME, '--num-train', 1, '--num-val', 1)
+        assert made.status == 0, made.err
+        assert len(list((tmp_path / self.NAME).rglob('*.png'))) == 2

@@ -1,0 +1,78 @@
+"""Every flag of every command, with nonsense: an answer of one line, never a traceback."""
+
+import random
+
+import pytest
+from helpers.nonsense_calls import BASES, NONSENSE, arguments_of, call, calls_of, commands, faults, is_long
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+COMMANDS = commands()
+ALL = [(words, action.dest) for words, parser in COMMANDS.items() for action in arguments_of(parser)]
+TEXTS = st.text(st.characters(exclude_characters='\0', exclude_categories=['Cs']), max_size=20)
+
+
+@pytest.fixture
+def folder(tmp_path, demo_data):
+    """A folder inside of another, with the demo data."""
+    inner = tmp_path / 'a' / 'b'
+    inner.mkdir(parents=True)
+    (inner / 'data').symlink_to(demo_data / 'data')
+    return inner
+
+
+def action_of(words, dest):
+    return next(action for action in arguments_of(COMMANDS[words]) if action.dest == dest)
+
+
+def check(folder, checkpoint, words, arguments):
+    found = list(faults(call(folder, words, arguments, checkpoint)))
+    assert not found, (words, arguments, found)
+
+
+class TestParsers:
+    def test_have_no_command_that_is_not_called(self):
+        needed = {words for words, parser in COMMANDS.items() if arguments_of(parser)}
+        assert needed == set(BASES)
+
+
+class TestNonsense:
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def test_is_answered_in_one_line(self, folder, segmenter, data):
+        words, dest = data.draw(st.sampled_from(ALL))
+        action = action_of(words, dest)
+        value = data.draw(st.sampled_from(NONSENSE) | TEXTS)
+        if not is_long(action, value):
+            check(folder, segmenter.checkpoint, words, calls_of(words, action, value))
+
+    @pytest.mark.full
+    @pytest.mark.parametrize(('words', 'dest'), ALL, ids=[f'{words} {dest}' for words, dest in ALL])
+    def test_for_each_flag_is_answered_in_one_line(self, folder, segmenter, words, dest):
+        action = action_of(words, dest)
+        for value in NONSENSE:
+            if not is_long(action, value):
+                check(folder, segmenter.checkpoint, words, calls_of(words, action, value))
+
+    @pytest.mark.full
+    @pytest.mark.parametrize('seed', range(200))
+    def test_for_several_flags_is_answered_in_one_line(self, folder, segmenter, seed):
+        chance = random.Random(seed)
+        words = chance.choice([words for words in COMMANDS if len(arguments_of(COMMANDS[words])) > 2])
+        flags = [action for action in COMMANDS[words]._actions if action.option_strings and action.dest != 'help']
+        arguments = list(BASES[words])
+        for action in chance.sample(flags, min(3, len(flags))):
+            value = chance.choice([*(action.choices or ()), *NONSENSE])
+            if action.nargs == 0:
+                arguments.append(action.option_strings[-1])
+            elif not is_long(action, value):
+                arguments = [part for part in arguments if not part.startswith(f'{action.option_strings[-1]}=')]
+                arguments += (
+                    calls_of(words, action, value)[-1:]
+                    if action.nargs is None
+                    else [
+                        action.option_strings[-1],
+                        value,
+                    ]
+                )
+        check(folder, segmenter.checkpoint, words, arguments)
