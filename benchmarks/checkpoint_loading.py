@@ -18,7 +18,7 @@ from benchmarks.cases import run_benchmark
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.reports.table import format_table
 from convnext_dense.weights import load_pretrained
-from convnext_dense.weights.files import write_file
+from convnext_dense.weights.storage.files import write_file
 
 ROWS = [('init_cfg', '.pth'), ('init_cfg', '.safetensors'), ('load_from', '.pth'), ('torch.load', '.pth')]
 MEGABYTE = 1e6

@@ -55,7 +55,7 @@ def exit_on_usage_error(options: Collection[str] = ()) -> Generator[None]:
     """Print a UsageError as one line and exit with status 2, or a RunError and exit with status 1.
 
     A path that the system refuses, such as a name that is too long, is a UsageError too.
-    Where `convnext_dense.apis.torchrun` started several processes, it prints the line, once.
+    Where `convnext_dense.apis.launching.torchrun` started several processes, it prints the line, once.
 
     Args:
         options: The names of a command's options. Where a message names one, it is printed with its dashes.

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-# Set by `convnext_dense.apis.torchrun`, which prints what its processes leave.
+# Set by `convnext_dense.apis.launching.torchrun`, which prints what its processes leave.
 LAUNCHED = 'CONVNEXT_DENSE_LAUNCHED'
 # Set by torchrun for each of its processes: the file that it looks for when one fails.
 ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'

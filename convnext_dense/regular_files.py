@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 KINDS = {
     stat.S_IFIFO: 'a named pipe',
@@ -44,6 +45,19 @@ def refuse_special(path: str | Path) -> None:
     """
     if kind := special_kind(path):
         raise OSError(errno.EINVAL, f'it is {kind}, and no file', str(path))
+
+
+def opencv_name(path: str | Path) -> Any:  # noqa: ANN401 - bytes, which its annotations refuse
+    """Return a path as OpenCV takes it, whatever its encoding: as bytes, which OpenCV's annotations do not know.
+
+    Args:
+        path: The path.
+
+    Example:
+        >>> opencv_name('a.png')
+        b'a.png'
+    """
+    return os.fsencode(path)
 
 
 def read_bytes(path: str | Path) -> bytes:

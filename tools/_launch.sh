@@ -28,7 +28,7 @@ launch_distributed() {
         exit 2
     fi
     check_config "$2"
-    exec "$python" -m convnext_dense.apis.torchrun \
+    exec "$python" -m convnext_dense.apis.launching.torchrun \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -14,8 +14,8 @@ from benchmarks.stress.tiny_runs import PROGRESS, TinyRun
 from convnext_dense.config.resume import NUMBERED, find_latest
 from convnext_dense.errors import CheckpointError, RunError, UsageError
 from convnext_dense.training.checkpoints.whole_checkpoints import UNFINISHED
-from convnext_dense.weights.checksums import verify_checksums
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.files import read_file
 
 # When a training is killed, and how often: while it starts, between its first step and its last, and while it saves.
 MOMENTS = {'starting': 1, 'training': 5, 'saving': 4}

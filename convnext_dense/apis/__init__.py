@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from convnext_dense.apis.data.data_mending import mend_data
     from convnext_dense.apis.demo import run_demo
     from convnext_dense.apis.environment import describe_environment
-    from convnext_dense.apis.processes import launch
+    from convnext_dense.apis.launching.processes import launch
     from convnext_dense.apis.replaying import replay
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
@@ -38,7 +38,7 @@ __getattr__ = lazy_exports(
         check_data='data.data_check',
         describe_environment='environment',
         find_batch_size='batch_size',
-        launch='processes',
+        launch='launching.processes',
         mend_data='data.data_mending',
         replay='replaying',
         run_demo='demo',

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.apis.processes import Command, launch
+from convnext_dense.apis.launching.processes import Command, launch
 from convnext_dense.config.find import find_config
 from convnext_dense.datasets.demo import make_demo_data
 from convnext_dense.errors import UsageError

@@ -7,7 +7,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from convnext_dense.apis.run_errors import errors_as_sentences
+from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.machine import check_folder, check_output_file

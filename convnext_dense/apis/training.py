@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from mmengine.config import Config
 
-from convnext_dense.apis.run_errors import errors_as_sentences
+from convnext_dense.apis.errors.run_errors import errors_as_sentences
+from convnext_dense.apis.launching.signals import stopped_by_signals
 from convnext_dense.apis.runner import build_runner
-from convnext_dense.apis.signals import stopped_by_signals
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
 from convnext_dense.config.resume import set_resume

@@ -15,7 +15,7 @@ from mmengine.runner.checkpoint import (
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.config.find import URL_MARK
-from convnext_dense.weights.sources import REGISTERED
+from convnext_dense.weights.storage.sources import REGISTERED
 
 # mmengine takes what begins with none of them for a file.
 SCHEMES = (*REGISTERED, *(scheme for scheme in CheckpointLoader._schemes if scheme))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.matching import describe_diverged, printable, shorten
+from convnext_dense.weights.storage.checksums import verify_checksums
 
 
 def find(plan: RunPlan) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from convnext_dense.config.tree import evaluators
 from convnext_dense.datasets.checked_loading import is_a, transform_class
 from convnext_dense.datasets.coco_readers import coco_kind
 from convnext_dense.errors import UsageError, describe
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.sources import read_weights
 
 # What mmdet's LoadAnnotations loads if it is not asked, and what its LoadPanopticAnnotations loads besides.
 LOADED = {'with_bbox', 'with_label', 'poly2mask'}

@@ -13,21 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from convnext_dense.cli import (
-    browse,
-    check,
-    compare,
-    completion,
-    config,
-    demo,
-    env,
-    flops,
-    replay,
-    summary,
-    test,
-    train,
-    weights,
-)
+from convnext_dense.cli import completion, env, weights
+from convnext_dense.cli.looking import browse, check, config, flops, summary
+from convnext_dense.cli.running import compare, demo, replay, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
 from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__

@@ -9,8 +9,8 @@ from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 
 from convnext_dense.analysis import default_shape, measure_complexity
-from convnext_dense.apis.processes import Command, launch
-from convnext_dense.apis.run_errors import errors_as_sentences
+from convnext_dense.apis.errors.run_errors import errors_as_sentences
+from convnext_dense.apis.launching.processes import Command, launch
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from convnext_dense.config.find import check_file
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.regular_files import read_text
-from convnext_dense.weights.checksums import verify_checksums
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.files import read_file
 
 # Whose optimizer settings and schedules a resumed run follows.
 RESUME_WITH = ('checkpoint', 'config')

@@ -98,7 +98,7 @@ def count_samples(dataset: Dataset) -> int:
     if parts := getattr(dataset, 'datasets', None):
         return sum(map(count_samples, parts))
     inner = getattr(dataset, 'dataset', None)
-    return len(dataset) if inner is None else count_samples(inner)
+    return len(dataset) if inner is None else count_samples(inner)  # pyrefly: ignore[bad-argument-type]
 
 
 def _collate(own: Callable[[list], object], samples: list) -> object:

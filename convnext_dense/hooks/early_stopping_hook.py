@@ -15,8 +15,7 @@ class EarlyStoppingHook(_EarlyStoppingHook):
     training, it has the checkpoint hook save, so that nothing is lost, and a run that is resumed from there ends at
     once.
 
-    Args:
-        **kwargs: As in mmengine's hook: `monitor`, `rule`, `min_delta`, `patience` and so on.
+    Its arguments are those of mmengine's hook: `monitor`, `rule`, `min_delta`, `patience` and so on.
 
     Example:
         >>> hook = EarlyStoppingHook(monitor='coco/bbox_mAP', min_delta=0.001, patience=3)

@@ -10,7 +10,7 @@ A ConvNeXt loads any public checkpoint by its ``init_cfg``, by `load_pretrained`
 from convnext_dense.weights.export import convert_checkpoint
 from convnext_dense.weights.inspection import inspect_checkpoint
 from convnext_dense.weights.pretrained import Pretrained, load_pretrained
-from convnext_dense.weights.sources import load_from_anywhere, read_weights
+from convnext_dense.weights.storage.sources import load_from_anywhere, read_weights
 
 __all__ = [
     'Pretrained',

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from convnext_dense.compat.checkpoint_loading import make_harmless
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.conversion import EXPORTS, OUTSIDE, from_official, to_official
-from convnext_dense.weights.files import check_new_file, write_file
 from convnext_dense.weights.matching import count_by_module, describe_diverged, locate, shorten
 from convnext_dense.weights.recognize import BACKBONE, DetectedWeights, flatten, infer_size
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.files import check_new_file, write_file
+from convnext_dense.weights.storage.sources import read_weights
 
 
 def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', backbone_only: bool = False) -> str:

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
-from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.conversion import to_official
 from convnext_dense.weights.export import model_tensors, other_tensors
 from convnext_dense.weights.matching import describe_diverged, locate, match, printable, shorten
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.sources import read_weights
 
 
 class Inspection(NamedTuple):

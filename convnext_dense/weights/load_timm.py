@@ -7,7 +7,7 @@ from torch import Tensor
 
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.recognize import BACKBONE
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.sources import read_weights
 
 # Keys that training checkpoints keep their weights under.
 WRAPPERS = ('state_dict', 'model')

@@ -14,7 +14,7 @@ from convnext_dense.registry import STATE_DICT_CONVERTERS, WEIGHT_INITIALIZERS
 from convnext_dense.weights.load_timm import TakesTimmWeights, load_timm_pretrained
 from convnext_dense.weights.matching import LoadReport, describe_diverged, match
 from convnext_dense.weights.recognize import flatten
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.sources import read_weights
 
 
 def load_pretrained(backbone: ConvNeXt, checkpoint: str, prefix: str | None = None, strict: bool = True) -> LoadReport:

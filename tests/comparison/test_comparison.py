@@ -11,7 +11,7 @@ import threading
 import pytest
 from filelock import FileLock
 
-import convnext_dense.apis.processes as launch
+import convnext_dense.apis.launching.processes as launch
 import convnext_dense.comparison.compare as comparison
 from convnext_dense.comparison.compare import compare_backbones
 from convnext_dense.comparison.report import comparison_table

@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 
 from convnext_dense.compat.checkpoint_loading import make_harmless
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 
 def round_trip(content, path):

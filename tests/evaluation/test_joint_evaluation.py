@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
-from helpers.processes import run_in_processes
+from helpers.several.processes import run_in_processes
 
 pytestmark = pytest.mark.e2e
 

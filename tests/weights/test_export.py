@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights import convert_checkpoint, load_pretrained
-from convnext_dense.weights.files import read_file
 from convnext_dense.weights.recognize import flatten
+from convnext_dense.weights.storage.files import read_file
 
 
 def is_earlier_norm(name):

@@ -15,7 +15,7 @@ from convnext_dense.compat import checkpoint_content
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.weights import convert_checkpoint, inspect_checkpoint, load_from_anywhere, load_pretrained
 from convnext_dense.weights.matching import printable
-from convnext_dense.weights.sources import read_weights
+from convnext_dense.weights.storage.sources import read_weights
 
 WAYS = {
     'weights inspect': lambda path, folder: inspect_checkpoint(path),

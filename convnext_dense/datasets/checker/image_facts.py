@@ -20,7 +20,7 @@ from convnext_dense.datasets.images.file_faults import unreadable
 from convnext_dense.datasets.images.image_faults import any_size, lost_channel, read_header, squeezed_levels
 from convnext_dense.datasets.images.orientation import UPRIGHT, orientation
 from convnext_dense.errors import RunError, UsageError
-from convnext_dense.regular_files import special_kind
+from convnext_dense.regular_files import opencv_name, special_kind
 
 # An image whose values deviate by less, of 255, is of one color.
 CONSTANT = 2.0
@@ -87,7 +87,7 @@ def read_image_facts(file: str) -> ImageFacts:
         return ImageFacts(file, 'image-too-large', str(error))
     if header.size is None:
         # As bytes: a name that is no UTF-8 ends OpenCV with a segmentation fault.
-        pixels = cv2.imread(os.fsencode(file), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is None:
             return ImageFacts(file, 'image-unreadable', str(unreadable(file, AssertionError())))
         mode = {1: 'L', 3: 'RGB', 4: 'RGBA'}.get(1 if pixels.ndim == 2 else pixels.shape[2], '')
@@ -100,7 +100,7 @@ def read_image_facts(file: str) -> ImageFacts:
                 pixels = np.asarray(image.convert() if image.mode == 'P' else image)
         except Exception as error:  # noqa: BLE001 - decoders raise anything
             return ImageFacts(file, 'image-truncated', str(unreadable(file, error)), header.size, header.mode)
-        if not cv2.haveImageReader(os.fsencode(file)):
+        if not cv2.haveImageReader(opencv_name(file)):
             detail = (
                 f'{file}: OpenCV, which loads the images, cannot read {header.format or "this format"}; save it as PNG'
             )
@@ -124,7 +124,7 @@ def read_image_facts(file: str) -> ImageFacts:
 
 def _loss(file: str, bits: int, mode: str) -> tuple[str, str]:
     if bits == 16:
-        loaded = cv2.imread(os.fsencode(file), cv2.IMREAD_COLOR)
+        loaded = cv2.imread(opencv_name(file), cv2.IMREAD_COLOR)
         if loaded is not None and (sentence := squeezed_levels(file, loaded)):
             return 'image-16-bit', sentence
     if mode == 'RGBA' and (sentence := lost_channel(file)):

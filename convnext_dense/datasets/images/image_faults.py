@@ -11,7 +11,7 @@ from PIL import Image
 
 from convnext_dense.errors import UsageError
 from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
-from convnext_dense.regular_files import refuse_special
+from convnext_dense.regular_files import opencv_name, refuse_special
 
 # A 16-bit image of which the loader keeps so few levels, and less than a quarter of them, is squeezed.
 FEW_LEVELS = 64
@@ -88,7 +88,7 @@ def squeezed_levels(file: str, loaded: np.ndarray) -> str | None:
         file: The image.
         loaded: What the loader makes of it.
     """
-    values = np.asarray(cv2.imread(os.fsencode(file), cv2.IMREAD_UNCHANGED))
+    values = np.asarray(cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED))
     levels, kept = len(np.unique(values)), len(np.unique(loaded))
     if kept >= FEW_LEVELS or kept * 4 > levels:
         return None
@@ -105,7 +105,7 @@ def lost_channel(file: str) -> str | None:
     Args:
         file: The image.
     """
-    image = cv2.imread(os.fsencode(file), cv2.IMREAD_UNCHANGED)
+    image = cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None
     fourth = image[..., 3]

@@ -15,7 +15,7 @@ from convnext_dense.training.checkpoints.optimizer_state import (
     wrappers_of,
 )
 from convnext_dense.training.unwrap import unwrap
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 # Where schedules keep rates in a parameter group.
 RATES = ('lr', 'initial_lr', 'max_lr', 'min_lr')

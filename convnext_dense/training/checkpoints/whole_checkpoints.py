@@ -17,9 +17,9 @@ from convnext_dense.training.checkpoints.stop_checkpoint import remove_stop_chec
 from convnext_dense.training.processes.joint_log import share_losses
 from convnext_dense.training.resuming.finished import mark_finished
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, note_state
-from convnext_dense.weights.files import read_file
 from convnext_dense.weights.matching import describe_diverged
-from convnext_dense.weights.torch_saving import save_torch
+from convnext_dense.weights.storage.files import read_file
+from convnext_dense.weights.storage.torch_saving import save_torch
 
 UNFINISHED = '.unfinished'
 # What only a training that goes on needs.

@@ -14,7 +14,7 @@ from convnext_dense.training.resuming.schedule import follow_config, group_setti
 from convnext_dense.training.resuming.seeking_loader import make_seeking
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, is_training_state, restore_hooks
 from convnext_dense.training.unwrap import unwrap
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 
 class ExactResume(Runner):

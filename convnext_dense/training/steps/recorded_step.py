@@ -18,7 +18,7 @@ from convnext_dense.training.resuming.module_state import changed_attributes
 from convnext_dense.training.steps.batch_as_data import to_data
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.version import __version__
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 FORM = 'a step of convnext_dense'
 # What the lists and dicts of a file hold, besides those that are a state of something.

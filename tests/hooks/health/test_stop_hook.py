@@ -10,7 +10,7 @@ import torch
 from helpers.toy_runs import toy_runner
 from mmengine.hooks import Hook
 
-from convnext_dense.apis.signals import stopped_by_signals
+from convnext_dense.apis.launching.signals import stopped_by_signals
 from convnext_dense.errors import RunStopped
 from convnext_dense.hooks.health.stop_hook import StopHook
 from convnext_dense.training import stop_request

@@ -2,8 +2,8 @@
 
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER
-from helpers.joint_batch import ATSS, DETECTION, SEGMENTATION, SYNC_BN, Case
-from helpers.processes import run_in_processes
+from helpers.several.joint_batch import ATSS, DETECTION, SEGMENTATION, SYNC_BN, Case
+from helpers.several.processes import run_in_processes
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.demo_runs import FEW_WORKERS, ROOT, SEGMENTER
 
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 pytestmark = pytest.mark.e2e
 

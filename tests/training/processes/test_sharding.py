@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER
-from helpers.joint_batch import ATSS, DETECTION, SEGMENTATION, SYNC_BN, Case
-from helpers.processes import run_in_processes
+from helpers.several.joint_batch import ATSS, DETECTION, SEGMENTATION, SYNC_BN, Case
+from helpers.several.processes import run_in_processes
 from mmengine.config import Config
 from torch import nn
 
 from convnext_dense.errors import UsageError
 from convnext_dense.training.processes.sharded_runner import ShardedTraining
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 
 SHARDED = "model_wrapper_cfg = dict(type='convnext_dense.FullyShardedModel')\n"
 

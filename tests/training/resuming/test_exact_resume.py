@@ -11,8 +11,8 @@ from helpers.commands import Result, chdir
 from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from convnext_dense.apis.processes import Command, launch
-from convnext_dense.weights.files import read_file
+from convnext_dense.apis.launching.processes import Command, launch
+from convnext_dense.weights.storage.files import read_file
 
 EVERY_STEP = ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.by_epoch=False']
 EVERY_STEP += ['default_hooks.checkpoint.max_keep_ckpts=-1', 'default_hooks.checkpoint.save_best=auto']

@@ -1,6 +1,5 @@
 """What a dataset of objects is, before and after its annotations are read."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ import cv2
 from PIL import Image
 
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
-from convnext_dense.regular_files import refuse_special
+from convnext_dense.regular_files import opencv_name, refuse_special
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
     except Exception:  # noqa: BLE001 - decoders raise anything
-        pixels = cv2.imread(os.fsencode(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+        pixels = cv2.imread(opencv_name(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         if pixels is None:
             raise ValueError(f'the image {path} cannot be read.') from None
         height, width = pixels.shape[:2]

@@ -96,7 +96,9 @@ class _Process:
 def _started(command: Command, environment: dict[str, str]) -> Generator[_Process]:
     """Start a command, and end it at the latest when the block is left."""
     count = command.processes
-    launcher = ['-m', 'convnext_dense.apis.torchrun', '--standalone', f'--nproc_per_node={count}'] if count else []
+    launcher = (
+        ['-m', 'convnext_dense.apis.launching.torchrun', '--standalone', f'--nproc_per_node={count}'] if count else []
+    )
     suffix = ['--launcher', 'pytorch'] if count else []
     words = [sys.executable, *launcher, '-m', 'convnext_dense', *command.arguments, *suffix]
     command.log.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.files import read_file, write_file
+from convnext_dense.weights.storage.files import read_file, write_file
 
 UMASK = os.umask(0)
 os.umask(UMASK)

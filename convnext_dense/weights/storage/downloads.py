@@ -12,8 +12,8 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntr
 from safetensors import SafetensorError
 
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.files import DAMAGED, SAFETENSORS, check_harmless, read_file
 from convnext_dense.weights.published import OPENMMLAB, PUBLISHED
+from convnext_dense.weights.storage.files import DAMAGED, SAFETENSORS, check_harmless, read_file
 
 # These publishers write the start of a file's SHA-256 into its name.
 DIGEST = re.compile(r'-([0-9a-f]{8,})\.')

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights.checksums import verify_checksums
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.files import read_file
 
 
 @pytest.fixture

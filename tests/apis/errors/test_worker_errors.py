@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from convnext_dense.apis.run_errors import errors_as_sentences
+from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.errors import RunError
 from convnext_dense.training.loading.orphaned_workers import end_with_reader
 

@@ -6,7 +6,7 @@ import pytest
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
 from mmengine.config import Config
 
-from convnext_dense.apis.run_errors import TRACEBACK, errors_as_sentences
+from convnext_dense.apis.errors.run_errors import TRACEBACK, errors_as_sentences
 from convnext_dense.errors import RunError
 
 TINY = ['model.backbone.arch.depths=[1,1,1,1]', 'train_dataloader.dataset.indices=2']

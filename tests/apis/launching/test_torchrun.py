@@ -30,7 +30,7 @@ def fail(tmp_path: Path, failure: str, both: bool = False) -> subprocess.Complet
     script = tmp_path / 'script.py'
     script.write_text(START.format(failure=failure, both=both))
     return subprocess.run(
-        [sys.executable, '-m', 'convnext_dense.apis.torchrun', '--standalone', '--nproc_per_node=2', script],
+        [sys.executable, '-m', 'convnext_dense.apis.launching.torchrun', '--standalone', '--nproc_per_node=2', script],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,10 +10,10 @@ from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.regular_files import special_kind
-from convnext_dense.weights.downloads import download, read_hub
-from convnext_dense.weights.files import check_harmless, read_file
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, recognize
+from convnext_dense.weights.storage.downloads import download, read_hub
+from convnext_dense.weights.storage.files import check_harmless, read_file
 
 WEB = ('http://', 'https://')
 TIMM_SCHEME, HUGGINGFACE_SCHEME, TORCHVISION_SCHEME = 'timm://', 'huggingface://', 'torchvision://'

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from torch import nn
 
-from convnext_dense.apis.memory_errors import is_loop, memory_sentence
-from convnext_dense.apis.worker_errors import worker_sentence
+from convnext_dense.apis.errors.memory_errors import is_loop, memory_sentence
+from convnext_dense.apis.errors.worker_errors import worker_sentence
 from convnext_dense.build_errors import build_sentence, is_ours, message_of
 from convnext_dense.errors import RunError, UsageError
 

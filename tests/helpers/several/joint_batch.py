@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from convnext_dense.weights.files import read_file
+from convnext_dense.weights.storage.files import read_file
 from helpers.demo_runs import DETECTOR, FEW_WORKERS
 
 # Its losses are divided by what all processes have found, so their mean over processes is that of the joint batch.

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[2]
 
 
 def run_in_processes(processes: int, folder: Path, commands: list[list], place: Path) -> None:
@@ -22,7 +22,7 @@ def run_in_processes(processes: int, folder: Path, commands: list[list], place: 
     file.write_text(json.dumps([[str(argument) for argument in command] for command in commands]))
     launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
     result = subprocess.run(
-        [sys.executable, '-W', 'ignore', *launcher, TESTS / 'helpers' / 'run_commands.py', folder, file],
+        [sys.executable, '-W', 'ignore', *launcher, TESTS / 'helpers' / 'several' / 'run_commands.py', folder, file],
         env={**os.environ, 'PYTHONPATH': f'{TESTS.parent}{os.pathsep}{TESTS}', 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,

@@ -21,7 +21,7 @@ from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.compat.memory_limit import memory_limit
 from convnext_dense.errors import CheckpointError
 from convnext_dense.regular_files import special_kind
-from convnext_dense.weights.torch_saving import save_torch
+from convnext_dense.weights.storage.torch_saving import save_torch
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from convnext_dense.apis.processes import Command, launch
+from convnext_dense.apis.launching.processes import Command, launch
 from convnext_dense.errors import RunError
 
 

@@ -1,0 +1,1 @@
+"""Processes: how they are started, asked to stop, and waited for."""
