@@ -1,7 +1,7 @@
 """PyTorch's launcher, which says in a few lines which of its processes failed, and why.
 
-Run ``python -m convnext_dense.apis.launching.torchrun`` with torchrun's arguments. It exits with the status of the process
-that failed, so that a mistake in the arguments is 2, as without a launcher. It passes signals on to them, and waits.
+Run ``python -m convnext_dense.apis.launching.torchrun`` with torchrun's arguments. It exits with the status of the
+process that failed, so that a mistake in the arguments is 2, as without a launcher. It passes signals on, and waits.
 """
 
 import os
