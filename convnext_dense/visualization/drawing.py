@@ -130,14 +130,15 @@ class Drawing:
         # Rare classes first.
         named.sort(key=lambda i: counts[names[i]])
         others = sorted(set(range(len(names))) - set(named))
-        sizes = [_name_size(names[i]) for i in named]
+        texts = [f'{name} {part.note}'.strip() for name, part in zip(names, objects, strict=True)]
+        sizes = [_name_size(texts[i]) for i in named]
         places = place_labels([boxes[i] for i in (*named, *others)], sizes, drawn.size)
         for i, (width, height), place in zip(named, sizes, places, strict=True):
             if place is not None:
                 color = self.color(objects[i])
                 x, y = round(place[0]), round(place[1])
                 ImageDraw.Draw(drawn).rectangle((x, y, x + width - 1, y + height - 1), color)
-                write(drawn, (x + PADDING, y), names[i], FONT_SIZE, text_color(color))
+                write(drawn, (x + PADDING, y), texts[i], FONT_SIZE, text_color(color))
 
 
 def _area(part: FedObject) -> float:

@@ -23,12 +23,14 @@ class FedObject:
         label: Its class.
         mask: Where it is, with the image's shape, if it has a mask.
         is_ignored: Whether the model neither learns it nor learns that nothing is there.
+        note: What is written behind the class's name, such as a score.
     """
 
     box: tuple[float, float, float, float]
     label: int
     mask: np.ndarray | None = None
     is_ignored: bool = False
+    note: str = ''
 
 
 @dataclass(frozen=True)
