@@ -12,11 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from convnext_dense.cli import browse, check, compare, completion, demo, env, flops, replay, test, train, weights
+from convnext_dense.cli import (
+    browse,
+    check,
+    compare,
+    completion,
+    demo,
+    env,
+    flops,
+    predict,
+    replay,
+    test,
+    train,
+    weights,
+)
 from convnext_dense.errors import RunStopped, exit_on_usage_error
 from convnext_dense.version import __version__
 
-COMMANDS = (train, test, browse, check, compare, flops, weights, demo, replay, env, completion)
+COMMANDS = (train, test, predict, browse, check, compare, flops, weights, demo, replay, env, completion)
 INTERRUPTED = 130
 # EX_TEMPFAIL of sysexits.h: "try again later". No shell and no launcher makes it up, so a scheduler may requeue on it.
 STOPPED = 75

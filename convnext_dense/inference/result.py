@@ -1,6 +1,6 @@
 """What a model predicts on an image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,17 @@ from PIL import Image
 from convnext_dense.datasets.images.picture import picture
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.inputs import ImageInput
+from convnext_dense.inference.masks import CroppedMasks, choose, cropped
 from convnext_dense.visualization.drawing import Drawing
-from convnext_dense.visualization.fed_image import FedImage, FedObject
+from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject
 
 if TYPE_CHECKING:
     from supervision import Detections
 
 # The longer side in pixels of a drawn image: small ones are enlarged.
 SMALLEST, LARGEST = 768, 1280
+# What mmdet's panoptic maps multiply an object's number with, before they add its class.
+INSTANCE_OFFSET = 1000
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,12 @@ class Result:
         colors: A color for each class, as RGB.
         boxes: Left, top, right and bottom in pixels, with shape (n, 4); None if the model finds no objects.
         labels: The class of each object, with shape (n,).
-        scores: The score of each object, with shape (n,), in falling order.
-        masks: Where each object is, with shape (n, height, width), if the model finds masks.
+        scores: The score of each object, with shape (n,).
+        masks: Where each object is, with shape (n, height, width), if the model finds masks. Those of an image in tiles
+            are `CroppedMasks`, of which ``np.asarray`` makes an array.
         semantic: The class of each pixel, with shape (height, width), if the model segments.
+        panoptic: The segment of each pixel, with shape (height, width), if the model is panoptic: 1000 times the number
+            of the object, plus its class. Where there is none, the class is the number of classes.
     """
 
     image: ImageInput
@@ -44,8 +50,9 @@ class Result:
     boxes: np.ndarray | None = None
     labels: np.ndarray | None = None
     scores: np.ndarray | None = None
-    masks: np.ndarray | None = None
+    masks: np.ndarray | CroppedMasks | None = None
     semantic: np.ndarray | None = None
+    panoptic: np.ndarray | None = None
 
     def __len__(self) -> int:
         return 0 if self.boxes is None else len(self.boxes)
@@ -53,10 +60,14 @@ class Result:
     @property
     def names(self) -> list[str]:
         """The name of each object's class."""
-        return [] if self.labels is None else [self.classes[label] for label in self.labels]
+        return [] if self.labels is None else [self.class_name(label) for label in self.labels.tolist()]
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class."""
+        return self.classes[label] if 0 <= label < len(self.classes) else f'class {label}'
 
     def at_least(self, score: float, classes: Sequence[str] | None = None) -> 'Result':
-        """Return the objects of a score and of classes. Label maps stay as they are.
+        """Return the objects of a score and of classes. Maps stay as they are.
 
         Args:
             score: The least score.
@@ -65,41 +76,46 @@ class Result:
         Raises:
             UsageError: If a class is none of the model's.
         """
-        unknown = [name for name in classes or () if name not in self.classes]
-        if unknown:
-            raise UsageError(f'classes: {unknown[0]!r} is none of the model, whose classes are {_few(self.classes)}.')
-        if self.boxes is None:
+        check_classes(classes, self.classes)
+        if self.boxes is None or self.labels is None or self.scores is None:
             return self
         kept = self.scores >= score
         if classes:
             kept &= np.isin(self.labels, [self.classes.index(name) for name in classes])
-        masks = None if self.masks is None else self.masks[kept]
+        masks = None if self.masks is None else choose(self.masks, kept)
         return replace(self, boxes=self.boxes[kept], labels=self.labels[kept], scores=self.scores[kept], masks=masks)
 
     def pixels(self) -> np.ndarray:
         """Return the image as RGB of 8 bits, with shape (height, width, 3)."""
-        if self.image.pixels is not None:
+        if self.image.path is None:
             return np.ascontiguousarray(self.image.pixels[..., ::-1])
         with open(self.image.path, 'rb') as file:
             return picture(file.read(), self.size)
 
+    def shown(self, pixels: np.ndarray | None = None) -> FedImage:
+        """Return what is drawn of it.
+
+        Args:
+            pixels: The image as `pixels` returns it, if it is there already.
+        """
+        objects, label_map = list(self._objects()), self.semantic
+        if self.panoptic is not None:
+            objects, label_map = _segments(self.panoptic, len(self.classes))
+        return FedImage(
+            self.image.name,
+            self.pixels() if pixels is None else pixels,
+            objects,
+            None if label_map is None else label_map.astype(np.int64),
+        )
+
     def plot(self) -> Image.Image:
         """Return the image with what is predicted drawn over it. Small images are enlarged."""
-        objects = []
-        if self.boxes is not None:
-            objects = [
-                FedObject(
-                    tuple(self.boxes[i].tolist()),
-                    int(self.labels[i]),
-                    None if self.masks is None else self.masks[i],
-                    note=f'{self.scores[i]:.2f}',
-                )
-                for i in range(len(self))
-            ]
-        side = min(max(*self.size, SMALLEST), LARGEST)
-        label_map = None if self.semantic is None else self.semantic.astype(np.int64)
-        drawn = FedImage(self.image.name, self.pixels(), objects, label_map)
-        return Drawing(self.classes, self.colors).draw(drawn, side)
+        return Drawing(self.classes, self.colors).draw(self.shown(), self.drawn_side)
+
+    @property
+    def drawn_side(self) -> int:
+        """The longer side in pixels that it is drawn with."""
+        return min(max(*self.size, SMALLEST), LARGEST)
 
     def to_supervision(self) -> 'Detections':
         """Return the objects as supervision's `Detections`.
@@ -115,11 +131,45 @@ class Result:
             raise UsageError('to_supervision: the model segments, and finds no objects.')
         return Detections(
             xyxy=self.boxes,
-            mask=self.masks,
+            mask=None if self.masks is None else np.asarray(self.masks),
             confidence=self.scores,
             class_id=self.labels,
             data={'class_name': np.array(self.names)},
         )
+
+    def box(self, index: int) -> tuple[float, float, float, float]:
+        """Return an object's box. Some models give masks alone, with boxes of no size; theirs is the mask's.
+
+        Args:
+            index: The object's number.
+        """
+        left, top, right, bottom = self.boxes[index].tolist()
+        if (right <= left or bottom <= top) and self.masks is not None:
+            part = cropped(self.masks, index)
+            height, width = part.pixels.shape
+            return float(part.left), float(part.top), float(part.left + width), float(part.top + height)
+        return left, top, right, bottom
+
+    def _objects(self) -> Iterator[FedObject]:
+        for i in range(len(self)):
+            drawn = FedObject(self.box(i), int(self.labels[i]), note=f'{self.scores[i]:.2f}')
+            if self.masks is None:
+                yield drawn
+            else:
+                part = cropped(self.masks, i)
+                yield replace(drawn, mask=part.pixels, place=(part.left, part.top))
+
+
+def check_classes(classes: Sequence[str] | None, known: Sequence[str]) -> None:
+    """Raise UsageError if a class is none of a model's.
+
+    Args:
+        classes: The names that are asked for.
+        known: The model's.
+    """
+    unknown = [name for name in classes or () if name not in known]
+    if unknown:
+        raise UsageError(f'classes: {unknown[0]!r} is none of the model, whose classes are {_few(known)}.')
 
 
 def result_of(
@@ -140,10 +190,26 @@ def result_of(
         parts['labels'], parts['scores'] = found.labels.cpu().numpy(), found.scores.cpu().numpy()
         if 'masks' in found:
             parts['masks'] = np.asarray(found.masks.cpu() if hasattr(found.masks, 'cpu') else found.masks, bool)
-    if (found := sample.get('pred_sem_seg')) is not None:
-        values = found.get('data', found.get('sem_seg'))
-        parts['semantic'] = values.cpu().numpy().reshape(values.shape[-2:])
+    for key, name in (('pred_sem_seg', 'semantic'), ('pred_panoptic_seg', 'panoptic')):
+        if (found := sample.get(key)) is not None:
+            # mmseg's name of it, and mmdet's.
+            values = found.get('data', found.get('sem_seg'))
+            values = values.cpu().numpy() if hasattr(values, 'cpu') else np.asarray(values)
+            parts[name] = values.reshape(values.shape[-2:])
     return Result(image, tuple(sample.ori_shape[:2]), classes, colors, **parts)
+
+
+def _segments(panoptic: np.ndarray, classes: int) -> tuple[list[FedObject], np.ndarray]:
+    """Return the objects of a panoptic map, and the class of its other pixels."""
+    label_map = panoptic % INSTANCE_OFFSET
+    label_map = np.where(label_map < classes, label_map, IGNORED)
+    objects = []
+    for segment in np.unique(panoptic[panoptic >= INSTANCE_OFFSET]).tolist():
+        mask = panoptic == segment
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        box = float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+        objects.append(FedObject(box, segment % INSTANCE_OFFSET, mask))
+    return objects, label_map
 
 
 def _few(names: Sequence[str]) -> str:
