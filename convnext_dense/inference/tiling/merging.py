@@ -11,7 +11,7 @@ from convnext_dense.inference.masks import CroppedMask
 Box = tuple[int, int, int, int]
 # From which overlap on, within what both tiles show, two boxes of a class are one object.
 SAME = 0.5
-# From which overlap with the whole object on, its parts are all of it.
+# How much of the whole object its parts have if they are all of it.
 ALL = 0.8
 
 
@@ -110,7 +110,7 @@ def _one(parts: list[Found]) -> Found:
         return whole[-1]
     joined = _join(cut)
     # The reduced image shows all of it, and its parts show it finer, if there are all of them.
-    return whole[-1] if whole and _iou(joined.box, whole[-1].box) < ALL else joined
+    return whole[-1] if whole and _covered(whole[-1].box, joined.box) < ALL else joined
 
 
 def _join(parts: list[Found]) -> Found:
@@ -122,10 +122,9 @@ def _join(parts: list[Found]) -> Found:
     return replace(best, box=(left, top, right, bottom), mask=_union(masks) if masks else best.mask)
 
 
-def _iou(box: tuple[float, ...], other: tuple[float, ...]) -> float:
-    first, second = np.array(box), np.array(other)
-    common = _sizes(_clip(first, second))
-    return float(common / max(_sizes(first) + _sizes(second) - common, 1e-9))
+def _covered(box: tuple[float, ...], other: tuple[float, ...]) -> float:
+    own = np.array(box)
+    return float(_sizes(_clip(own, np.array(other))) / max(_sizes(own), 1e-9))
 
 
 def _union(masks: list[CroppedMask]) -> CroppedMask:
