@@ -108,13 +108,15 @@ class Drawing:
         is_edge = np.zeros(label_map.shape, bool)
         is_edge[:-1] |= label_map[:-1] != label_map[1:]
         is_edge[:, :-1] |= label_map[:, :-1] != label_map[:, 1:]
-        for label in np.unique(label_map).tolist():
-            where = label_map == label
-            if label == IGNORED:
-                _blend(canvas, where & _stripes(where.shape), IGNORED_COLOR, STRIPE_OPACITY)
-            else:
-                _blend(canvas, where, self.class_color(label), MAP_OPACITY)
-                _blend(canvas, where & is_edge, self.class_color(label), 1)
+        # One color for each label, of which the first is what is ignored.
+        colors = [IGNORED_COLOR, *(self.class_color(label) for label in range(label_map.max(initial=0) + 1))]
+        painted = np.array(colors, np.uint8)[label_map - IGNORED]
+        blended = cv2.addWeighted(canvas, 1 - MAP_OPACITY, painted, MAP_OPACITY, 0)
+        blended[is_edge] = painted[is_edge]
+        is_ignored = label_map == IGNORED
+        np.copyto(canvas, blended, where=~is_ignored[..., None])
+        if is_ignored.any():
+            _blend(canvas, is_ignored & _stripes(is_ignored.shape), IGNORED_COLOR, STRIPE_OPACITY)
 
     def _paint_object(self, canvas: np.ndarray, part: FedObject, scale: float) -> None:
         left, top, where = _region(part, canvas.shape[:2], scale)
