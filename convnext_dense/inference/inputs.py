@@ -47,7 +47,7 @@ def image_inputs(source: Any, channels: str = 'rgb') -> Iterator[ImageInput]:  #
         source: A path, a folder (searched with its sub-folders), a pattern such as ``photos/*.jpg``, an address, a
             video's path or address, a webcam's number as a text, a PIL image, an array with shape (height, width, 3) or
             (height, width), a tensor with shape (3, height, width), of 8 bits each; or several of these.
-        channels: The order of an array's or a tensor's channels, 'rgb' or 'bgr'. Files know theirs.
+        channels: The order of an array's or a tensor's channels, 'rgb' or 'bgr'. A file says its own.
 
     Raises:
         UsageError: If there is no such file, or no image in a folder, or it is none of these.

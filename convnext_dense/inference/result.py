@@ -138,7 +138,7 @@ class Result:
         )
 
     def box(self, index: int) -> tuple[float, float, float, float]:
-        """Return an object's box. Some models give masks alone, with boxes of no size; theirs is the mask's.
+        """Return an object's box. Some models give masks alone, with boxes of no size; the box is then the mask's.
 
         Args:
             index: The object's number.

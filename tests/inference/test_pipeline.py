@@ -47,7 +47,9 @@ class TestPipeline:
             PredictPipeline(config(PACK))
 
     def test_a_step_that_fails_names_the_image(self):
-        pipeline = PredictPipeline(config(dict(type='LoadImageFromFile'), dict(type='Resize', scale=[8, 8]), PACK))
+        pipeline = PredictPipeline(
+            config(dict(type='LoadImageFromFile'), dict(type='Resize', scale=[8, 8], keep_ratio=True), PACK)
+        )
         with pytest.raises(UsageError, match='mine: the test pipeline cannot use it: '):
             pipeline(IMAGE)
 
