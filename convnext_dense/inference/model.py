@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -28,6 +28,7 @@ from convnext_dense.inference.network import build_network, load_weights
 from convnext_dense.inference.pipeline import PredictPipeline, dataset_info
 from convnext_dense.inference.result import Result, result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
+from convnext_dense.registry import SCOPE
 from convnext_dense.weights.checksums import verify_checksums
 from convnext_dense.weights.sources import load_from_anywhere
 
@@ -211,8 +212,16 @@ class Model:
         for image, sample in zip(images, samples, strict=True):
             yield result_of(sample, image, self.classes, self.colors)
 
-    def _scope(self) -> Any:  # noqa: ANN401 - mmengine's context
-        return DefaultScope.overwrite_default_scope(self.cfg.default_scope)
+    @contextmanager
+    def _scope(self) -> Generator[None]:
+        """Look names up in the config's scope. mmengine's own context takes half a millisecond, for each image."""
+        name = f'{SCOPE}.inference'
+        instances = DefaultScope._instance_dict
+        DefaultScope._instance_dict = OrderedDict({name: DefaultScope(name, self.cfg.default_scope)})
+        try:
+            yield
+        finally:
+            DefaultScope._instance_dict = instances
 
     @contextmanager
     def _running(self) -> Generator[None]:

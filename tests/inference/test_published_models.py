@@ -3,6 +3,7 @@
 import pytest
 
 from convnext_dense.config.find import our_configs
+from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.published_models import config_of, published_models
 from convnext_dense.weights.published import MMDET_MODELS, MMSEG_MODELS, PUBLISHED, V1_MODELS
 
@@ -19,3 +20,10 @@ def test_it_has_a_config(name):
 
 def test_backbones_have_none():
     assert set(published_models()) == set(MODELS) < set(PUBLISHED)
+
+
+def test_it_is_found_by_its_name():
+    found = find_model('upernet_convnext_tiny_in1k_ade20k')
+    assert found.checkpoint == found.name == 'upernet_convnext_tiny_in1k_ade20k'
+    assert found.cfg.default_scope == 'mmseg'
+    assert not found.is_foreign

@@ -78,7 +78,17 @@ def _merge_class(found: list[Found]) -> list[Found]:
         members[first] += members.pop(second)
         for k in members[first]:
             group[k] = first
-    return [_one([found[k] for k in numbers]) for numbers in members.values()]
+    return _suppress([_one([found[k] for k in numbers]) for numbers in members.values()])
+
+
+def _suppress(found: list[Found]) -> list[Found]:
+    """Return what is left of objects of a class if those of one tile that are between two of another count once."""
+    kept: list[Found] = []
+    for part in sorted(found, key=lambda part: (part.is_cut, -part.score)):
+        others = [other.box for other in kept if other.tile != part.tile]
+        if not others or _ious(part.box, others).max() < SAME:
+            kept.append(part)
+    return kept
 
 
 def _pairs(found: list[Found]) -> Iterator[tuple[float, int, int]]:
@@ -120,6 +130,12 @@ def _join(parts: list[Found]) -> Found:
     masks = [part.mask for part in parts if part.mask is not None and part.mask.pixels.size]
     best = max(parts, key=lambda part: part.score)
     return replace(best, box=(left, top, right, bottom), mask=_union(masks) if masks else best.mask)
+
+
+def _ious(box: tuple[float, ...], others: list) -> np.ndarray:
+    first, second = np.array(box), np.array(others)
+    common = _sizes(_clip(first, second))
+    return common / np.maximum(_sizes(first) + _sizes(second) - common, 1e-9)
 
 
 def _covered(box: tuple[float, ...], other: tuple[float, ...]) -> float:

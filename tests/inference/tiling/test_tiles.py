@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.inputs import ImageInput
 from convnext_dense.inference.result import Result
+from convnext_dense.inference.tiling.merging import Found, merge
 from convnext_dense.inference.tiling.tiles import predict_tiles, tile_boxes
 
 # Of an object, how much a tile must show for it to be found there.
@@ -125,6 +126,16 @@ class TestObjects:
         result = oracle.in_tiles(100, 0.2)
         assert np.array_equal(result.boxes, [[60, 40, 120, 60]])
         assert np.array_equal(result.masks[0], ellipse(size, objects[0]))
+
+    def test_one_between_two_of_another_tile_counts_once(self):
+        areas = [(0, 0, 200, 200), (10, 0, 210, 200)]
+        boxes = [(20, 0, 120, 100), (55, 0, 155, 100), (40, 0, 140, 100)]
+        scores = [0.6, 0.5, 0.9]
+        found = [
+            Found(box, 0, score, None, tile, areas[tile], False)
+            for box, score, tile in zip(boxes, scores, (0, 0, 1), strict=True)
+        ]
+        assert [part.score for part in merge(found)] == [0.9]
 
     def test_boxes_alone_are_merged_too(self):
         oracle = Oracle([(80, 20, 110, 50), (10, 20, 40, 50)], (100, 180), has_masks=False)
