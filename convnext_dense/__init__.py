@@ -24,11 +24,18 @@ from convnext_dense.version import __version__
 if TYPE_CHECKING:
     from convnext_dense.backbones import ConvNeXt, ModernizedResNet, TimmBackbone
     from convnext_dense.config import create_backbone
+    from convnext_dense.inference import load_model
 
-__all__ = ['ConvNeXt', 'ModernizedResNet', 'TimmBackbone', '__version__', 'create_backbone']
+__all__ = ['ConvNeXt', 'ModernizedResNet', 'TimmBackbone', '__version__', 'create_backbone', 'load_model']
 
 # The room of each name that is imported when it is first used.
-EXPORTS = dict(ConvNeXt='backbones', ModernizedResNet='backbones', TimmBackbone='backbones', create_backbone='config')
+EXPORTS = dict(
+    ConvNeXt='backbones',
+    ModernizedResNet='backbones',
+    TimmBackbone='backbones',
+    create_backbone='config',
+    load_model='inference',
+)
 
 ROOMS = (
     'analysis',
@@ -40,6 +47,7 @@ ROOMS = (
     'datasets',
     'evaluation',
     'hooks',
+    'inference',
     'layers',
     'optim',
     'registry',

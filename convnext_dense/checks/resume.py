@@ -1,12 +1,12 @@
 """Looks for a run that cannot resume, or that resumes otherwise than its config says."""
 
-import ast
 from collections.abc import Iterator
 
 from mmengine.logging import MessageHub
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config.foreign import config_as_data
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
 from convnext_dense.training.resuming.finished import is_marked_finished
@@ -77,43 +77,6 @@ def describe_finished(plan: RunPlan) -> str:
         f'the run is finished: {plan.checkpoint} is at {unit} {reached} of {limit}, and nothing is left to train; '
         f'raise train_cfg.max_{unit}s to train longer.'
     )
-
-
-def config_as_data(text: object) -> dict:
-    """Read the text of a saved config without running it: assignments of plain values, and of `dict(...)`.
-
-    Other statements are left out.
-
-    Example:
-        >>> config_as_data("lr = 0.1\\nmodel = dict(depth=(1, 2))\\nx = __import__('os').getcwd()")
-        {'lr': 0.1, 'model': {'depth': [1, 2]}}
-    """
-    config = {}
-    try:
-        statements = ast.parse(text).body if isinstance(text, str) else []
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return config
-    for statement in statements:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                try:
-                    config[name] = _as_data(value)
-                except (ValueError, TypeError, RecursionError):
-                    continue
-    return config
-
-
-def _as_data(node: ast.expr) -> object:
-    match node:
-        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as mapping, keywords=keywords):
-            values = {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
-            first = _as_data(mapping[0]) if mapping else {}
-            return first | values if isinstance(first, dict) else values
-        case ast.Dict(keys=keys, values=values):
-            return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
-        case ast.List(elts=parts) | ast.Tuple(elts=parts):
-            return [_as_data(part) for part in parts]
-    return ast.literal_eval(node)
 
 
 def _why_not(content: dict) -> str:

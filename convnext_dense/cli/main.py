@@ -15,12 +15,27 @@ from typing import Any, NoReturn
 
 from convnext_dense.cli import completion, env, weights
 from convnext_dense.cli.looking import browse, check, config, flops, summary
-from convnext_dense.cli.running import compare, demo, replay, test, train
+from convnext_dense.cli.running import compare, demo, predict, replay, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
 from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__
 
-COMMANDS = (train, test, browse, check, compare, config, summary, flops, weights, demo, replay, env, completion)
+COMMANDS = (
+    train,
+    test,
+    predict,
+    browse,
+    check,
+    compare,
+    config,
+    summary,
+    flops,
+    weights,
+    demo,
+    replay,
+    env,
+    completion,
+)
 INTERRUPTED = 130
 
 

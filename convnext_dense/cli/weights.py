@@ -3,7 +3,9 @@
 import argparse
 
 from convnext_dense.cli.arguments import not_empty
+from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_output_file
+from convnext_dense.errors import UsageError
 
 LAYOUTS = ('ours', 'mmpretrain', 'timm')
 
@@ -28,9 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'source', type=not_empty, help='file, address, published name, timm://... or huggingface://...'
     )
     convert.add_argument('output', type=not_empty, help='new file, ending in .pth, .pt or .safetensors')
-    convert.add_argument('--to', choices=LAYOUTS, default='ours', help='layout (default: %(default)s)')
+    convert.add_argument('--to', choices=LAYOUTS, help='layout (default: ours)')
     convert.add_argument(
         '--backbone-only', action='store_true', help="leave out a detector's or segmenter's other parts"
+    )
+    convert.add_argument(
+        '--model',
+        type=not_empty,
+        metavar='CONFIG',
+        help='write a whole model with its config, classes and colors, which is all that predict and test need',
     )
     convert.set_defaults(act=_convert)
 
@@ -72,9 +80,23 @@ def _inspect(args: argparse.Namespace) -> None:
 def _convert(args: argparse.Namespace) -> None:
     check_output_file(args.output, 'output')
     _check_address(args.source)
+    if args.model:
+        _convert_model(args)
+        return
     from convnext_dense.weights.export import convert_checkpoint
 
-    print(convert_checkpoint(args.source, args.output, args.to, args.backbone_only))
+    print(convert_checkpoint(args.source, args.output, args.to or LAYOUTS[0], args.backbone_only))
+
+
+def _convert_model(args: argparse.Namespace) -> None:
+    for name in ('to', 'backbone_only'):
+        if getattr(args, name):
+            raise UsageError(f'{name}: with model, a whole model is written, in the layout of its config.')
+    find_config(args.model)
+    from convnext_dense.inference.find_model import find_model
+    from convnext_dense.inference.model_file import write_model_file
+
+    print(write_model_file(find_model(args.model, args.source), args.output))
 
 
 def _check_address(address: str) -> None:

@@ -1,5 +1,6 @@
-"""Builds from a config of unknown origin, as data."""
+"""Reads and builds from a config of unknown origin, as data."""
 
+import ast
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -53,12 +54,13 @@ def without_weights(config: Any) -> Any:  # noqa: ANN401 - any part of a config
     return type(config)(map(without_weights, config)) if type(config) in (list, tuple) else config
 
 
-def check_strings(config: Any, source: str) -> None:  # noqa: ANN401 - any part of a config
+def check_strings(config: Any, source: str, argument: str = 'file') -> None:  # noqa: ANN401 - any part of a config
     """Raise UsageError if a text in a config looks like a call. A few of mmdet's components evaluate their arguments.
 
     Args:
         config: The config, or a part of it.
         source: Where it is from.
+        argument: The argument that it was given as.
 
     Example:
         >>> check_strings(dict(type='CameraMotionCompensation', warp_mode='cv2.MOTION_EUCLIDEAN'), 'step.pt')
@@ -70,9 +72,38 @@ def check_strings(config: Any, source: str) -> None:  # noqa: ANN401 - any part 
         config = [*config, *config.values()]
     if isinstance(config, list | tuple):
         for part in config:
-            check_strings(part, source)
+            check_strings(part, source, argument)
     elif isinstance(config, str) and '(' in config:
-        raise UsageError(f'file: the config in {source} has a call in a text, {printable(config)}; give a config.')
+        raise UsageError(
+            f'{argument}: the config in {source} has a call in a text, {printable(config)}; give a config.'
+        )
+
+
+def config_as_data(text: object) -> dict:
+    """Read the text of a saved config without running it: assignments of plain values, and of `dict(...)`.
+
+    Other statements are left out.
+
+    Args:
+        text: The text, as `Config.pretty_text` is.
+
+    Example:
+        >>> config_as_data("lr = 0.1\\nmodel = dict(depth=(1, 2))\\nx = __import__('os').getcwd()")
+        {'lr': 0.1, 'model': {'depth': (1, 2)}}
+    """
+    config = {}
+    try:
+        statements = ast.parse(text).body if isinstance(text, str) else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return config
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                try:
+                    config[name] = _as_data(value)
+                except (ValueError, TypeError, RecursionError):
+                    continue
+    return config
 
 
 def _refuse(name: str) -> NoReturn:
@@ -83,3 +114,23 @@ def _import(name: str) -> ModuleType:
     if name.partition('.')[0] not in SCOPES:
         raise ImportError(f'{name} is not one of OpenMMLab.')
     return import_module(name)
+
+
+def _as_data(node: ast.expr) -> object:
+    match node:
+        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as mapping, keywords=keywords):
+            values = {str(keyword.arg): _as_data(keyword.value) for keyword in keywords}
+            first = _as_data(mapping[0]) if mapping else {}
+            return first | values if isinstance(first, dict) else values
+        case ast.Dict(keys=keys, values=values):
+            return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
+        case ast.List(elts=parts):
+            return [_as_data(part) for part in parts]
+        case ast.Tuple(elts=parts):
+            # mmcv tells a size, a tuple, from a choice of sizes, a list.
+            return tuple(_as_data(part) for part in parts)
+        case ast.Name(id='inf' | 'nan' as name):
+            return float(name)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id='inf')):
+            return -float('inf')
+    return ast.literal_eval(node)

@@ -31,18 +31,11 @@ class FinitePredictionsHook(Hook):
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self.source = ''
+        self.watch = HeadWatch()
 
     def before_test(self, runner: Runner) -> None:
         """Watch the heads."""
-        self.source = ''
-        for name, module in unwrap(runner.model).named_modules():
-            if type(module).__name__.endswith('Head') or name.endswith(LAST_LAYER):
-                module.register_forward_hook(partial(self._look, name))
-
-    def _look(self, name: str, module: nn.Module, inputs: object, outputs: object) -> None:
-        if not self.source and any(map(has_nan, _tensors(outputs))):
-            self.source = name
+        self.watch.start(unwrap(runner.model))
 
     def after_test_iter(
         self,
@@ -53,14 +46,44 @@ class FinitePredictionsHook(Hook):
     ) -> None:
         """Look at what the heads gave for a batch, and at a segmenter's logits."""
         samples = outputs or ()
-        if not self.source and any(has_nan(sample.seg_logits.data) for sample in samples if 'seg_logits' in sample):
-            self.source = 'seg_logits'
-        if self.source:
+        if source := self.watch.look(samples):
             images = ', '.join(str(sample.get('img_path', batch_idx)) for sample in samples)
             raise UsageError(
-                f'checkpoint {runner._load_from}: its predictions for {images} are NaN ({self.source}); the weights or '
+                f'checkpoint {runner._load_from}: its predictions for {images} are NaN ({source}); the weights or '
                 'the image hold NaN, or values beyond the range of their type. Nothing was scored.'
             )
+
+
+class HeadWatch:
+    """Notes which head of a model gives NaN."""
+
+    def __init__(self) -> None:
+        self.source = ''
+
+    def start(self, model: nn.Module) -> None:
+        """Watch the heads.
+
+        Args:
+            model: The model.
+        """
+        self.source = ''
+        for name, module in model.named_modules():
+            if type(module).__name__.endswith('Head') or name.endswith(LAST_LAYER):
+                module.register_forward_hook(partial(self._look, name))
+
+    def look(self, samples: Sequence[BaseDataElement]) -> str:
+        """Return what has given NaN; '' if nothing has.
+
+        Args:
+            samples: The predictions, of which a segmenter's logits are looked at, too.
+        """
+        if not self.source and any(has_nan(sample.seg_logits.data) for sample in samples if 'seg_logits' in sample):
+            self.source = 'seg_logits'
+        return self.source
+
+    def _look(self, name: str, module: nn.Module, inputs: object, outputs: object) -> None:
+        if not self.source and any(map(has_nan, _tensors(outputs))):
+            self.source = name
 
 
 def has_nan(tensor: Tensor) -> bool:

@@ -21,6 +21,8 @@ BACKGROUND = 255
 MASK_OPACITY, MAP_OPACITY, STRIPE_OPACITY = 0.35, 0.5, 0.8
 # Of the stripes over what is ignored, and of the dashes around it, in pixels.
 STRIPE, DASH = 5, 6
+# Of a mask's part around what it has, in pixels.
+RIM = 2
 # A name is its font's size in pixels, and this much to its left and right.
 FONT_SIZE, PADDING = 12, 3
 # How many objects of a class have its name in an image.
@@ -44,12 +46,13 @@ class Drawing:
     def __init__(self, classes: Sequence[str], colors: Sequence[Color], ignored_name: str = 'ignored') -> None:
         self.classes, self.colors, self.ignored_name = classes, colors, ignored_name
 
-    def draw(self, image: FedImage, side: int) -> Image.Image:
+    def draw(self, image: FedImage, side: int, has_margin: bool = True) -> Image.Image:
         """Return an image with all that it has drawn over it, and room for names above and below.
 
         Args:
             image: The image.
             side: Its longer side in pixels, to which it is enlarged or reduced before.
+            has_margin: Whether there is such room, if there are objects. Frames of a video have one size.
         """
         height, width = image.picture.shape[:2]
         scale = side / max(height, width)
@@ -61,7 +64,7 @@ class Drawing:
         objects = sorted(image.objects, key=_area, reverse=True)
         for part in objects:
             self._paint_object(canvas, part, scale)
-        margin = _name_size('')[1] + 1 if objects else 0
+        margin = _name_size('')[1] + 1 if objects and has_margin else 0
         canvas = np.pad(canvas, ((margin, margin), (0, 0), (0, 0)), constant_values=BACKGROUND)
         boxes = [scale * np.array(part.box) + [0, margin, 0, margin] for part in objects]
         for part, box in zip(objects, boxes, strict=True):
@@ -105,22 +108,29 @@ class Drawing:
         is_edge = np.zeros(label_map.shape, bool)
         is_edge[:-1] |= label_map[:-1] != label_map[1:]
         is_edge[:, :-1] |= label_map[:, :-1] != label_map[:, 1:]
-        for label in np.unique(label_map).tolist():
-            where = label_map == label
-            if label == IGNORED:
-                _blend(canvas, where & _stripes(where.shape), IGNORED_COLOR, STRIPE_OPACITY)
-            else:
-                _blend(canvas, where, self.class_color(label), MAP_OPACITY)
-                _blend(canvas, where & is_edge, self.class_color(label), 1)
+        # One color for each label, of which the first is what is ignored.
+        colors = [IGNORED_COLOR, *(self.class_color(label) for label in range(label_map.max(initial=0) + 1))]
+        painted = np.array(colors, np.uint8)[label_map - IGNORED]
+        blended = cv2.addWeighted(canvas, 1 - MAP_OPACITY, painted, MAP_OPACITY, 0)
+        blended[is_edge] = painted[is_edge]
+        is_ignored = label_map == IGNORED
+        np.copyto(canvas, blended, where=~is_ignored[..., None])
+        if is_ignored.any():
+            _blend(canvas, is_ignored & _stripes(is_ignored.shape), IGNORED_COLOR, STRIPE_OPACITY)
 
     def _paint_object(self, canvas: np.ndarray, part: FedObject, scale: float) -> None:
-        where = _region(part, canvas.shape[:2], scale)
+        left, top, where = _region(part, canvas.shape[:2], scale)
+        # A part of the canvas, not a copy of it.
+        canvas = canvas[top : top + where.shape[0], left : left + where.shape[1]]
         if part.is_ignored:
-            _blend(canvas, where & _stripes(where.shape), IGNORED_COLOR, STRIPE_OPACITY)
+            _blend(canvas, where & _stripes(where.shape, left + top), IGNORED_COLOR, STRIPE_OPACITY)
         elif part.mask is not None:
             _blend(canvas, where, self.color(part), MASK_OPACITY)
             outlines, _ = cv2.findContours(where.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(canvas, outlines, -1, self.color(part), 1, cv2.LINE_AA)
+            # OpenCV draws into no part of an array.
+            drawn = np.ascontiguousarray(canvas)
+            cv2.drawContours(drawn, outlines, -1, self.color(part), 1, cv2.LINE_AA)
+            canvas[:] = drawn
 
     def _write_names(self, drawn: Image.Image, objects: Sequence[FedObject], boxes: Sequence[np.ndarray]) -> None:
         """Write names at the largest objects of each class. The color and the legend say what the others are."""
@@ -130,14 +140,15 @@ class Drawing:
         # Rare classes first.
         named.sort(key=lambda i: counts[names[i]])
         others = sorted(set(range(len(names))) - set(named))
-        sizes = [_name_size(names[i]) for i in named]
+        texts = [f'{name} {part.note}'.strip() for name, part in zip(names, objects, strict=True)]
+        sizes = [_name_size(texts[i]) for i in named]
         places = place_labels([boxes[i] for i in (*named, *others)], sizes, drawn.size)
         for i, (width, height), place in zip(named, sizes, places, strict=True):
             if place is not None:
                 color = self.color(objects[i])
                 x, y = round(place[0]), round(place[1])
                 ImageDraw.Draw(drawn).rectangle((x, y, x + width - 1, y + height - 1), color)
-                write(drawn, (x + PADDING, y), names[i], FONT_SIZE, text_color(color))
+                write(drawn, (x + PADDING, y), texts[i], FONT_SIZE, text_color(color))
 
 
 def _area(part: FedObject) -> float:
@@ -150,23 +161,32 @@ def _name_size(name: str) -> tuple[int, int]:
     return width + 2 * PADDING, height
 
 
-def _region(part: FedObject, shape: tuple[int, int], scale: float) -> np.ndarray:
-    """Return where an object is on a canvas: in its mask, or else in its box."""
-    if part.mask is not None:
-        return resize(part.mask.astype(np.float32), (shape[1], shape[0])) > 0.5
-    where = np.zeros(shape, bool)
-    left, top, right, bottom = (max(0, round(scale * edge)) for edge in part.box)
-    where[top:bottom, left:right] = True
-    return where
+def _region(part: FedObject, shape: tuple[int, int], scale: float) -> tuple[int, int, np.ndarray]:
+    """Return where an object is on a canvas, in its mask or else in its box: a part of it, and its left and top."""
+    if part.mask is None:
+        left, top, right, bottom = (max(0, round(scale * edge)) for edge in part.box)
+        right, bottom = min(right, shape[1]), min(bottom, shape[0])
+        return left, top, np.ones((max(bottom - top, 0), max(right - left, 0)), bool)
+    rows, columns = np.flatnonzero(part.mask.any(1)), np.flatnonzero(part.mask.any(0))
+    if not len(rows):
+        return 0, 0, np.zeros((0, 0), bool)
+    # With a rim, so that its edge is as smooth as inside of the whole mask.
+    filled = np.pad(part.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], RIM).astype(np.float32)
+    x, y = part.place[0] + int(columns[0]) - RIM, part.place[1] + int(rows[0]) - RIM
+    left, top = round(scale * x), round(scale * y)
+    right, bottom = round(scale * (x + filled.shape[1])), round(scale * (y + filled.shape[0]))
+    where = resize(filled, (max(right - left, 1), max(bottom - top, 1))) > 0.5
+    where = where[max(-top, 0) : max(shape[0] - top, 0), max(-left, 0) : max(shape[1] - left, 0)]
+    return max(left, 0), max(top, 0), where
 
 
 def _blend(canvas: np.ndarray, where: np.ndarray, color: Color, opacity: float) -> None:
     canvas[where] = ((1 - opacity) * canvas[where] + opacity * np.array(color)).astype(np.uint8)
 
 
-def _stripes(shape: tuple[int, int]) -> np.ndarray:
+def _stripes(shape: tuple[int, int], offset: int = 0) -> np.ndarray:
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return (rows + columns) // STRIPE % 2 == 0
+    return (rows + columns + offset) // STRIPE % 2 == 0
 
 
 def _draw_box(canvas: np.ndarray, box: np.ndarray, color: Color, thickness: int, is_dashed: bool) -> None:

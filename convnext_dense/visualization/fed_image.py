@@ -23,12 +23,16 @@ class FedObject:
         label: Its class.
         mask: Where it is, with the image's shape, if it has a mask.
         is_ignored: Whether the model neither learns it nor learns that nothing is there.
+        note: What is written behind the class's name, such as a score.
+        place: The left and top of the mask, if it is a part of one with the image's shape.
     """
 
     box: tuple[float, float, float, float]
     label: int
     mask: np.ndarray | None = None
     is_ignored: bool = False
+    note: str = ''
+    place: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

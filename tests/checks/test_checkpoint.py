@@ -10,7 +10,8 @@ from mmengine.config import Config
 
 from convnext_dense.checks import PlannedDataset, RunPlan
 from convnext_dense.checks.checkpoint import CHECKPOINT
-from convnext_dense.checks.resume import RESUME, config_as_data, describe_finished
+from convnext_dense.checks.resume import RESUME, describe_finished
+from convnext_dense.config.foreign import config_as_data
 
 WEIGHTS = {'backbone.x': torch.ones(3), 'head.mask': torch.tensor([0.0, float('-inf')])}
 HUB = dict(log_scalars={}, runtime_info={}, resumed_keys={})
@@ -182,4 +183,4 @@ class TestConfigAsData:
 
     def test_reads_what_mmengine_writes(self):
         cfg = Config(dict(a=dict(b=[1, (2.5, None)], c={'x.y': -1e-5}), d='x', e=True))
-        assert config_as_data(cfg.pretty_text) == dict(a=dict(b=[1, [2.5, None]], c={'x.y': -1e-5}), d='x', e=True)
+        assert config_as_data(cfg.pretty_text) == dict(a=dict(b=[1, (2.5, None)], c={'x.y': -1e-5}), d='x', e=True)

@@ -1,0 +1,300 @@
+"""A trained model that predicts on new images."""
+
+import logging
+import warnings
+from collections import OrderedDict, deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from convnext_dense.config.data.replace import make_palette
+from convnext_dense.config.device import fit_to_device
+from convnext_dense.config.foreign import registered_types_only
+from convnext_dense.errors import RunError, UsageError
+from convnext_dense.evaluation.finite_predictions import HeadWatch
+from convnext_dense.inference.find_model import FoundModel, find_model
+from convnext_dense.inference.inputs import ImageInput, image_inputs
+from convnext_dense.inference.network import build_network, load_weights
+from convnext_dense.inference.pipeline import PredictPipeline, dataset_info
+from convnext_dense.inference.result import Result, result_of
+from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
+from convnext_dense.registry import SCOPE
+from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.sources import load_from_anywhere
+
+# Threads that read images while the model predicts, and how many images they are ahead.
+READERS, AHEAD = 2, 4
+
+
+def load_model(
+    source: str | Path, checkpoint: str | None = None, device: str | None = None, half: bool = False
+) -> 'Model':
+    """Load a trained detector or segmenter.
+
+    Args:
+        source: The work directory of a training, whose best checkpoint is taken, or its last; a checkpoint of one,
+            which holds its config; the name of a published model; or, with `checkpoint`, a config's file or name.
+        checkpoint: A file, an address or a published name.
+        device: Such as 'cuda:1'. Defaults to the GPU if there is one, and else the CPU.
+        half: Whether a GPU computes in 16 bits where PyTorch's autocast holds that to be safe.
+
+    Raises:
+        UsageError: If the model is not there, cannot be built, or lacks weights.
+
+    Example:
+        >>> model = load_model('work_dirs/my_run')  # doctest: +SKIP
+        >>> model.predict('photo.jpg').plot().save('predicted.png')  # doctest: +SKIP
+    """
+    return Model(find_model(source, checkpoint), device, half)
+
+
+class Model:
+    """A trained detector or segmenter. `load_model` makes one.
+
+    Args:
+        found: Its config and weights.
+        device: Where it runs, as in `load_model`.
+        half: As in `load_model`.
+
+    Attributes:
+        name: What it is called.
+        classes: The names of its classes.
+        colors: A color for each class, as RGB.
+
+    Raises:
+        UsageError: If it cannot be built, or lacks weights.
+    """
+
+    def __init__(self, found: FoundModel, device: str | None = None, half: bool = False) -> None:
+        self.cfg, self.checkpoint, self.name = found.cfg, found.checkpoint, found.name
+        self.device = _device(device)
+        if half and self.device.type == 'cpu':
+            raise UsageError('half: it makes a GPU faster, and there is none here, or it is not used.')
+        self.half = half
+        fit_to_device(self.cfg)
+        verify_checksums(found.checkpoint)
+        content = load_from_anywhere(found.checkpoint)
+        with self._scope(), registered_types_only() if found.is_foreign else nullcontext():
+            with _quiet():
+                self.module = build_network(found)
+            self.pipeline = PredictPipeline(self.cfg)
+            info, self.counts_from_1 = dataset_info(self.cfg)
+        with _quiet():
+            load_weights(self.module, content, found.checkpoint)
+        self.module.to(self.device).eval()
+        self.watch = HeadWatch()
+        self.watch.start(self.module)
+        self.classes, self.colors = _classes(content, info)
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it finds objects."""
+        return self.cfg.default_scope == 'mmdet'
+
+    def predict(
+        self,
+        inputs: Any,  # noqa: ANN401 - see Args
+        batch_size: int = 1,
+        channels: str = 'rgb',
+        tile: int | None = None,
+        overlap: float = 0.2,
+    ) -> Any:  # noqa: ANN401 - see Returns
+        """Predict on images, as a test does. Objects of all scores are returned; `Result.at_least` chooses.
+
+        Args:
+            inputs: An image, or several, as in `image_inputs`.
+            batch_size: How many images are predicted on at a time. Only those of one size share a batch, so that the
+                result does not depend on it.
+            channels: The order of an array's channels, 'rgb' or 'bgr'.
+            tile: The side in pixels of tiles that a large image is predicted on in, as in `predict_tiles`; None for the
+                whole image at a time.
+            overlap: Which part of a tile the next one shares.
+
+        Returns:
+            The `Result` of an image, or a list of them if `inputs` is a folder, a pattern, a video or several images.
+
+        Raises:
+            UsageError: If an image is not there, or cannot be read.
+
+        Example:
+            >>> result = model.predict('photo.jpg')  # doctest: +SKIP
+            >>> result.names, result.scores  # doctest: +SKIP
+        """
+        is_one = not isinstance(inputs, str | Path | list | tuple | Iterator) or _is_image(inputs)
+        results = list(self.stream(image_inputs(inputs, channels), batch_size, tile, overlap))
+        return results[0] if is_one and len(results) == 1 else results
+
+    def stream(
+        self, images: Iterable[ImageInput], batch_size: int = 1, tile: int | None = None, overlap: float = 0.2
+    ) -> Iterator[Result]:
+        """Yield the result of each image, in their order, as soon as it is there. Memory stays flat.
+
+        Args:
+            images: The images.
+            batch_size: As in `predict`.
+            tile: As in `predict`.
+            overlap: As in `predict`.
+
+        Raises:
+            UsageError: If an image cannot be read.
+        """
+        if batch_size < 1:
+            raise UsageError(f'batch_size: it must be at least 1; got {batch_size}.')
+        check_tiles(tile, overlap)
+        if tile is None:
+            for batch in _batches(self._read(images), batch_size):
+                yield from self._step(batch)
+            return
+        for image in images:
+            loaded = self.pipeline.load(image)
+            whole = Result(image, loaded['img'].shape[:2], self.classes, self.colors)
+            yield predict_tiles(loaded, whole, tile, overlap, partial(self._parts, image, batch_size))
+
+    def features(self, inputs: Any, channels: str = 'rgb') -> tuple[Tensor, ...]:  # noqa: ANN401 - see Args
+        """Return the backbone's feature maps of an image, of shape (1, channels, height, width) each.
+
+        Args:
+            inputs: An image, as in `image_inputs`.
+            channels: The order of an array's channels.
+
+        Raises:
+            UsageError: If there is not one image.
+
+        Example:
+            >>> [tuple(part.shape) for part in model.features('photo.jpg')]  # doctest: +SKIP
+        """
+        images = list(islice(image_inputs(inputs, channels), 2))
+        if len(images) != 1:
+            raise UsageError('inputs: features are those of one image; got several.')
+        with self._running():
+            data = self.module.data_preprocessor(pseudo_collate([self.pipeline(images[0])]), False)
+            return tuple(self.module.backbone(data['inputs']))
+
+    def _read(self, images: Iterable[ImageInput]) -> Iterator[tuple[ImageInput, dict]]:
+        """Yield images as the model is fed them. Threads read those that follow."""
+        waiting: deque = deque()
+        with ThreadPoolExecutor(READERS) as readers:
+            for image in images:
+                waiting.append((image, readers.submit(self.pipeline, image)))
+                if len(waiting) > AHEAD:
+                    first, packed = waiting.popleft()
+                    yield first, packed.result()
+            for first, packed in waiting:
+                yield first, packed.result()
+
+    def _parts(self, image: ImageInput, batch_size: int, parts: Iterator[dict]) -> Iterator[Result]:
+        """Yield the results of parts of an image."""
+        packed = ((image, self.pipeline.prepare(part, image.name)) for part in parts)
+        for batch in _batches(packed, batch_size):
+            yield from self._step(batch)
+
+    def _step(self, batch: list[tuple[ImageInput, dict]]) -> Iterator[Result]:
+        images, packed = zip(*batch, strict=True)
+        self.watch.source = ''
+        with self._running():
+            samples = self.module.test_step(pseudo_collate(list(packed)))
+        if source := self.watch.look(samples):
+            names = ', '.join(image.name for image in images)
+            raise UsageError(
+                f'model: {self.checkpoint}: its predictions for {names} are NaN ({source}); the weights or the image '
+                'hold NaN, or values beyond the range of their type.'
+            )
+        for image, sample in zip(images, samples, strict=True):
+            yield result_of(sample, image, self.classes, self.colors)
+
+    @contextmanager
+    def _scope(self) -> Generator[None]:
+        """Look names up in the config's scope. mmengine's own context takes half a millisecond, for each image."""
+        name = f'{SCOPE}.inference'
+        instances = DefaultScope._instance_dict
+        DefaultScope._instance_dict = OrderedDict({name: DefaultScope(name, self.cfg.default_scope)})
+        try:
+            yield
+        finally:
+            DefaultScope._instance_dict = instances
+
+    @contextmanager
+    def _running(self) -> Generator[None]:
+        precision = torch.autocast(self.device.type, torch.float16) if self.half else nullcontext()
+        try:
+            with torch.inference_mode(), self._scope(), precision:
+                yield
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f'the memory of {self.device} is full; give a smaller batch_size, or predict in tiles.'
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out what mmseg warns of when it builds a loss, and what is logged of weights that fit."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _batches(images: Iterable[tuple[ImageInput, dict]], size: int) -> Iterator[list[tuple[ImageInput, dict]]]:
+    """Yield images of one shape in batches: padding would change what a model sees."""
+    batch: list[tuple[ImageInput, dict]] = []
+    problem = None
+    try:
+        for image in images:
+            if batch and (len(batch) == size or _shape(image[1]) != _shape(batch[0][1])):
+                yield batch
+                batch = []
+            batch.append(image)
+    except UsageError as error:
+        # What comes before an image that cannot be read is still predicted on.
+        problem = error
+    if batch:
+        yield batch
+    if problem:
+        raise problem
+
+
+def _shape(packed: dict) -> tuple[int, ...]:
+    return tuple(packed['inputs'].shape)
+
+
+def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input
+    return isinstance(inputs, str | Path) and ('://' in str(inputs) or Path(inputs).expanduser().is_file())
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        # A wrong number shows itself at the first use.
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
+    return device
+
+
+def _classes(content: dict, info: dict) -> tuple[list[str], list[tuple[int, ...]]]:
+    """Return the names and the colors of the classes: those of the training, or else those of the config's dataset."""
+    meta = content.get('meta')
+    saved = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    if isinstance(saved, dict) and saved.get('classes'):
+        info = saved
+    names = info.get('classes') or ()
+    names = [names] if isinstance(names, str) else [str(name) for name in names]
+    palette = info.get('palette')
+    if not isinstance(palette, list | tuple) or len(palette) < len(names):
+        palette = make_palette(len(names))
+    return names, [tuple(int(part) for part in color) for color in palette]

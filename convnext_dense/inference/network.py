@@ -1,0 +1,73 @@
+"""Builds a model of its config and its checkpoint."""
+
+from collections.abc import Sequence
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import nn
+
+from convnext_dense.build_errors import build_sentence, message_of
+from convnext_dense.config.foreign import without_weights
+from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.inference.find_model import FoundModel
+from convnext_dense.weights.matching import printable, shorten
+
+# BatchNorm's count of batches, which older checkpoints lack.
+COUNTER = 'num_batches_tracked'
+
+
+def build_network(found: FoundModel) -> nn.Module:
+    """Return the network that a config describes, without reading weights. It is built in the current scope.
+
+    Args:
+        found: Its config.
+
+    Raises:
+        UsageError: If it cannot be built.
+    """
+    model = without_weights(found.cfg.model.to_dict())
+    try:
+        return MODELS.build(Config(model)._cfg_dict)
+    except UsageError:
+        raise
+    except Exception as error:
+        reason = (build_sentence(error, found.cfg, 'model') or message_of(error)).removeprefix('model: ')
+        raise UsageError(f'model: {reason.rstrip(".")}{_imports(found)}.') from error
+
+
+def load_weights(model: nn.Module, content: dict, source: str) -> None:
+    """Load a checkpoint into a model.
+
+    Args:
+        model: The model, which is changed.
+        content: The checkpoint.
+        source: Where it is from.
+
+    Raises:
+        CheckpointError: If it lacks a tensor of the model, or has one in another shape.
+    """
+    weights = content.get('state_dict', content)
+    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    try:
+        missing = model.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        raise CheckpointError(f'{source} has weights of other shapes than the model: {message_of(error)}') from error
+    missing = [name for name in missing if not name.endswith(COUNTER)]
+    if missing:
+        raise CheckpointError(f'{source} is no checkpoint of this model: it lacks {shorten(missing)}.')
+
+
+def _imports(found: FoundModel) -> str:
+    """Return, as the end of a sentence, that a checkpoint's config would import modules."""
+    custom = found.cfg.get('custom_imports')
+    modules = custom.get('imports') if isinstance(custom, dict) else None
+    modules = [modules] if isinstance(modules, str) else modules
+    if not found.is_foreign or not isinstance(modules, Sequence):
+        return ''
+    others = [printable(str(name)) for name in modules if str(name).partition('.')[0] != 'convnext_dense']
+    if not others:
+        return ''
+    return (
+        f'; its config imports {shorten(others)}, and code is not run because a checkpoint names it: give the work '
+        'directory or the config, or import it before'
+    )

@@ -1,0 +1,76 @@
+"""Saves objects in a JSON file of COCO's form, as they are found."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convnext_dense.inference.masks import cropped, encode
+from convnext_dense.inference.result import Result
+
+
+class CocoResults:
+    """Writes objects into a JSON file of COCO's form: `images`, `categories`, and `annotations` with a `score` each.
+
+    Each is written when it is added, so that memory stays flat. Categories count from 1 in the order of the classes.
+
+    Args:
+        path: The file.
+        classes: The names of the classes.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        self.file = path.open('w', encoding='utf-8')
+        self.images: list[dict] = []
+        self.count = 0
+        categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+        self.file.write(f'{{"categories": {_text(categories)},\n"annotations": [')
+
+    def add(self, result: Result, name: str) -> None:
+        """Write the objects of an image.
+
+        Args:
+            result: The result.
+            name: The image's name.
+        """
+        height, width = result.size
+        image = dict(id=len(self.images) + 1, file_name=name, width=width, height=height)
+        if result.image.video:
+            image['frame_id'] = result.image.frame
+        self.images.append(image)
+        for i in range(len(result)):
+            self.file.write(',\n' if self.count else '\n')
+            self.count += 1
+            self.file.write(_text(dict(id=self.count, image_id=image['id'], **_annotation(result, i))))
+
+    def close(self) -> None:
+        """End the file."""
+        self.file.write(f'\n],\n"images": {_text(self.images)}}}\n')
+        self.file.close()
+
+
+def _annotation(result: Result, i: int) -> dict[str, Any]:
+    left, top, right, bottom = result.box(i)
+    width, height = right - left, bottom - top
+    annotation = dict(
+        category_id=int(result.labels[i]) + 1,
+        bbox=[left, top, width, height],
+        area=width * height,
+        score=_shortest(result.scores[i]),
+        iscrowd=0,
+    )
+    if result.masks is not None:
+        part = cropped(result.masks, i)
+        annotation |= dict(segmentation=encode(part, result.size), area=int(part.pixels.sum()))
+    return annotation
+
+
+def _shortest(value: np.floating) -> float:
+    """Return the number with the fewest digits that is this one in its own precision."""
+    return float(str(value))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

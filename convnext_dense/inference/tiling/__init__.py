@@ -1,0 +1,1 @@
+"""Large images in tiles, and what their tiles show of the same objects."""

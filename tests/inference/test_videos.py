@@ -1,0 +1,87 @@
+"""Videos are read and written a frame at a time."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from convnext_dense.errors import UsageError
+from convnext_dense.inference.inputs import image_inputs
+from convnext_dense.inference.prediction import predict
+from convnext_dense.inference.videos import FRAMES_A_SECOND, VideoFile, describe_video, is_video, read_frames
+
+
+def write_clip(path, frames, size=(64, 96), rate=10.0):
+    """Write a video in which a disk moves."""
+    file = VideoFile(path, rate)
+    for i in range(frames):
+        frame = np.full((*size, 3), 200, np.uint8)
+        cv2.circle(frame, (16 + i % 60, size[0] // 2), 12, (220, 20, 60), -1)
+        file.write(frame)
+    file.close()
+    return path
+
+
+def resident_bytes():
+    """Return how much memory this process has."""
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * 4096
+
+
+class TestReading:
+    def test_frames_come_back_with_what_the_video_says(self, tmp_path):
+        clip = write_clip(tmp_path / 'clip.mp4', 7)
+        video = describe_video(str(clip))
+        assert (video.size, video.rate, video.length) == ((64, 96), 10.0, 7)
+        frames = list(read_frames(str(clip)))
+        assert [number for _, number, _ in frames] == list(range(7))
+        assert frames[0][2].shape == (64, 96, 3)
+        # As BGR: the disk is red.
+        assert frames[0][2][32, 16, 2] > 150 > frames[0][2][32, 16, 0]
+
+    def test_a_folder_of_digits_is_no_webcam(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert is_video('0')
+        (tmp_path / '0').mkdir()
+        assert not is_video('0')
+        assert is_video('https://example.org/a/clip.MP4?token=1')
+        assert not is_video('https://example.org/a.jpg')
+
+    @pytest.mark.parametrize('content', [b'', b'no video'])
+    def test_what_is_no_video_is_named(self, tmp_path, content):
+        (tmp_path / 'clip.mp4').write_bytes(content)
+        with pytest.raises(UsageError, match=r'clip\.mp4 cannot be opened as a video'):
+            list(image_inputs(tmp_path / 'clip.mp4'))
+
+    def test_a_webcam_that_is_not_there_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UsageError, match='webcam 77 cannot be opened'):
+            list(image_inputs('77'))
+        assert FRAMES_A_SECOND > 0
+
+
+class TestPredicting:
+    def test_each_frame_has_a_result(self, detector, tmp_path):
+        clip = write_clip(tmp_path / 'clip.mp4', 3)
+        results = detector.predict(clip)
+        assert [result.image.frame for result in results] == [0, 1, 2]
+        frames = [pixels for _, _, pixels in read_frames(str(clip))]
+        again = detector.predict(frames, channels='bgr')
+        for result, other in zip(results, again, strict=True):
+            assert np.array_equal(result.boxes, other.boxes)
+
+    @pytest.mark.full
+    def test_memory_stays_flat_over_2000_frames(self, detector, tmp_path):
+        clip = write_clip(tmp_path / 'clip.mp4', 2000)
+        sizes = {}
+
+        def note(done, total, name):
+            assert total == 2000
+            if done in (300, 2000):
+                sizes[done] = resident_bytes()
+
+        torch.set_num_threads(1)
+        predicted = predict(detector, [str(clip)], tmp_path / 'out', score=0.0, on_image=note)
+        assert predicted.images == 2000
+        print(f'{(sizes[2000] - sizes[300]) / 1e6:.1f} MB more after 1700 frames')
+        assert sizes[2000] - sizes[300] < 20e6
