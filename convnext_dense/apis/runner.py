@@ -21,7 +21,10 @@ from convnext_dense.training.quiet_start import QuietStart
 from convnext_dense.training.resuming.runner import ExactResume
 
 # What every run has, so that one that fails says so.
-WATCHING_HOOKS = ('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook', 'StopHook')
+WATCHING_HOOKS = (
+    *('DivergenceHook', 'TargetsHook', 'OutOfMemoryHook', 'RunSummaryHook', 'RunTimeHook', 'StopHook'),
+    'RecordValidationHook',
+)
 
 # What trains in place of mmengine's loops, so that a run can go on at any step.
 RESUMING_LOOPS = {'EpochBasedTrainLoop': 'EpochLoop', 'IterBasedTrainLoop': 'IterLoop'}
