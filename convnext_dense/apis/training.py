@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from mmengine.config import Config
 
+from convnext_dense.apis.reporting import note_run_facts, report_finished_run
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.apis.signals import stopped_by_signals
@@ -43,6 +44,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         runner = build_runner(cfg, TrainRunner, skip_check)
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
+        note_run_facts(runner, cfg)
         try:
             runner.train()
         except ValueError as error:
@@ -52,6 +54,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
                 'train_dataloader.batch_size: BatchNorm got a batch of one image where the model pools it to one '
                 'pixel; take at least 2 images, drop_last=True, or a norm_cfg of another type.'
             ) from error
+    report_finished_run(cfg.work_dir)
 
 
 def _check(cfg: Config, skip_check: Collection[str]) -> str:

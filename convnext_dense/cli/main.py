@@ -22,6 +22,7 @@ from convnext_dense.cli import (
     env,
     flops,
     replay,
+    report,
     summary,
     test,
     train,
@@ -30,7 +31,7 @@ from convnext_dense.cli import (
 from convnext_dense.errors import RunStopped, exit_on_usage_error
 from convnext_dense.version import __version__
 
-COMMANDS = (train, test, browse, check, compare, config, summary, flops, weights, demo, replay, env, completion)
+COMMANDS = (train, test, browse, check, compare, report, config, summary, flops, weights, demo, replay, env, completion)
 INTERRUPTED = 130
 # EX_TEMPFAIL of sysexits.h: "try again later". No shell and no launcher makes it up, so a scheduler may requeue on it.
 STOPPED = 75
