@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from mmengine.config import Config
 
-from convnext_dense.apis.reporting import note_run_facts, report_finished_run
+from convnext_dense.apis.reporting.pages import report_finished_run
+from convnext_dense.apis.reporting.run_facts import note_run_facts
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.apis.signals import stopped_by_signals

@@ -19,10 +19,10 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.config.machine import check_output_file
 
     check_output_file(args.out, 'out')
-    from convnext_dense.apis.reporting import report
+    from convnext_dense.apis.reporting.pages import report
 
     if args.evaluate:
-        from convnext_dense.apis.recording import record_validation
+        from convnext_dense.apis.reporting.validation import record_validation
         from convnext_dense.reports.run.finished_run import find_runs
 
         for folder in find_runs(args.runs):

@@ -32,13 +32,13 @@ def curve_plots(groups: dict[str, list[FinishedRun]]) -> str:
 def _names(groups: dict[str, list[FinishedRun]], part: str) -> list[str]:
     runs = [run for members in groups.values() for run in members]
     names = dict.fromkeys(name for run in runs for name in getattr(run, part))
-    is_score = part == 'validation'
-    # A score that a validation cannot have, such as of large objects, is -1.
+    curves = {name: [getattr(run, part).get(name, {}) for run in runs] for name in names if name not in OTHERS}
+    # One value is no curve. A score that a validation cannot have, such as of large objects, is -1.
     return [
         name
-        for name in names
-        if name not in OTHERS
-        and not (is_score and all(value < 0 for run in runs for value in getattr(run, part).get(name, {}).values()))
+        for name, found in curves.items()
+        if any(len(curve) > 1 for curve in found)
+        and not (part == 'validation' and all(value < 0 for curve in found for value in curve.values()))
     ]
 
 

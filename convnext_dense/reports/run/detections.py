@@ -51,14 +51,14 @@ def detection_sections(record: ValidationRecord) -> Iterator[str]:
 def _errors(cost: dict[str, float], counts: dict[str, int], ap: float) -> str:
     most = max([*cost.values(), 1e-12])
     rows = [
-        [name, f'{100 * cost[name]:.1f}', bar(cost[name] / most), f'{counts[name]:,}', meaning]
+        [f'{name}<br><small>{meaning}</small>', f'{100 * cost[name]:.1f}', bar(cost[name] / most), f'{counts[name]:,}']
         for name, meaning in TYPES.items()
     ]
     return (
         '<h3>Types of errors</h3><p class="faint">What AP at an IoU of 0.5, which is '
         f'{100 * ap:.1f}, would gain without the errors of a type, as '
-        '<a href="https://arxiv.org/abs/2008.08115">TIDE</a> defines them. Each is mended alone, so the sum is none of '
-        f'AP.</p>{folded_table(["error", "costs AP", "", "how many", "what it is"], rows)}'
+        '<a href="https://arxiv.org/abs/2008.08115">TIDE</a> defines them. Each type is mended alone, so the '
+        f'gains do not add up.</p>{folded_table(["error", "costs AP", "", "how many"], rows)}'
     )
 
 
@@ -112,7 +112,7 @@ def _curves(record: ValidationRecord, precision: np.ndarray) -> str:
             curve = precision[place, :, :, 0][:, has].mean(axis=1)
             axes.plot(RECALLS, curve, color=color, label=f'IoU {THRESHOLDS[place]:.2f}')
         axes.set(xlabel='recall', ylabel='mean precision', xlim=(0, 1), ylim=(0, 1.02))
-        axes.legend(loc='lower left')
+        axes.legend()
 
     plots = f'<div>{draw(by_class, "by class, at an IoU of 0.50")}</div><div>{draw(by_threshold, "by IoU")}</div>'
     return f'<h3>Precision and recall</h3><div class="plots">{plots}</div>'

@@ -23,6 +23,9 @@ a { color: rgb(var(--accent)) }
 h2 { margin: 2.4rem 0 .6rem; border-top: 1px solid var(--line); padding-top: 1.2rem }
 h3 { margin: 1.4rem 0 .4rem; font-size: 1rem }
 th, td { border-color: var(--line) }
+th:first-child, td:first-child { overflow-wrap: break-word; min-width: 6rem }
+small { color: var(--faint); font-size: .82rem }
+.scroll { margin: .6rem 0 }
 pre, code { background: var(--soft) }
 p, dd, li { overflow-wrap: anywhere }
 dl.facts { display: grid; grid-template-columns: minmax(6rem, 12rem) 1fr; gap: .2rem 1rem }
@@ -32,7 +35,7 @@ dl.facts dt { margin: 0 }
 .plots svg { width: 100% }
 .wide { grid-column: 1 / -1 }
 .bar { display: inline-block; height: .7em; background: rgb(var(--accent)); border-radius: 2px; vertical-align: baseline }
-td.bars { width: 40%; text-align: left; min-width: 6rem }
+td.bars { width: 35%; text-align: left; min-width: 4rem }
 .swatch { display: inline-block; width: .75em; height: .75em; border: 1px solid var(--faint); margin-right: .4em;
   flex: none }
 .matrix { width: auto } .matrix th, .matrix td { padding: .25rem .5rem; white-space: nowrap }
@@ -115,7 +118,9 @@ def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str) -> st
         [html.escape(names[part.truth]), html.escape(names[part.found]), f'{part.count:,}', f'{100 * part.share:.1f} %']
         for part in mistakes(matrix, MISTAKES)
     ]
-    table = folded_table(['truth', 'taken for', unit, 'of the class'], found) if found else '<p>No mistakes.</p>'
+    table = folded_table(['truth', 'taken for', unit, 'of the class'], found)
+    if not found:
+        table = '<p>Nothing is mixed up.</p>'
     if len(names) > CELLS + 1:
         from convnext_dense.reports.run.svg import draw
 
@@ -129,15 +134,15 @@ def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str) -> st
     lines = [
         f'<tr><th>{html.escape(name)}</th>'
         + ''.join(
-            f'<td style="background: rgb(var(--accent) / {share:.2f})" title="{count:,} {unit}">'
-            f'{100 * share:.0f}</td>'
+            f'<td style="background: rgb(var(--accent) / {share:.2f})" title="{count:,} {unit}">{100 * share:.0f}</td>'
             for share, count in zip(shares[i].tolist(), matrix[i].tolist(), strict=True)
         )
         + '</tr>'
         for i, name in enumerate(names)
     ]
     grid = f'<tr><th>truth \\ taken for, %</th>{head}</tr>{"".join(lines)}'
-    return f'<div class="scroll"><table class="matrix">{grid}</table></div>{table}'
+    often = f'<details><summary>The most frequent mistakes</summary>{table}</details>' if found else table
+    return f'<div class="scroll"><table class="matrix">{grid}</table></div>{often}'
 
 
 def _fading_map() -> object:

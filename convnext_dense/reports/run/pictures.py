@@ -55,7 +55,9 @@ def _figure(drawing: Drawing, image: ShownImage) -> str:
     try:
         pixels = picture(Path(image.file).read_bytes(), image.shape)
     except OSError:
-        return f'<figure><figcaption>{title}: the image is no longer at {html.escape(image.file)}.</figcaption></figure>'
+        return (
+            f'<figure><figcaption>{title}: the image is no longer at {html.escape(image.file)}.</figcaption></figure>'
+        )
     views = [_view(image, pixels, place) for place in range(2)]
     drawn = [_embedded(drawing, view) for view in views]
     legend = dict.fromkeys((name, color) for view in views for color, name, _ in drawing.legend(view))
@@ -64,7 +66,8 @@ def _figure(drawing: Drawing, image: ShownImage) -> str:
         f'<div><img src="{source}" alt="{name} of {title}"><span>{name}</span></div>'
         for source, name in zip(drawn, ('truth', 'prediction'), strict=True)
     )
-    return f'<figure><figcaption>{title}</figcaption><div class="pair">{pair}</div><div class="legend">{names}</div></figure>'
+    below = f'<div class="pair">{pair}</div><div class="legend">{names}</div>'
+    return f'<figure><figcaption>{title}</figcaption>{below}</figure>'
 
 
 def _view(image: ShownImage, pixels: np.ndarray, place: int) -> FedImage:

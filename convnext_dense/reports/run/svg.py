@@ -50,6 +50,7 @@ def draw(plot: Callable[[Any], None], title: str, width: float = 4.4, height: fl
         plot(axes)
         axes.set_title(title, loc='left', fontweight='bold')
         axes.grid(alpha=0.2, color=INK)
+        axes.set_axisbelow(True)
         figure.tight_layout()
         stream = io.StringIO()
         figure.savefig(stream, format='svg', transparent=True, metadata=dict(Date=None))

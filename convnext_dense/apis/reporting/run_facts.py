@@ -1,18 +1,15 @@
-"""Reports on finished runs as a page."""
+"""Notes what a run is before it begins, for its report."""
 
 import json
-import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from convnext_dense.apis.environment import describe_environment
@@ -20,56 +17,14 @@ from convnext_dense.config.bases import base_files
 from convnext_dense.config.resolved.values import ABSENT, differences
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.evaluation.output_files import write_whole
-from convnext_dense.reports.run.finished_run import FACTS_FILE, find_runs, read_runs
-from convnext_dense.reports.run.page import run_page
+from convnext_dense.reports.run.finished_run import FACTS_FILE
 
-REPORT_FILE = 'report.html'
 # Of more images, classes are not counted.
 MOST_COUNTED = 20000
 SHOWN_CLASSES = 40
 # What says where a run is, or is made of other keys.
 OTHER_KEYS = ('work_dir', 'launcher', '_base_')
 SHOWN_CHARACTERS = 300
-
-
-def report(runs: Sequence[str | Path], out: str | Path | None = None) -> Path:
-    """Write one page on finished runs: scores, curves, errors, predictions, data, configs and machines.
-
-    Args:
-        runs: Work dirs, or folders that hold those of several runs, such as a comparison's.
-        out: The page. Defaults to ``report.html`` in the work dir, or in the folder that holds all of them.
-
-    Returns:
-        The page.
-
-    Raises:
-        UsageError: If a folder is no run's, one of its files is damaged, or the page cannot be written.
-
-    Example:
-        >>> report(['work_dirs/my_run'])  # doctest: +SKIP
-        PosixPath('work_dirs/my_run/report.html')
-    """
-    folders = find_runs(runs)
-    default = Path(os.path.relpath(os.path.commonpath(folders)), REPORT_FILE)
-    file = Path(out) if out else default
-    page = run_page(read_runs(folders))
-    with write_whole(file, 'out') as partial:
-        partial.write_text(page, encoding='utf-8')
-    return file
-
-
-def report_finished_run(work_dir: str | Path) -> None:
-    """Write the report on a run that ends now, in the main process. What keeps it from that is logged and no more.
-
-    Args:
-        work_dir: The run's work dir.
-    """
-    if not is_main_process():
-        return
-    try:
-        print_log(f'report: {report([work_dir])}', logger='current')
-    except Exception as error:  # noqa: BLE001 - a finished run does not fail
-        print_log(f'report: it could not be written: {describe(error)}', logger='current')
 
 
 def note_run_facts(runner: Runner, cfg: Config) -> None:
@@ -114,7 +69,10 @@ def _differences(runner: Runner, cfg: Config) -> dict[str, Any]:
         whole.write_text(f'_base_ = {[str(base.resolve()) for base in bases]!r}\n')
         base = Config.fromfile(whole)
     found = [
-        (part.key, *(None if value is ABSENT else repr(value)[:SHOWN_CHARACTERS] for value in (part.first, part.second)))
+        (
+            part.key,
+            *(None if value is ABSENT else repr(value)[:SHOWN_CHARACTERS] for value in (part.first, part.second)),
+        )
         for part in differences(base.to_dict(), cfg.to_dict())
         if part.key.partition('.')[0] not in OTHER_KEYS
     ]

@@ -36,7 +36,9 @@ def record_validation(folder: Path) -> None:
     best = sorted(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
     checkpoint = best[-1] if best else find_latest(folder)[0]
     if file is None or checkpoint is None:
-        raise UsageError(f'evaluate: {folder} has no {"checkpoint" if file else "config"}, so nothing can be predicted.')
+        raise UsageError(
+            f'evaluate: {folder} has no {"checkpoint" if file else "config"}, so nothing can be predicted.'
+        )
     cfg = Config.fromfile(file)
     if not (cfg.get('val_dataloader') or {}).get('dataset'):
         raise UsageError(f'evaluate: the config of {folder} has no val_dataloader.dataset.')
