@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from convnext_dense.apis.demo import run_demo
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.processes import launch
-    from convnext_dense.apis.reporting.validation import record_validation
     from convnext_dense.apis.replaying import replay
     from convnext_dense.apis.reporting.pages import report
+    from convnext_dense.apis.reporting.validation import record_validation
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
 

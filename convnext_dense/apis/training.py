@@ -5,7 +5,7 @@ from collections.abc import Collection
 from mmengine.config import Config
 
 from convnext_dense.apis.reporting.pages import report_finished_run
-from convnext_dense.apis.reporting.run_facts import note_run_facts
+from convnext_dense.apis.reporting.run_facts import RunFactsHook
 from convnext_dense.apis.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.apis.signals import stopped_by_signals
@@ -45,7 +45,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         runner = build_runner(cfg, TrainRunner, skip_check)
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
-        note_run_facts(runner, cfg)
+        runner.register_hook(RunFactsHook(cfg))
         try:
             runner.train()
         except ValueError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from convnext_dense.apis.environment import describe_environment
@@ -27,13 +28,24 @@ OTHER_KEYS = ('work_dir', 'launcher', '_base_')
 SHOWN_CHARACTERS = 300
 
 
-def note_run_facts(runner: Runner, cfg: Config) -> None:
-    """Note what a run is before it begins, for its report. What cannot be noted is left out.
+class RunFactsHook(Hook):
+    """Notes before the first step what a run is, for its report. What cannot be noted is left out.
 
     Args:
-        runner: The runner.
-        cfg: Its config, as `load_config` returns it.
+        cfg: The run's config, as `load_config` returns it.
     """
+
+    priority = 'LOWEST'
+
+    def __init__(self, cfg: Config) -> None:
+        self.cfg = cfg
+
+    def before_train(self, runner: Runner) -> None:
+        """Write the file."""
+        _note(runner, self.cfg)
+
+
+def _note(runner: Runner, cfg: Config) -> None:
     if not is_main_process():
         return
     facts: dict[str, Any] = dict(command=_command())

@@ -60,7 +60,7 @@ def box_confusion(truth: Boxes, found: Boxes, classes: int) -> np.ndarray:
                 matrix[truth.label[objects[best]], found.label[box]] += 1
             elif not (row[is_ignored] >= IOU).any():
                 matrix[classes, found.label[box]] += 1
-        np.add.at(matrix, (truth.label[objects[is_free]], classes), 1)
+        matrix[:, classes] += np.bincount(truth.label[objects[is_free]], minlength=classes + 1)
     return matrix
 
 

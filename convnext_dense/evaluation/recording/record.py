@@ -121,12 +121,11 @@ def read_record(folder: str | Path) -> ValidationRecord | None:
 def _unpack(arrays: dict[str, np.ndarray]) -> ValidationRecord:
     header = json.loads(str(arrays['header']))
     shown = [
-        ShownImage(**{**image, 'shape': tuple(image['shape'])}, maps=tuple(arrays[f'map_{i}_{j}'] for j in range(maps)))
+        _image(image, tuple(arrays[f'map_{i}_{j}'] for j in range(image['maps'])))
         for i, image in enumerate(header.pop('shown'))
-        for maps in [image.pop('maps')]
     ]
     colors = [tuple(color) for color in header.pop('colors')]
-    boxes = {
+    boxes: dict[str, Any] = {
         name: Boxes(*(_large(arrays[f'{name}_{part}']) for part in BOX_PARTS))
         for name in ('truth', 'found')
         if f'{name}_label' in arrays
@@ -134,6 +133,11 @@ def _unpack(arrays: dict[str, np.ndarray]) -> ValidationRecord:
     counts = {name.removeprefix('counts_'): values for name, values in arrays.items() if name.startswith('counts_')}
     scores = arrays['image_scores']
     return ValidationRecord(**header, colors=colors, image_scores=scores, shown=shown, arrays=counts, **boxes)
+
+
+def _image(image: dict[str, Any], maps: tuple[np.ndarray, ...]) -> ShownImage:
+    parts: dict[str, Any] = {**image, 'shape': tuple(image['shape']), 'maps': maps}
+    return ShownImage(**parts)
 
 
 def _small(values: np.ndarray) -> np.ndarray:

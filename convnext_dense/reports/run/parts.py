@@ -34,7 +34,7 @@ dl.facts dt { margin: 0 }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: 1rem }
 .plots svg { width: 100% }
 .wide { grid-column: 1 / -1 }
-.bar { display: inline-block; height: .7em; background: rgb(var(--accent)); border-radius: 2px; vertical-align: baseline }
+.bar { display: inline-block; height: .7em; background: rgb(var(--accent)); border-radius: 2px }
 td.bars { width: 35%; text-align: left; min-width: 4rem }
 .swatch { display: inline-block; width: .75em; height: .75em; border: 1px solid var(--faint); margin-right: .4em;
   flex: none }
