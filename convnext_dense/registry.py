@@ -69,6 +69,7 @@ HOOKS = _child(
     HeartbeatHook='hooks.health.heartbeat_hook',
     OutOfMemoryHook='hooks.health.out_of_memory_hook',
     PrefetchHook='hooks.speed.prefetch_hook',
+    RecordValidationHook='evaluation.recording.record_validation_hook',
     RunSummaryHook='hooks.run_summary_hook',
     RunTimeHook='hooks.run_time_hook',
     StopHook='hooks.health.stop_hook',

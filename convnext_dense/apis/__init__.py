@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.launching.processes import launch
     from convnext_dense.apis.replaying import replay
+    from convnext_dense.apis.reporting.pages import report
+    from convnext_dense.apis.reporting.validation import record_validation
     from convnext_dense.apis.testing import test
     from convnext_dense.apis.training import train
 
@@ -24,7 +26,9 @@ __all__ = [
     'find_batch_size',
     'launch',
     'mend_data',
+    'record_validation',
     'replay',
+    'report',
     'run_demo',
     'test',
     'train',
@@ -40,7 +44,9 @@ __getattr__ = lazy_exports(
         find_batch_size='batch_size',
         launch='launching.processes',
         mend_data='data.data_mending',
+        record_validation='reporting.validation',
         replay='replaying',
+        report='reporting.pages',
         run_demo='demo',
         test='testing',
         train='training',

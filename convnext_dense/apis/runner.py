@@ -29,6 +29,7 @@ WATCHING_HOOKS = (
     'RunTimeHook',
     'StopHook',
     'UnreadableFilesHook',
+    'RecordValidationHook',
 )
 
 # What trains in place of mmengine's loops, so that a run can go on at any step.

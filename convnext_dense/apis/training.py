@@ -6,6 +6,8 @@ from mmengine.config import Config
 
 from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.launching.signals import stopped_by_signals
+from convnext_dense.apis.reporting.pages import report_finished_run
+from convnext_dense.apis.reporting.run_facts import RunFactsHook
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
@@ -43,6 +45,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         runner = build_runner(cfg, TrainRunner, skip_check)
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
+        runner.register_hook(RunFactsHook(cfg))
         try:
             runner.train()
         except ValueError as error:
@@ -52,6 +55,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
                 'train_dataloader.batch_size: BatchNorm got a batch of one image where the model pools it to one '
                 'pixel; take at least 2 images, drop_last=True, or a norm_cfg of another type.'
             ) from error
+    report_finished_run(cfg.work_dir)
 
 
 def _check(cfg: Config, skip_check: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.launching.processes import Command, launch
+from convnext_dense.apis.reporting.pages import report_finished_run
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
@@ -121,6 +122,7 @@ def compare_backbones(
             else:
                 print('  done before', flush=True)
             write_report(comparison, work_dir)
+        report_finished_run(work_dir)
     if comparison.failed:
         failures = ' '.join(f'{run.name}: {run.failure}' for run in comparison.failed)
         count = f'{len(comparison.failed)} of {len(runs)} runs failed.'

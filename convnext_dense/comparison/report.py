@@ -180,6 +180,8 @@ def _sections(
             )
     yield html_table(columns, cells)
     yield EXPLANATION
+    if done:
+        yield '<p>Curves, errors and predictions of all runs: <a href="report.html">report.html</a>.</p>'
     yield plot
     yield f'<h2>What was held fixed</h2>\n{html_facts(facts)}'
     if comparison.command:

@@ -1,0 +1,1 @@
+"""Reports on finished runs, and what a run notes for its own."""

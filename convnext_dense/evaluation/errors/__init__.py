@@ -1,0 +1,1 @@
+"""What kinds of errors predictions have: pure functions on arrays."""

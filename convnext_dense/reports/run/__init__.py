@@ -1,0 +1,1 @@
+"""The report on finished runs: the parts of its page."""
