@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from helpers.bad_steps import nan_pixel
 from helpers.commands import run_command
 from helpers.demo_runs import SEGMENTER, segmenter_options
+from helpers.planted.bad_steps import nan_pixel
 
 from convnext_dense.apis import replay
 from convnext_dense.errors import UsageError

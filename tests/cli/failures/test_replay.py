@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from helpers.bad_steps import infinite_gradient, nan_pixel
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
+from helpers.planted.bad_steps import infinite_gradient, nan_pixel
 
 from convnext_dense.training.steps import update_guard
 from convnext_dense.training.steps.recorded_step import read_step
