@@ -21,7 +21,6 @@ from convnext_dense.compat.checkpoint_loading import allow_mmengine_globals
 from convnext_dense.compat.memory_limit import memory_limit
 from convnext_dense.errors import CheckpointError
 from convnext_dense.regular_files import special_kind
-from convnext_dense.weights.storage.torch_saving import save_torch
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
@@ -116,7 +115,8 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
                 extra = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
                 save_file(weights, temporary, metadata={'format': 'pt', **extra})
             else:
-                save_torch(dict(meta=dict(meta), state_dict=weights), temporary)
+                with temporary.open('wb') as file:
+                    torch.save(dict(meta=dict(meta), state_dict=weights), file)
             # safetensors makes files that only their owner can read.
             umask = os.umask(0)
             os.umask(umask)
@@ -124,7 +124,8 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
             temporary.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:
         # PyTorch and safetensors have errors of their own for a full disk.
-        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        reason = getattr(cause, 'strerror', None) or str(error).splitlines()[0]
         raise CheckpointError(f'{path} cannot be written: {reason}.') from error
 
 
