@@ -1,4 +1,4 @@
-"""Reports training samples that were replaced because a file of theirs cannot be read."""
+"""Reports training samples that were replaced because one of their files cannot be read."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class UnreadableFilesHook(Hook):
     """Warns once of each training sample whose files cannot be read, and ends the run if there are too many.
 
     Such a sample is replaced by another one: an image that is missing, damaged or of another size than its annotations,
-    annotations that cannot be read, or a label map with values that are no classes. They are listed in
+    annotations that cannot be read, or a label map with values that are no classes. All are in
     ``unreadable_files.txt`` in the work dir. Samples of validation and testing are never replaced.
 
     Args:

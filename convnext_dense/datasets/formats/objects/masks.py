@@ -27,7 +27,8 @@ def read_pixels(file: Path | BinaryIO, mode: str | None = None) -> np.ndarray:
         ValueError: it cannot be read: cannot identify image file 'setup.cfg'.
     """
     try:
-        refuse_special(file)
+        if isinstance(file, Path):
+            refuse_special(file)
         with Image.open(file) as picture:
             return np.asarray(picture.convert(mode) if mode else picture)
     except Exception as error:
