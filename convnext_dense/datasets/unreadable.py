@@ -1,7 +1,8 @@
 """Replaces samples whose files cannot be read, or cannot be right, and notes them with the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import partial
+from typing import cast
 
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
@@ -98,7 +99,7 @@ def count_samples(dataset: Dataset) -> int:
     if parts := getattr(dataset, 'datasets', None):
         return sum(map(count_samples, parts))
     inner = getattr(dataset, 'dataset', None)
-    return len(dataset) if inner is None else count_samples(inner)  # pyrefly: ignore[bad-argument-type]
+    return len(cast(Sized, dataset)) if inner is None else count_samples(inner)
 
 
 def _collate(own: Callable[[list], object], samples: list) -> object:

@@ -71,10 +71,10 @@ def image_with_backslashes(run):
 @detector_fault
 def image_outside_of_the_data(run):
     name, image = run.entry('images')
-    folder = run.root / run.draw(st.sampled_from(['train2017', 'val2017']))
-    (folder / 'outside.jpg').touch()
-    image['file_name'] = run.draw(st.sampled_from([f'{folder}/outside.jpg', f'../{folder.name}/outside.jpg']))
-    return name, repr(image['id']), 'file_name', 'leaves'
+    outside = run.root.parent / 'outside.jpg'
+    outside.touch()
+    image['file_name'] = run.draw(st.sampled_from([str(outside), '../../outside.jpg']))
+    return name, repr(image['id']), 'file_name', 'leads out of'
 
 
 @detector_fault

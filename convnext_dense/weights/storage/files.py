@@ -177,8 +177,16 @@ def _read_safetensors(path: Path, header: int) -> dict:
     return dict(state_dict=weights, meta=meta) if meta else weights
 
 
+def _is_whole_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        # One that says to be a part of several.
+        return False
+
+
 def _read_torch(path: Path, mmap: bool, map_location: str | torch.device, is_zip: bool) -> object:
-    whole = zipfile.is_zipfile(path)
+    whole = _is_whole_zip(path)
     # When another library's `safe_globals` ends, it removes our entries of the allow-list too.
     allow_mmengine_globals()
     limit = int(MAX_SHARED * path.stat().st_size) + READING_BYTES
