@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.processes import Command, launch
 from convnext_dense.apis.run_errors import errors_as_sentences
+from convnext_dense.apis.training import check_train_data
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
@@ -99,6 +100,7 @@ def compare_backbones(
             ema=ema,
             processes=max(gpus, 1),
         )
+        check_train_data(cfg)
         is_first = not runs
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
         if is_first:
