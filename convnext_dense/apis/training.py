@@ -34,8 +34,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         >>> from convnext_dense.config import load_config
         >>> train(load_config('mask-rcnn_convnext-demo_fpn_demo-coco'))  # doctest: +SKIP
     """
-    if not (cfg.get('train_dataloader') or {}).get('dataset'):
-        raise UsageError('the config has no train_dataloader.dataset to train with.')
+    check_train_data(cfg)
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)
     with errors_as_sentences(cfg), stopped_by_signals():
@@ -56,6 +55,19 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
                 'pixel; take at least 2 images, drop_last=True, or a norm_cfg of another type.'
             ) from error
     report_finished_run(cfg.work_dir)
+
+
+def check_train_data(cfg: Config) -> None:
+    """Raise UsageError if a config has nothing to train with.
+
+    Args:
+        cfg: As `load_config` returns it.
+
+    Example:
+        >>> check_train_data(Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset')))))
+    """
+    if not (cfg.get('train_dataloader') or {}).get('dataset'):
+        raise UsageError('the config has no train_dataloader.dataset to train with.')
 
 
 def _check(cfg: Config, skip_check: Collection[str]) -> str:

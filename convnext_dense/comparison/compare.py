@@ -12,6 +12,7 @@ from convnext_dense.analysis import default_shape, measure_complexity
 from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.launching.processes import Command, launch
 from convnext_dense.apis.reporting.pages import report_finished_run
+from convnext_dense.apis.training import check_train_data
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.comparison.report import write_report
 from convnext_dense.comparison.runs import Comparison, Run
@@ -100,6 +101,7 @@ def compare_backbones(
             ema=ema,
             processes=max(gpus, 1),
         )
+        check_train_data(cfg)
         is_first = not runs
         runs += [_run(cfg, backbone, seed, gpus, work_dir) for seed in seeds]
         if is_first:

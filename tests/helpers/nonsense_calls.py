@@ -12,13 +12,13 @@ from convnext_dense.errors import RunError
 from helpers.commands import Result, run_command
 from helpers.demo_runs import SEGMENTER
 
-# What people type, paste, or leave in a variable. `/` is left out: tests may run as a user who can write there.
+# What people type, paste, or leave in a variable. Paths are of the folder of the call alone: some flags write there.
 NONSENSE = (
     *('', ' ', 'nonsense', '-', '--', '-x', '--nonsense', '.', '..', '~', '*', '%s', '{0}', '$HOME', 'None', 'true'),
     *('0', '-1', '--5', '1', '3', '1.5', '1e3', 'nan', 'inf', '0x10', '1_000', '\u0663', '\u00b2', str(10**20)),
     *('[1,(2]', '(1,', "{'a': 1", '{}', 'a=b', '=1', 'a..b=1', 'a.b.c=1', 'model=3', 'train_cfg.max_epochs=x'),
     *('model.backbone.arch.depths=[]', 'train_dataloader=None', 'val_evaluator=3', 'work_dir=3', 'launcher=slurm'),
-    *(os.devnull, '/proc/x', __file__, os.path.join(__file__, 'x'), 'nowhere.py', 'nowhere.pth', 'data', 'data/demo'),
+    *(os.devnull, '/proc/x', 'file.txt', 'file.txt/x', 'nowhere.py', 'nowhere.pth', 'data', 'data/demo'),
     *('s3://a.pth', 'http://127.0.0.1:9/a.pth', 'mmdet::x', 'mmdet::../x', 'timm/x', 'mmdet/', 'mmdet/ResNet(depth=x)'),
     *('convnext_tiny((', "__import__('os')", 'a' * 300, '\u65e5\u672c', 'a\nb', '\udcff', '\u202e', '\x1b[31m', '\t'),
 )
@@ -90,6 +90,7 @@ def call(folder: Path, words: str, arguments: list[str], checkpoint: Path) -> Re
     """Call a command in a folder, up to where its work starts."""
     places = {'config': SEGMENTER, 'checkpoint': checkpoint}
     filled = [places.get(part.strip('{}'), part) if part.startswith('{') else part for part in arguments]
+    (folder / 'file.txt').write_text('a file')
     with contextlib.ExitStack() as stack:
         for name in WORK:
             stack.enter_context(mock.patch(name, side_effect=RunError(STARTED)))

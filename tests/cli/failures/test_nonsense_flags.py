@@ -1,6 +1,7 @@
 """Every flag of every command, with nonsense: an answer of one line, never a traceback."""
 
 import random
+import shutil
 
 import pytest
 from helpers.nonsense_calls import BASES, NONSENSE, arguments_of, call, calls_of, commands, faults, is_long
@@ -14,10 +15,10 @@ TEXTS = st.text(st.characters(exclude_characters='\0', exclude_categories=['Cs']
 
 @pytest.fixture
 def folder(tmp_path, demo_data):
-    """A folder inside of another, with the demo data."""
+    """A folder inside of another, with a copy of the demo data, for some flags write."""
     inner = tmp_path / 'a' / 'b'
     inner.mkdir(parents=True)
-    (inner / 'data').symlink_to(demo_data / 'data')
+    shutil.copytree(demo_data / 'data', inner / 'data')
     return inner
 
 
