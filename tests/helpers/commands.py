@@ -4,7 +4,7 @@ import io
 import os
 import random
 import signal
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -29,11 +29,11 @@ class Result(NamedTuple):
         return line
 
 
-def run_command(folder: Path, *arguments: object) -> Result:
-    """Run a command in a folder, as a user would there."""
+def run_command(folder: Path, *arguments: object, report: bool = False) -> Result:
+    """Run a command in a folder, as a user would there. Without the report of a training, unless asked for."""
     out, err = io.StringIO(), io.StringIO()
     status = 0
-    with _fresh_process(), chdir(folder), redirect_stdout(out), redirect_stderr(err):
+    with _fresh_process(report), chdir(folder), redirect_stdout(out), redirect_stderr(err):
         try:
             main([str(argument) for argument in arguments])
         except SystemExit as stop:
@@ -53,7 +53,7 @@ def chdir(folder: Path):
 
 
 @contextmanager
-def _fresh_process():
+def _fresh_process(report: bool):
     """Undo what a run leaves in its process: mmengine's objects are global by name, and so are PyTorch's settings."""
     _forget(ManagerMixin)
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
@@ -61,8 +61,10 @@ def _fresh_process():
     state = random.getstate()
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        # mmengine formats the config and describes the machine in every run, which takes longer than the steps.
+        # mmengine formats the config and describes the machine in every run, which takes longer than the steps, and so
+        # does the report.
         with (
+            nullcontext() if report else mock.patch('convnext_dense.apis.training.report_finished_run'),
             mock.patch('mmengine.config.config.FormatCode', lambda code, **style: (code, True)),
             mock.patch('mmengine.runner.runner.collect_env', dict),
         ):

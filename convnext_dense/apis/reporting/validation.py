@@ -9,6 +9,7 @@ from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.resume import find_latest
+from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.recording.record import RECORD_FILE
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
@@ -43,6 +44,9 @@ def record_validation(folder: Path) -> None:
     if not (cfg.get('val_dataloader') or {}).get('dataset'):
         raise UsageError(f'evaluate: the config of {folder} has no val_dataloader.dataset.')
     cfg.update(load_from=str(checkpoint), resume=False, launcher='none', work_dir=str(folder / FOLDER))
+    # They keep the best checkpoint, and end a training.
+    cfg.setdefault('default_hooks', {})['checkpoint'] = None
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if 'Stopping' not in bare_type(hook.get('type'))]
     check_run(RunPlan(cfg, ('val',), cfg.load_from))
     with errors_as_sentences(cfg):
         build_runner(cfg, StrictLoadRunner).val()

@@ -64,19 +64,21 @@ def box_confusion(truth: Boxes, found: Boxes, classes: int) -> np.ndarray:
     return matrix
 
 
-def mistakes(matrix: np.ndarray, most: int) -> list[Mistake]:
+def mistakes(matrix: np.ndarray, most: int, classes: int) -> list[Mistake]:
     """Return what is mixed up most often.
 
     Args:
         matrix: Counts: a row a class, a column what it is taken for.
         most: How many.
+        classes: How many of the rows and columns are classes; background, which may follow, is none.
 
     Example:
-        >>> mistakes(np.array([[5, 0], [3, 9]]), 5)
+        >>> mistakes(np.array([[5, 0], [3, 9]]), 5, 2)
         [Mistake(truth=1, found=0, count=3, share=0.25)]
     """
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
+    wrong[classes:] = wrong[:, classes:] = 0
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     rows, columns = np.unravel_index(order, wrong.shape)
     totals = matrix.sum(axis=1)

@@ -40,7 +40,7 @@ def detection_sections(record: ValidationRecord) -> Iterator[str]:
         'background is where no object is, and where none was found.</p>'
     )
     names = [*record.classes, 'background']
-    yield confusion_section(box_confusion(truth, found, len(record.classes)), names, 'objects')
+    yield confusion_section(box_confusion(truth, found, len(record.classes)), names, 'objects', len(record.classes))
     counts = errors.kind != IGNORED
     yield calibration_section(
         reliability(found.score[counts], errors.kind[counts] == CORRECT),

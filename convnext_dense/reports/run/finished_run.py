@@ -62,10 +62,14 @@ def find_runs(places: Sequence[str | Path]) -> list[Path]:
     for place in map(Path, places):
         if not place.is_dir():
             raise UsageError(f'runs: there is no folder {place}; give the work dirs of runs.')
-        depth = next((depth for depth in range(DEPTH) if any(place.glob('*/' * depth + SCALARS))), None)
-        if depth is None:
+        inside: list[Path] = []
+        for depth in range(DEPTH):
+            folders = sorted({file.parents[2] for file in place.glob('*/' * depth + SCALARS)})
+            # What is inside of a run, such as its evaluation, is none of its own.
+            inside += [folder for folder in folders if not any(folder.is_relative_to(run) for run in inside)]
+        if not inside:
             raise UsageError(f'runs: {place} holds no run: it has no logged scores (*/vis_data/scalars.json).')
-        found += sorted({file.parents[2] for file in place.glob('*/' * depth + SCALARS)})
+        found += sorted(inside)
     return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in found))
 
 

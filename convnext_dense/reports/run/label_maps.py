@@ -24,7 +24,7 @@ def label_map_sections(record: ValidationRecord) -> Iterator[str]:
     confusion, near = record.arrays['confusion'], record.arrays['boundary_confusion']
     yield _classes(record, confusion, near)
     yield '<h3>Confusion</h3>'
-    yield confusion_section(confusion, record.classes, 'pixels')
+    yield confusion_section(confusion, record.classes, 'pixels', len(record.classes))
     yield _boundaries(record.arrays['distances'])
     bins = Reliability(*record.arrays['reliability'])
     yield calibration_section(bins, "pixels of a grid, correct if they have the truth's class")
@@ -42,10 +42,10 @@ def _classes(record: ValidationRecord, confusion: np.ndarray, near: np.ndarray) 
         share = 100 * pixels[i] / total
         shown = f'{share:.1f}' if share >= 0.1 or not share else '< 0.1'
         rows.append([name, percent(ious[i]), bar(part), percent(recalls[i]), percent(near_ious[i]), shown])
-    header = ['class', 'IoU', '', 'recall', 'IoU near boundaries', '% of pixels']
+    header = ['class', 'IoU', '', 'recall', 'near edges', '% of pixels']
     return (
-        '<h3>IoU by class</h3><p class="faint">The worst classes first. Near a boundary of the truth is within 2 % of '
-        f"the image's diagonal.</p>{folded_table(header, rows)}"
+        '<h3>IoU by class</h3><p class="faint">The worst classes first. Near edges is the IoU within 2 % of '
+        f"the image's diagonal of a boundary of the truth.</p>{folded_table(header, rows)}"
     )
 
 

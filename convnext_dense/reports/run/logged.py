@@ -27,14 +27,16 @@ def read_curves(folder: Path) -> tuple[dict[str, Curve], dict[str, Curve]]:
     for file in sorted(folder.glob(SCALARS)):
         rows = [row for line in file.read_text(errors='replace').splitlines() if (row := _row(line))]
         steps = [row['iter'] for row in rows if 'iter' in row]
-        if not steps:
+        if not rows:
             continue
+        # Of a run that is shorter than its logs' interval, validations alone are logged.
+        first = steps[0] if steps else rows[0].get('step', 0)
         for known in (training, validation):
-            for step in [step for step in known if step >= steps[0]]:
+            for step in [step for step in known if step >= first]:
                 del known[step]
-        last = 0
+        last = first
         for row in rows:
-            last = row.get('iter', last)
+            last = row.get('iter', last if steps else row.get('step', last))
             (training if 'iter' in row else validation).setdefault(last, {}).update(row)
     return _by_name(training), _by_name(validation)
 

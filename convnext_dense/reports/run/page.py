@@ -96,7 +96,8 @@ def _facts(name: str, run: FinishedRun) -> Iterator[str]:
     if data := facts.get('data'):
         yield f'<h2>Data{about}</h2>{facts_list(data)}'
     changes = facts.get('differences')
-    yield f'<h2>Config{about}</h2>'
+    if run.config or changes:
+        yield f'<h2>Config{about}</h2>'
     if facts.get('command'):
         yield f'<p>Started by</p><pre>{html.escape(facts["command"])}</pre>'
     if changes:

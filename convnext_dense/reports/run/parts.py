@@ -49,7 +49,7 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; margin-bottom: .3rem }
 .legend span { display: inline-block; margin-right: .9rem; font-size: .85rem }
 summary { cursor: pointer; margin: .5rem 0 }
 @media (max-width: 40rem) { dl.facts { grid-template-columns: 1fr } dl.facts dd { margin-bottom: .4rem }
-  th, td { padding: .3rem .35rem; font-size: .88rem } }
+  th, td { padding: .3rem .35rem; font-size: .88rem } td.bars, th:empty { display: none } }
 """
 
 
@@ -103,29 +103,32 @@ def bar(part: float) -> str:
     return f'<i class="bar" style="width: {100 * max(0.0, min(part, 1.0)):.1f}%"></i>' if part > 0 else ''
 
 
-def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str) -> str:
+def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str, classes: int) -> str:
     """Return a confusion matrix: with numbers, or for many classes as its most frequent mistakes and a picture.
 
     Args:
         matrix: Counts: a row a class, a column what it is taken for.
         names: The names of its rows and columns.
         unit: What is counted.
+        classes: How many of the names are classes; background may follow.
     """
     # Correct background is not counted.
     totals = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     shares = matrix / totals
     found = [
         [html.escape(names[part.truth]), html.escape(names[part.found]), f'{part.count:,}', f'{100 * part.share:.1f} %']
-        for part in mistakes(matrix, MISTAKES)
+        for part in mistakes(matrix, MISTAKES, classes)
     ]
     table = folded_table(['truth', 'taken for', unit, 'of the class'], found)
     if not found:
         table = '<p>Nothing is mixed up.</p>'
     if len(names) > CELLS + 1:
+        from matplotlib.colors import PowerNorm
+
         from convnext_dense.reports.run.svg import draw
 
         def plot(axes) -> None:  # noqa: ANN001 - matplotlib's
-            axes.imshow(shares, cmap=_fading_map(), vmin=0, vmax=1, interpolation='nearest')
+            axes.imshow(shares, cmap=_fading_map(), norm=PowerNorm(0.5, 0, 1), interpolation='nearest')
             axes.set_xlabel('taken for')
             axes.set_ylabel('truth')
 
@@ -148,7 +151,7 @@ def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str) -> st
 def _fading_map() -> object:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list('fading', [(0.23, 0.51, 0.77, 0.06), (0.88, 0.36, 0.15, 1)])
+    return LinearSegmentedColormap.from_list('fading', [(0.23, 0.51, 0.77, 0.06), (0.23, 0.51, 0.77, 1)])
 
 
 def _cell(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 from pycocotools import mask
 
 from convnext_dense.datasets.images.picture import picture
@@ -59,12 +60,15 @@ def _figure(drawing: Drawing, image: ShownImage) -> str:
             f'<figure><figcaption>{title}: the image is no longer at {html.escape(image.file)}.</figcaption></figure>'
         )
     views = [_view(image, pixels, place) for place in range(2)]
-    drawn = [_embedded(drawing, view) for view in views]
+    drawn = [drawing.draw(view, SIDE) for view in views]
+    # One without objects has no room for names.
+    height = max(part.height for part in drawn)
+    sources = [_embedded(ImageOps.pad(part, (part.width, height), color='white')) for part in drawn]
     legend = dict.fromkeys((name, color) for view in views for color, name, _ in drawing.legend(view))
     names = ''.join(f'<span>{swatch(name, color)}</span>' for name, color in legend)
     pair = ''.join(
         f'<div><img src="{source}" alt="{name} of {title}"><span>{name}</span></div>'
-        for source, name in zip(drawn, ('truth', 'prediction'), strict=True)
+        for source, name in zip(sources, ('truth', 'prediction'), strict=True)
     )
     below = f'<div class="pair">{pair}</div><div class="legend">{names}</div>'
     return f'<figure><figcaption>{title}</figcaption>{below}</figure>'
@@ -87,6 +91,5 @@ def _mask(part: dict, shape: tuple[int, ...]) -> np.ndarray | None:
     return rle.decode(encoded).astype(bool) if encoded and tuple(encoded['size']) == shape[:2] else None
 
 
-def _embedded(drawing: Drawing, view: FedImage) -> str:
-    content = base64.b64encode(to_jpeg(drawing.draw(view, SIDE))).decode()
-    return f'data:image/jpeg;base64,{content}'
+def _embedded(image: Image.Image) -> str:
+    return f'data:image/jpeg;base64,{base64.b64encode(to_jpeg(image)).decode()}'

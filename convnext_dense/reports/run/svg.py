@@ -49,7 +49,8 @@ def draw(plot: Callable[[Any], None], title: str, width: float = 4.4, height: fl
         axes = figure.add_subplot()
         plot(axes)
         axes.set_title(title, loc='left', fontweight='bold')
-        axes.grid(alpha=0.2, color=INK)
+        if not axes.images:
+            axes.grid(alpha=0.2, color=INK)
         axes.set_axisbelow(True)
         figure.tight_layout()
         stream = io.StringIO()

@@ -44,7 +44,7 @@ class TestBoxConfusion:
         assert box_confusion(truth, found, 2).sum() == 0
 
     def test_the_most_frequent_mistakes_come_first(self):
-        found = mistakes(np.array([[5, 1, 0], [4, 4, 0], [0, 0, 9]]), 5)
+        found = mistakes(np.array([[5, 1, 0], [4, 4, 0], [0, 7, 9]]), 5, 2)
         assert [(mistake.truth, mistake.found, mistake.count) for mistake in found] == [(1, 0, 4), (0, 1, 1)]
         assert found[0].share == 0.5
 

@@ -74,6 +74,10 @@ class TestSeveralRuns:
         groups = groups_of(read_runs(find_runs([tmp_path])))
         assert {name: len(members) for name, members in groups.items()} == {'a, 2 seeds': 2, 'b': 1}
 
+    def test_what_is_inside_of_a_run_is_no_run(self, run):
+        run_folders.log(run / 'evaluation', '1', run_folders.train_row(1, 1.0))
+        assert find_runs([run]) == find_runs([run.parent]) == [run]
+
     def test_the_spread_of_seeds_is_shown(self, tmp_path):
         for seed, score in ((0, 0.4), (1, 0.6)):
             run_folders.finished(tmp_path / f'seed-{seed}', seed, score)
@@ -90,6 +94,10 @@ class TestReadCurves:
         training, validation = read_curves(tmp_path)
         assert training['loss'] == {1: 1.0, 2: 1.0, 3: 0.5, 4: 0.5}
         assert validation['mIoU'] == {4: 40.0}
+
+    def test_a_run_that_logged_no_step_has_its_validations(self, tmp_path):
+        run_folders.log(tmp_path, '1', {'mIoU': 30.0, 'step': 3})
+        assert read_curves(tmp_path) == ({}, {'mIoU': {3: 30.0}})
 
     def test_the_half_line_of_a_killed_run_is_left_out(self, tmp_path):
         file = run_folders.log(tmp_path, '1', run_folders.train_row(1, 1.0)) / '1' / 'vis_data' / 'scalars.json'
