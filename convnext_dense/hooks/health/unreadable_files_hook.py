@@ -22,19 +22,19 @@ SHOWN = 3
 class UnreadableFilesHook(Hook):
     """Warns once of each training sample whose files cannot be read, and ends the run if there are too many.
 
-        Such a sample is replaced by another one: an image that is missing, damaged or of another size than its annotations,
-            annotations that cannot be read, or a label map with values that are no classes. All are in
-            ``unreadable_files.txt`` in the work dir. Samples of validation and testing are never replaced.
+    Such a sample is replaced by another one: an image that is missing, damaged or of another size than its annotations,
+        annotations that cannot be read, or a label map with values that are no classes. All are in
+        ``unreadable_files.txt`` in the work dir. Samples of validation and testing are never replaced.
 
-        Args:
-            max_fraction: Which part of the dataset's samples may be replaced, from 0 to 1. Three always may, unless it is
-                0: then the first one ends the run.
+    Args:
+        max_fraction: Which part of the dataset's samples may be replaced, from 0 to 1. Three always may, unless it is
+            0: then the first one ends the run.
 
-        Raises:
-            UsageError: If there are more.
+    Raises:
+        UsageError: If there are more.
 
-        Example:
-            >>> custom_hooks = [dict(type='convnext_dense.UnreadableFilesHook', max_fraction=0.05)]
+    Example:
+        >>> custom_hooks = [dict(type='convnext_dense.UnreadableFilesHook', max_fraction=0.05)]
     """
 
     # Before all that reads batches.
