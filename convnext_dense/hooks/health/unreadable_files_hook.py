@@ -23,8 +23,8 @@ class UnreadableFilesHook(Hook):
     """Warns once of each training sample whose files cannot be read, and ends the run if there are too many.
 
     Such a sample is replaced by another one: an image that is missing, damaged or of another size than its annotations,
-        annotations that cannot be read, or a label map with values that are no classes. All are in
-        ``unreadable_files.txt`` in the work dir. Samples of validation and testing are never replaced.
+    annotations that cannot be read, or a label map with values that are no classes. All are in
+    ``unreadable_files.txt`` in the work dir. Samples of validation and testing are never replaced.
 
     Args:
         max_fraction: Which part of the dataset's samples may be replaced, from 0 to 1. Three always may, unless it is
