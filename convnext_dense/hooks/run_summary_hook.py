@@ -172,7 +172,7 @@ def _data(dataset: Dataset) -> str:
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
     folders = (getattr(innermost, 'data_prefix', None) or {}).values()
     place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '') or next(iter(folders), '')
-    return f'{len(samples)} samples, {type(innermost).__name__} {place}{and_more}'
+    return f'{len(samples)} samples, {innermost.__class__.__name__} {place}{and_more}'
 
 
 def _classes(dataset: Dataset) -> str:
