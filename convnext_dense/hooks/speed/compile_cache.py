@@ -42,7 +42,11 @@ def prepare_cache() -> Path:
         >>> prepare_cache()  # doctest: +SKIP
         PosixPath('/home/me/.cache/convnext_dense/compiled')
     """
-    if not os.environ.get(VARIABLE) and (own := cache_folder('compiled', "PyTorch's own place is")):
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    # PyTorch sets the variable to its own place when it is first asked for it.
+    is_default = os.environ.get(VARIABLE, '') in ('', os.path.abspath(default_cache_dir()))
+    if is_default and (own := cache_folder('compiled', "PyTorch's own place is")):
         os.environ[VARIABLE] = str(own)
     folder = _folder()
     print_log(f'compile: what is compiled is kept in {folder}; {VARIABLE} names another place.', logger='current')

@@ -30,7 +30,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize('tries', [2, pytest.param(150, marks=[pytest.mark.full, pytest.mark.timeout(3000)])])
+@pytest.mark.parametrize('tries', [2, pytest.param(300, marks=[pytest.mark.full, pytest.mark.timeout(3000)])])
 @pytest.mark.parametrize(('form', 'task', 'ending'), CASES)
 def test_no_damage_ends_in_a_traceback(form, task, ending, tries, tmp_path, monkeypatch):
     root = tmp_path / 'set'

@@ -16,6 +16,7 @@ from filelock import FileLock
 from helpers.demo_runs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from convnext_dense.datasets.cache import folder as cache
 from convnext_dense.hooks.speed import compile_cache
@@ -105,9 +106,9 @@ class TestPrepareCache:
         prepare_cache()
         assert not half.exists()
 
-    def test_has_a_place_of_its_own(self, tmp_path, monkeypatch, said):
-        # PyTorch sets the variable.
-        monkeypatch.setenv(VARIABLE, '')
+    @pytest.mark.parametrize('before', ['', default_cache_dir()], ids=['not set', 'set by PyTorch'])
+    def test_has_a_place_of_its_own(self, before, tmp_path, monkeypatch, said):
+        monkeypatch.setenv(VARIABLE, before)
         monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
         assert prepare_cache() == tmp_path / 'compiled'
 
