@@ -27,19 +27,20 @@ def check(command, demo_data, tmp_path, processes: int, cases: dict[str, tuple])
         case.check_equal(1, processes)
 
 
-def test_two_processes_with_all_features(command, demo_data, tmp_path):
+@pytest.mark.parametrize('processes', [2, pytest.param(4, marks=pytest.mark.full)])
+def test_all_features(command, demo_data, tmp_path, processes):
     cases = {
         'detector': (ATSS, DETECTOR, [*DETECTION, *EVERYTHING]),
         'segmenter': (SYNC_BN, SEGMENTER, [*SEGMENTATION, *EVERYTHING]),
     }
-    check(command, demo_data, tmp_path, 2, cases)
+    check(command, demo_data, tmp_path, processes, cases)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize('processes', [2, 4])
-def test_each_feature(command, demo_data, tmp_path, processes):
-    cases = {}
-    for name, options in FEATURES.items():
-        cases[f'detector, {name}'] = (ATSS, DETECTOR, [*DETECTION, *options])
-        cases[f'segmenter, {name}'] = (SYNC_BN, SEGMENTER, [*SEGMENTATION, *options])
-    check(command, demo_data, tmp_path, processes, cases)
+@pytest.mark.parametrize('feature', FEATURES)
+def test_each_feature(command, demo_data, tmp_path, feature):
+    cases = {
+        f'detector, {feature}': (ATSS, DETECTOR, [*DETECTION, *FEATURES[feature]]),
+        f'segmenter, {feature}': (SYNC_BN, SEGMENTER, [*SEGMENTATION, *FEATURES[feature]]),
+    }
+    check(command, demo_data, tmp_path, 2, cases)
