@@ -50,6 +50,8 @@ def command_lines():
                 words = words[: words.index('>')] if '>' in words else words
                 if words[:1] == ['convnext-dense']:
                     yield page, ['convnext_dense', *words[1:]]
+                elif words[:2] == ['python', 'tools/stress.py']:
+                    yield page, ['benchmarks.stress.command', *words[2:]]
                 elif '-m' in words and words[words.index('-m') + 1].startswith(('convnext_dense', 'benchmarks')):
                     yield page, words[words.index('-m') + 1 :]
 
