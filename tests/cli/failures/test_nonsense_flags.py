@@ -51,12 +51,13 @@ class TestNonsense:
     @pytest.mark.parametrize(('words', 'dest'), ALL, ids=[f'{words} {dest}' for words, dest in ALL])
     def test_for_each_flag_is_answered_in_one_line(self, folder, segmenter, words, dest):
         action = action_of(words, dest)
-        for value in NONSENSE:
+        # All of them take an hour.
+        for value in random.Random(f'{words} {dest}').sample(NONSENSE, 6):
             if not is_long(action, value):
                 check(folder, segmenter.checkpoint, words, calls_of(words, action, value))
 
     @pytest.mark.full
-    @pytest.mark.parametrize('seed', range(200))
+    @pytest.mark.parametrize('seed', range(30))
     def test_for_several_flags_is_answered_in_one_line(self, folder, segmenter, seed):
         chance = random.Random(seed)
         words = chance.choice([words for words in COMMANDS if len(arguments_of(COMMANDS[words])) > 2])
