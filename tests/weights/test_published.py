@@ -2,8 +2,8 @@
 
 import timm
 
-from convnext_dense.weights import sources
 from convnext_dense.weights.published import PUBLISHED
+from convnext_dense.weights.storage import sources
 
 
 class TestPublished:

@@ -101,5 +101,5 @@ class TestOneProcess:
     def test_three_in_a_row_end_all(self, run, tmp_path):
         result = run(SEGMENTER, segmenter_options(6), [2, 3, 4])
         assert result.returncode == 1
-        assert 'error: training diverged: process 1: decode.loss_ce, aux.loss_ce are nan at step 4;' in result.stderr
+        assert 'training diverged: process 1: decode.loss_ce, aux.loss_ce are nan at step 4;' in result.stderr
         assert 'These are 3 such steps in a row.' in result.stderr

@@ -11,6 +11,8 @@ import pytest
 import torch
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
 
+from convnext_dense.errors import STOPPED
+
 DIVERGING = [
     'optim_wrapper.clip_grad=None',
     'optim_wrapper.optimizer.lr=1e10',
@@ -99,7 +101,7 @@ def test_a_request_to_terminate_ends_the_loaders_workers(demo_data, tmp_path):
         assert training.poll() is None and time.monotonic() < deadline, (tmp_path / 'out').read_text()[-2000:]
         time.sleep(0.2)
     training.send_signal(signal.SIGTERM)
-    assert training.wait(30) == 130
+    assert training.wait(30) == STOPPED
     deadline = time.monotonic() + 10
     while _members(training.pid):
         assert time.monotonic() < deadline, _members(training.pid)

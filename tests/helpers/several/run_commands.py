@@ -10,7 +10,8 @@ from pathlib import Path
 import convnext_dense  # noqa: F401 - registers everything
 from helpers.commands import run_command
 
-for arguments in json.loads(Path(sys.argv[2]).read_text()):
-    result = run_command(Path(sys.argv[1]), *arguments, '--launcher', 'pytorch')
-    if result.status:
-        sys.exit(result.err)
+if __name__ == '__main__':
+    for arguments in json.loads(Path(sys.argv[2]).read_text()):
+        result = run_command(Path(sys.argv[1]), *arguments, '--launcher', 'pytorch')
+        if result.status:
+            sys.exit(result.err)
