@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from convnext_dense.backbones import TimmBackbone
 from convnext_dense.backbones.timm_backbone import timm_weights
 from convnext_dense.errors import CheckpointError
-from convnext_dense.weights import downloads, load_pretrained, read_weights, sources
+from convnext_dense.weights import load_pretrained, read_weights
 from convnext_dense.weights.published import PUBLISHED, Published
+from convnext_dense.weights.storage import downloads, sources
 from convnext_dense.weights.storage.downloads import LOCK
 
 OFFICIAL = PUBLISHED['convnext_tiny_in1k'].address
