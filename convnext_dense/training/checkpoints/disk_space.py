@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from convnext_dense.training.checkpoints.optimizer_state import optimizers_of
@@ -22,7 +23,10 @@ def tensor_bytes(content: object) -> int:
     values = [content]
     while values:
         value = values.pop()
-        if isinstance(value, Tensor) and value.layout is torch.strided:
+        if isinstance(value, DTensor):
+            # Its parts are in several processes, and its file has all of them.
+            sizes[id(value)] = value.numel() * value.element_size()
+        elif isinstance(value, Tensor) and value.layout is torch.strided:
             storage = value.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
         elif isinstance(value, Mapping):
