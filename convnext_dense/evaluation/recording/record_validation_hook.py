@@ -134,7 +134,8 @@ class RecordValidationHook(Hook):
 
 def _place(runner: Runner) -> str:
     loop = runner._train_loop
-    if not isinstance(loop, BaseLoop):
+    # Hooks may have built the loop of a run that trains nothing.
+    if not isinstance(loop, BaseLoop) or not runner.iter:
         return Path(runner._load_from or 'random weights').name
     return f'step {runner.iter}' if hasattr(loop, 'dataloader_iterator') else f'epoch {runner.epoch}'
 
