@@ -82,8 +82,9 @@ def group_members(group: int) -> list[int]:
 
 
 def resident_bytes(process: int) -> int:
-    """Return the resident memory of a process."""
-    return int(Path(f'/proc/{process}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+    """Return the resident memory of a process, without the files that it maps: libraries come in page by page."""
+    lines = Path(f'/proc/{process}/status').read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('RssAnon'))
 
 
 def open_files(process: int) -> int:

@@ -67,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--kills', type=int, default=50, help='kills of each task, by default 50')
     parser.add_argument('--soak', type=int, default=0, metavar='STEPS', help='steps of a long run, by default none')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
-    run_benchmark(parser, arguments, run, table)
+    try:
+        run_benchmark(parser, arguments, run, table)
+    finally:
+        # Or libraries complain of what is left when Python ends.
+        gc.unfreeze()
 
 
 if __name__ == '__main__':

@@ -110,7 +110,7 @@ def _kill(run: TinyRun, work_dir: Path, moment: str, chance: random.Random, seco
         _wait(child, lambda: PROGRESS[0] >= 0, at_most=chance.uniform(0, seconds / 2))
     elif moment == 'training':
         _wait(child, lambda: PROGRESS[0] >= 0)
-        last = chance.randrange(max(PROGRESS[0], 0), run.steps)
+        last = chance.randint(max(PROGRESS[0], 0), run.steps)
         _wait(child, lambda: PROGRESS[0] >= last)
         # Anywhere in the step after it, or in what follows it.
         _wait(child, lambda: False, at_most=chance.uniform(0, 0.2))
