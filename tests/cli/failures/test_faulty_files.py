@@ -89,7 +89,7 @@ DAMAGED = [
     (DETECTOR, detector_options(2), COCO, _cut, 'it cannot be decoded as an image'),
     (DETECTOR, detector_options(2), COCO, _shrink, 'the image is 128x120 px (width x height); its annotations'),
     (SEGMENTER, segmenter_options(8), f'{ADE}/annotations/training', Path.unlink, 'there is no such file.'),
-    (SEGMENTER, segmenter_options(8), f'{ADE}/annotations/training', _cut, 'it cannot be decoded as an image'),
+    (SEGMENTER, segmenter_options(8), f'{ADE}/annotations/training', _cut, 'it cannot be read'),
     (SEGMENTER, segmenter_options(8), f'{ADE}/annotations/training', _shrink, 'the label map is'),
     (SEGMENTER, segmenter_options(8), f'{ADE}/annotations/training', _of_other_values, 'it has the values'),
 ]
