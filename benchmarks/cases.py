@@ -130,10 +130,8 @@ def parse_cases(
         device: Where the cases run.
 
     Raises:
-        UsageError: If there is nothing to time, or a shape is not one of images.
+        UsageError: If a shape is not one of images.
     """
-    if args.rounds < 1:
-        raise UsageError(f'rounds: must be at least 1; got {args.rounds}.')
     dtype = DTYPES[args.dtype or ('bfloat16' if device.type == 'cuda' else 'float32')]
     pairs = product(args.archs or archs, map(parse_shape, args.shapes or shapes))
     return [Case(arch, shape, dtype, device, args.v2, args.rounds) for arch, shape in pairs]

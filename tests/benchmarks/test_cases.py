@@ -53,9 +53,10 @@ class TestParseCases:
         ]
         assert {(case.dtype, case.v2, case.rounds) for case in parsed} == {(torch.float32, True, 3)}
 
-    def test_no_rounds_are_refused(self):
+    def test_no_rounds_are_refused(self, capsys):
         with pytest.raises(SystemExit, match='2'):
             self.parse('--rounds', '0')
+        assert 'argument --rounds: it must be a whole number of at least 1; got' in capsys.readouterr().err
 
     @pytest.mark.parametrize('text', ['16x3x512', '2x4x64x64', '2x3x16x64', '0x3x64x64'])
     def test_what_is_no_shape_is_refused(self, text):
