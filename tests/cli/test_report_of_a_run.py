@@ -1,5 +1,7 @@
 """The report that a training ends with."""
 
+import os
+
 import pytest
 from helpers.commands import run_command
 from helpers.demo_runs import DETECTOR, SEGMENTER, detector_options, segmenter_options
@@ -15,7 +17,7 @@ class TestReportOfARun:
         arguments = ['train', config, '--work-dir', tmp_path, '--cfg-options', *options]
         result = run_command(demo_data, *arguments, report=True)
         assert result.status == 0, result.err[-3000:]
-        assert f'{tmp_path.name}/report.html' in result.out
+        assert f'report: {os.path.relpath(tmp_path / "report.html", demo_data)}' in result.out
         page = (tmp_path / 'report.html').read_text()
         # Scores, errors, images, what differs from the bases, packages, classes.
         for part in (errors, 'Predictions', 'src="data:image', 'train_cfg.val_interval', 'mmdet', 'star'):
