@@ -107,3 +107,16 @@ def train_toy(work_dir: Path, hooks: list, **options) -> str:
     with contextlib.redirect_stdout(shown):
         toy_runner(work_dir, hooks, **options).train()
     return shown.getvalue()
+
+
+def saved(work_dir: Path) -> list[str]:
+    """Return the names of a run's checkpoints, which must all be finite."""
+    files = sorted(work_dir.glob('*.pth'))
+    for file in files:
+        assert all(tensor.isfinite().all() for tensor in torch.load(file, weights_only=False)['state_dict'].values())
+    return [file.name for file in files]
+
+
+def weight_after(work_dir: Path, name: str = 'iter_4.pth') -> float:
+    """Return the first weight in a checkpoint of a run."""
+    return torch.load(work_dir / name, weights_only=False)['state_dict']['layer.weight'][0, 0].item()

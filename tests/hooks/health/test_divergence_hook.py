@@ -3,8 +3,7 @@
 import math
 
 import pytest
-import torch
-from helpers.toy_runs import toy_runner, train_toy
+from helpers.toy_runs import saved, toy_runner, train_toy, weight_after
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -13,18 +12,6 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.hooks import DivergenceHook
 
 NAN, INF = math.nan, math.inf
-
-
-def saved(work_dir):
-    """Return the names of the checkpoints, which must all be finite."""
-    files = sorted(work_dir.glob('*.pth'))
-    for file in files:
-        assert all(tensor.isfinite().all() for tensor in torch.load(file, weights_only=False)['state_dict'].values())
-    return [file.name for file in files]
-
-
-def weights_after(work_dir, name='iter_4.pth'):
-    return torch.load(work_dir / name, weights_only=False)['state_dict']['layer.weight'][0, 0].item()
 
 
 class TestStop:
@@ -60,7 +47,7 @@ class TestStop:
         assert 'At 3 such steps in a row, training ends.' in shown
         assert '1 step was left out, since a loss or a gradient was not finite.' in shown
         # Three updates of 0.1.
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.3)
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.3)
 
     def test_saves_no_weights_that_only_the_update_broke(self, tmp_path):
         # The loss of the second step is finite, and its gradient times the rate is not.
@@ -105,7 +92,7 @@ class TestSkip:
     def test_goes_on_below_its_limit(self, tmp_path):
         shown = train_toy(tmp_path, [DivergenceHook('skip', max_skipped=3)], factors=[NAN] * 3)
         assert 'It is number 3 of at most 3 that are left out.' in shown
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1)
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.1)
 
     def test_keeps_the_first_step_of_a_row_alone(self, tmp_path):
         train_toy(tmp_path, [DivergenceHook('skip')], factors=[NAN, NAN, 1, INF])
@@ -118,7 +105,7 @@ class TestSkip:
         group['momentum'] = 0.5
         runner.train()
         # Without the second step: 1, then 0.5 + 1, then 0.75 + 1.
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1 * (1 + 1.5 + 1.75))
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.1 * (1 + 1.5 + 1.75))
 
     def test_a_resumed_run_counts_on(self):
         hook, resumed = DivergenceHook('skip', max_skipped=2), DivergenceHook('skip', max_skipped=2)
@@ -132,7 +119,7 @@ class TestRollback:
         # The checkpoint of step 1 is the last: 0.01 - 0.1. Steps 2 and 3 are left out, and step 4 has half the rate.
         runner = toy_runner(tmp_path, [DivergenceHook('rollback', in_a_row=2)], factors=[1, NAN, NAN, 1])
         runner.train()
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1 - 0.05)
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.1 - 0.05)
         assert runner.optim_wrapper.optimizer.param_groups[0]['lr'] == pytest.approx(0.05)
 
     def test_undoes_weights_that_an_update_broke(self, tmp_path):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from helpers.toy_runs import SkippingOptimWrapper, ToyModel, train_toy
+from helpers.toy_runs import SkippingOptimWrapper, ToyModel, saved, train_toy, weight_after
 from mmengine.structures import BaseDataElement
 from torch import nn
 
@@ -14,18 +14,6 @@ from convnext_dense.hooks import DivergenceHook
 from convnext_dense.hooks.health.divergence_hook import MAX_SKIPPED_STEPS
 
 NAN, INF = math.nan, math.inf
-
-
-def saved(work_dir):
-    """Return the names of the checkpoints, which must all be finite."""
-    files = sorted(work_dir.glob('*.pth'))
-    for file in files:
-        assert all(tensor.isfinite().all() for tensor in torch.load(file, weights_only=False)['state_dict'].values())
-    return [file.name for file in files]
-
-
-def weights_after(work_dir, name='iter_4.pth'):
-    return torch.load(work_dir / name, weights_only=False)['state_dict']['layer.weight'][0, 0].item()
 
 
 class GradientModel(ToyModel):
@@ -59,7 +47,7 @@ class TestGradients:
     def test_accumulated_ones_are_left_out_together(self, tmp_path):
         shown = train_toy(tmp_path, [DivergenceHook()], factors=[NAN, 1, 1, 1], accumulative_counts=2)
         assert 'step 1 was left out: loss_cls is nan at step 1;' in shown
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.1)
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.1)
 
     def test_the_bad_step_among_accumulated_ones_is_named(self, tmp_path, monkeypatch):
         monkeypatch.setattr('helpers.toy_runs.ToyModel', GradientModel)
@@ -91,7 +79,7 @@ class TestLossScaler:
         shown = train_toy(tmp_path, [hook], factors=[2, 1, 1, 1], wrapper=ScalingOptimWrapper)
         assert hook.skipped == 0
         assert 'left out' not in shown
-        assert weights_after(tmp_path) == pytest.approx(0.01 - 0.3)
+        assert weight_after(tmp_path) == pytest.approx(0.01 - 0.3)
 
     def test_a_loss_of_nan_is_not(self, tmp_path):
         shown = train_toy(tmp_path, [DivergenceHook()], factors=[0.1, NAN, 1, 1], wrapper=ScalingOptimWrapper)
