@@ -19,8 +19,8 @@ from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading, ignore_index
 from convnext_dense.datasets.images.picture import as_picture
 from convnext_dense.errors import UsageError
+from convnext_dense.training.resuming.rng import kept_generators, seed_generators
 from convnext_dense.visualization.fed_image import FedImage, fed_image
-from convnext_dense.visualization.seeds import seeded
 
 # What makes 8 bits of any image.
 EIGHT_BITS = ('color', 'grayscale', 'color_ignore_orientation', 'grayscale_ignore_orientation')
@@ -97,7 +97,8 @@ class FedDataset:
         Raises:
             UsageError: If it cannot be read, augmented or preprocessed.
         """
-        with DefaultScope.overwrite_default_scope(self.scope), seeded(seed):
+        with DefaultScope.overwrite_default_scope(self.scope), kept_generators():
+            seed_generators(seed)
             try:
                 packed = self.dataset[index]
             except UsageError:
