@@ -17,7 +17,7 @@ from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 from convnext_dense.meta_device import build_on_meta
 
-MIXED = ('AmpOptimWrapper', 'BFloat16OptimWrapper')
+MIXED_PRECISION = ('AmpOptimWrapper', 'BFloat16OptimWrapper')
 LOGS = 'convnext_dense.optim.layer_decay.print_log'
 
 
@@ -79,7 +79,7 @@ def rate_groups(cfg: Config) -> list[RateGroup]:
 def _in_float32(wrapper: ConfigDict) -> ConfigDict:
     """Return a wrapper that has the same groups, and needs no GPU."""
     plain = copy.deepcopy(wrapper)
-    if bare_type(plain.get('type')) in MIXED:
+    if bare_type(plain.get('type')) in MIXED_PRECISION:
         plain.type = 'OptimWrapper'
         for name in ('loss_scale', 'dtype', 'use_fp64'):
             plain.pop(name, None)

@@ -7,10 +7,10 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from torch import Tensor
 
+from convnext_dense.analysis.rates import MIXED_PRECISION
 from convnext_dense.config.tree import bare_type, value_at
 
 LOOPS = ('mmengine.runner.loops', 'convnext_dense.training.resuming.loops')
-SPARING_WRAPPERS = ('AmpOptimWrapper', 'BFloat16OptimWrapper')
 
 
 def memory_sentence(error: BaseException, cfg: Config) -> str:
@@ -68,7 +68,7 @@ def _remedies(cfg: Config, size: int) -> list[str]:
     remedies = ['smaller images (scale in the pipeline)']
     if not value_at(cfg, 'model.backbone.with_cp'):
         remedies.append('activation checkpointing (model.backbone.with_cp=True)')
-    if bare_type(wrapper.get('type')) not in SPARING_WRAPPERS:
+    if bare_type(wrapper.get('type')) not in MIXED_PRECISION:
         remedies.append('mixed precision (amp)')
     if value_at(cfg, 'model.train_cfg.rpn_proposal'):
         remedies.append('fewer proposals (model.train_cfg.rpn_proposal.max_per_img)')
