@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.training.unwrap import unwrap
-from convnext_dense.weights.matching import printable, shorten
+from convnext_dense.weights.matching import printable, shorten, without_counters
 
 REVISE_KEYS = [(r'^module\.', '')]
-# BatchNorm's count of batches, which older checkpoints lack.
-COUNTER = 'num_batches_tracked'
 
 
 class StrictLoadRunner(Runner):
@@ -46,7 +44,7 @@ class StrictLoadRunner(Runner):
         finally:
             hook.remove()
         weights = checkpoint.get('state_dict', checkpoint)
-        absent = [name for name in absent if not name.endswith(COUNTER)]
+        absent = without_counters(absent)
         self.check_loaded(filename, weights, absent + _other_shapes(model, weights))
         return checkpoint
 
@@ -86,7 +84,7 @@ class TrainRunner(StrictLoadRunner):
         if self._resume:
             super().check_loaded(filename, weights, absent)
             return
-        names = [name for name in unwrap(self.model).state_dict() if not name.endswith(COUNTER)]
+        names = without_counters(unwrap(self.model).state_dict())
         if names and set(names) <= set(absent):
             raise CheckpointError(
                 f"load_from: {filename} has none of the model's tensors, which are such as {shorten(names)}; its own "

@@ -10,10 +10,7 @@ from convnext_dense.build_errors import build_sentence, message_of
 from convnext_dense.config.foreign import without_weights
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.inference.find_model import FoundModel
-from convnext_dense.weights.matching import printable, shorten
-
-# BatchNorm's count of batches, which older checkpoints lack.
-COUNTER = 'num_batches_tracked'
+from convnext_dense.weights.matching import printable, shorten, without_counters
 
 
 def build_network(found: FoundModel) -> nn.Module:
@@ -52,7 +49,7 @@ def load_weights(model: nn.Module, content: dict, source: str) -> None:
         missing = model.load_state_dict(weights, strict=False).missing_keys
     except RuntimeError as error:
         raise CheckpointError(f'{source} has weights of other shapes than the model: {message_of(error)}') from error
-    missing = [name for name in missing if not name.endswith(COUNTER)]
+    missing = without_counters(missing)
     if missing:
         raise CheckpointError(f'{source} is no checkpoint of this model: it lacks {shorten(missing)}.')
 

@@ -230,6 +230,16 @@ def shorten(names: Iterable[str]) -> str:
     return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown
 
 
+def without_counters(names: Iterable[str]) -> list[str]:
+    """Return the names of tensors without BatchNorm's counts of batches, which older checkpoints lack.
+
+    Example:
+        >>> without_counters(['bn.bias', 'bn.num_batches_tracked'])
+        ['bn.bias']
+    """
+    return [name for name in names if not name.endswith('num_batches_tracked')]
+
+
 def printable(text: str) -> str:
     """Return a text of a stranger's file as a terminal may show it: with control characters escaped, and cut short.
 
