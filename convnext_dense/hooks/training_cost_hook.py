@@ -110,9 +110,6 @@ class TrainingCostHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the file."""
-        if not self.metrics and runner.val_loop is not None:
-            # This run resumed from a checkpoint that was saved after the last step and before the last validation.
-            runner.val_loop.run()
         rates = self.rates[WARM_UP_ITERATIONS:] or self.rates
         on_gpu = torch.cuda.is_available()
         content = dict(
