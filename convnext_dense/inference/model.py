@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -17,7 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from convnext_dense.config.data.replace import make_palette
+from convnext_dense.build_errors import message_of
 from convnext_dense.config.device import fit_to_device
 from convnext_dense.config.foreign import registered_types_only
 from convnext_dense.errors import RunError, UsageError
@@ -25,7 +25,7 @@ from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
 from convnext_dense.inference.inputs import ImageInput, image_inputs
 from convnext_dense.inference.network import build_network, load_weights
-from convnext_dense.inference.pipeline import PredictPipeline, dataset_info
+from convnext_dense.inference.pipeline import PredictPipeline, classes_and_colors, dataset_info
 from convnext_dense.inference.result import Result, result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
 from convnext_dense.registry import SCOPE
@@ -94,7 +94,7 @@ class Model:
         self.module.to(self.device).eval()
         self.watch = HeadWatch()
         self.watch.start(self.module)
-        self.classes, self.colors = _classes(content, info)
+        self.classes, self.colors = classes_and_colors(content, info)
 
     @property
     def is_detector(self) -> bool:
@@ -176,7 +176,7 @@ class Model:
         images = list(islice(image_inputs(inputs, channels), 2))
         if len(images) != 1:
             raise UsageError('inputs: features are those of one image; got several.')
-        with self._running():
+        with self._running(images):
             data = self.module.data_preprocessor(pseudo_collate([self.pipeline(images[0])]), False)
             return tuple(self.module.backbone(data['inputs']))
 
@@ -201,7 +201,7 @@ class Model:
     def _step(self, batch: list[tuple[ImageInput, dict]]) -> Iterator[Result]:
         images, packed = zip(*batch, strict=True)
         self.watch.source = ''
-        with self._running():
+        with self._running(images):
             samples = self.module.test_step(pseudo_collate(list(packed)))
         if source := self.watch.look(samples):
             names = ', '.join(image.name for image in images)
@@ -224,7 +224,7 @@ class Model:
             DefaultScope._instance_dict = instances
 
     @contextmanager
-    def _running(self) -> Generator[None]:
+    def _running(self, images: Sequence[ImageInput]) -> Generator[None]:
         precision = torch.autocast(self.device.type, torch.float16) if self.half else nullcontext()
         try:
             with torch.inference_mode(), self._scope(), precision:
@@ -233,6 +233,9 @@ class Model:
             raise RunError(
                 f'the memory of {self.device} is full; give a smaller batch_size, or predict in tiles.'
             ) from error
+        except Exception as error:
+            names = ', '.join(image.name for image in images)
+            raise UsageError(f'model: it cannot predict on {names}: {message_of(error).rstrip(".")}.') from error
 
 
 @contextmanager
@@ -284,17 +287,3 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
     return device
-
-
-def _classes(content: dict, info: dict) -> tuple[list[str], list[tuple[int, ...]]]:
-    """Return the names and the colors of the classes: those of the training, or else those of the config's dataset."""
-    meta = content.get('meta')
-    saved = meta.get('dataset_meta') if isinstance(meta, dict) else None
-    if isinstance(saved, dict) and saved.get('classes'):
-        info = saved
-    names = info.get('classes') or ()
-    names = [names] if isinstance(names, str) else [str(name) for name in names]
-    palette = info.get('palette')
-    if not isinstance(palette, list | tuple) or len(palette) < len(names):
-        palette = make_palette(len(names))
-    return names, [tuple(int(part) for part in color) for color in palette]

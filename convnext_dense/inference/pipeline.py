@@ -9,6 +9,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from convnext_dense.config.data.replace import make_palette
 from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading
 from convnext_dense.errors import UsageError, describe
@@ -132,6 +133,29 @@ def dataset_info(cfg: Config) -> tuple[dict, bool]:
         parameter = inspect.signature(kind).parameters.get('reduce_zero_label')
         reduces = parameter is not None and parameter.default is True
     return {**own, **(dataset.get('metainfo') or {})}, bool(reduces)
+
+
+def classes_and_colors(content: dict, info: dict) -> tuple[list[str], list[tuple[int, ...]]]:
+    """Return the names and the colors of the classes: those of the training, or else those of the config's dataset.
+
+    Args:
+        content: A checkpoint.
+        info: What `dataset_info` says.
+
+    Example:
+        >>> classes_and_colors({}, dict(classes=('cat',), palette=[(255, 0, 0)]))
+        (['cat'], [(255, 0, 0)])
+    """
+    meta = content.get('meta')
+    saved = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    if isinstance(saved, dict) and saved.get('classes'):
+        info = saved
+    names = info.get('classes') or ()
+    names = [names] if isinstance(names, str) else [str(name) for name in names]
+    palette = info.get('palette')
+    if not isinstance(palette, list | tuple) or len(palette) < len(names):
+        palette = make_palette(len(names))
+    return names, [tuple(int(part) for part in color) for color in palette]
 
 
 def _leaf(cfg: Config) -> dict:

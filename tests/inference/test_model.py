@@ -96,6 +96,13 @@ class TestInputs:
         with pytest.raises(UsageError, match=r'broken\.jpg'):
             segmenter.predict(tmp_path)
 
+    def test_what_the_network_refuses_is_said_of_the_image(self, segmenter, tmp_path):
+        Image.new('RGB', (24, 24)).save(tmp_path / 'small.png')
+        message = r'cannot predict on .*small\.png: the image must be at least 32 pixels high and wide; got 24 x 24\.$'
+        for task in (segmenter.predict, segmenter.features):
+            with pytest.raises(UsageError, match=message):
+                task(tmp_path / 'small.png')
+
     def test_an_order_of_channels_is_checked(self, segmenter):
         with pytest.raises(UsageError, match="channels must be one of rgb, bgr, not 'RGB'"):
             segmenter.predict(np.zeros((8, 8, 3), np.uint8), channels='RGB')
