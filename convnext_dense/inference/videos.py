@@ -132,7 +132,14 @@ def _open(source: str) -> cv2.VideoCapture:
     place = os.path.expanduser(source)
     if '://' not in source and not source.isdecimal() and not os.path.isfile(place):
         raise UsageError(f'inputs: there is no file or folder {place}.')
-    capture = cv2.VideoCapture(int(source) if source.isdecimal() else place)
+    # OpenCV prints 20 lines for a webcam that is not there.
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = cv2.VideoCapture(int(source) if source.isdecimal() else place)
+    except cv2.error:
+        capture = cv2.VideoCapture()
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
         kind = f'webcam {source}' if source.isdecimal() else source
         raise UsageError(f'inputs: {kind} cannot be opened as a video.')

@@ -53,11 +53,12 @@ class TestReading:
         with pytest.raises(UsageError, match=r'clip\.mp4 cannot be opened as a video'):
             list(image_inputs(tmp_path / 'clip.mp4'))
 
-    def test_a_webcam_that_is_not_there_is_named(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize('number', ['77', str(10**20)])
+    def test_a_webcam_that_is_not_there_is_named(self, tmp_path, monkeypatch, capfd, number):
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(UsageError, match='webcam 77 cannot be opened'):
-            list(image_inputs('77'))
-        assert FRAMES_A_SECOND > 0
+        with pytest.raises(UsageError, match=f'webcam {number} cannot be opened'):
+            describe_video(number)
+        assert not capfd.readouterr().err
 
 
 class TestPredicting:
