@@ -10,7 +10,6 @@ from unittest import mock
 from convnext_dense.cli.main import build_parser, subparsers
 from convnext_dense.errors import RunError
 from helpers.commands import Result, run_command
-from helpers.demo_runs import SEGMENTER
 
 # What people type, paste, or leave in a variable. Paths are of the folder of the call alone: some flags write there.
 NONSENSE = (
@@ -36,6 +35,11 @@ BASES = {
     'weights convert': ['{checkpoint}', 'new.pth'],
     'demo': ['--only-data', '--num-train=1', '--num-val=1'],
     'completion': ['bash'],
+    'config': ['{config}'],
+    'summary': ['{config}'],
+    'predict': ['{checkpoint}', '{image}', '--device=cpu'],
+    'replay': ['{step}'],
+    'report': ['{work_dir}', '--out=page.html'],
 }
 STARTED = 'the work would start here'
 # Where a command begins what takes long.
@@ -86,14 +90,15 @@ def is_long(action: argparse.Action, value: str) -> bool:
     return action.dest in ONLY_LONG and value == str(10**20)
 
 
-def call(folder: Path, words: str, arguments: list[str], checkpoint: Path) -> Result:
-    """Call a command in a folder, up to where its work starts."""
-    places = {'config': SEGMENTER, 'checkpoint': checkpoint}
+def call(folder: Path, words: str, arguments: list[str], places: dict[str, Path]) -> Result:
+    """Call a command in a folder, up to where its work starts. `places` are the files that its arguments may name."""
     filled = [places.get(part.strip('{}'), part) if part.startswith('{') else part for part in arguments]
     (folder / 'file.txt').write_text('a file')
     with contextlib.ExitStack() as stack:
         for name in WORK:
             stack.enter_context(mock.patch(name, side_effect=RunError(STARTED)))
+        # `~` is a folder of a few files.
+        stack.enter_context(mock.patch.dict(os.environ, HOME=str(folder)))
         return run_command(folder, *words.split(), *filled)
 
 
