@@ -1,5 +1,6 @@
 """A run that is stopped at any step and resumed equals one that was never stopped, bit for bit."""
 
+import functools
 import itertools
 import json
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.commands import Result, chdir
+from helpers.commands import Result, chdir, run_command
 from helpers.demo_runs import DETECTOR, FEW_STEPS, SEGMENTER
 from mmengine.logging import HistoryBuffer, MessageHub
 
@@ -96,6 +97,8 @@ DETECTION = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=1']
 SEGMENTATION = ['train_cfg.max_iters=6', 'train_cfg.val_interval=2']
 DROP_PATH = 'model.backbone.drop_path_rate=0.2'
 FLAGS = ['--ema', '--accumulate', '3', '--save-best', '--patience', '5']
+# Each step has a fourth of the images.
+ALL_IMAGES = ['train_cfg.max_iters=4', 'train_cfg.val_interval=4', 'train_dataloader.batch_size=4']
 WORKERS = ['train_dataloader.num_workers=4', 'train_dataloader.persistent_workers=True']
 
 
@@ -105,6 +108,16 @@ def test_a_detector_in_the_middle_of_an_epoch_and_of_an_update(command, tmp_path
 
 def test_a_segmenter_before_a_validation(command, tmp_path):
     check(command, tmp_path, SEGMENTER, 4, [2], 'train_cfg.max_iters=4', 'train_cfg.val_interval=2')
+
+
+def test_a_segmenter_whose_images_are_replaced(demo_data, tmp_path):
+    shutil.copytree(demo_data / 'data', tmp_path / 'data')
+    images = sorted((tmp_path / 'data').glob('demo/ade/*/images/training/*'))
+    for image in images[:3]:
+        image.write_bytes(b'')
+    command = functools.partial(run_command, tmp_path)
+    check(command, tmp_path, SEGMENTER, 4, [2], *ALL_IMAGES, flags=['--skip-check', 'files', 'images'])
+    assert (tmp_path / 'whole' / 'unreadable_files.txt').read_text().count('the file is empty') == 3
 
 
 @pytest.mark.full
