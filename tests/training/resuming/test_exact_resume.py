@@ -110,6 +110,7 @@ def test_a_segmenter_before_a_validation(command, tmp_path):
     check(command, tmp_path, SEGMENTER, 4, [2], 'train_cfg.max_iters=4', 'train_cfg.val_interval=2')
 
 
+@pytest.mark.full
 def test_a_segmenter_whose_images_are_replaced(demo_data, tmp_path):
     shutil.copytree(demo_data / 'data', tmp_path / 'data')
     images = sorted((tmp_path / 'data').glob('demo/ade/*/images/training/*'))
