@@ -1,6 +1,5 @@
 """Looks for values that are not finite: in weights, gradients, images and what modules return."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -21,7 +20,7 @@ def find_non_finite(model: nn.Module) -> list[str]:
 
     Example:
         >>> layer = nn.Linear(2, 2)
-        >>> layer.bias.data[0] = math.nan
+        >>> layer.bias.data[0] = torch.nan
         >>> find_non_finite(layer)
         ['bias']
     """
@@ -34,28 +33,28 @@ def find_non_finite(model: nn.Module) -> list[str]:
     return [name for name, is_finite in zip(names, torch.stack(finite).tolist(), strict=True) if not is_finite]
 
 
-def largest(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the largest absolute value of many tensors; it is finite only if all values are.
+def are_finite(tensors: Sequence[Tensor]) -> bool:
+    """Return whether all values of many tensors are finite. The device is waited for once.
 
-    It reads each value once, in few kernels, and does not wait for the device. Of sharded tensors, it reads this
-    process's part.
+    Sums of squares are finite only if all values are, and take few kernels. Only where one overflows, as it may for
+    values above 1e19, each value is looked at. Of sharded tensors, it reads this process's part.
 
     Args:
-        tensors: At least one, of floating point, on one device.
-
-    Returns:
-        A scalar in float32.
+        tensors: They are of floating point, on one device.
 
     Example:
-        >>> largest([torch.tensor([1.0, -3.0]), torch.tensor([2.0])])
-        tensor(3.)
-        >>> largest([torch.tensor([1.0, math.nan]), torch.tensor([math.inf])]).isfinite()
-        tensor(False)
+        >>> are_finite([torch.tensor([1.0, -3e38]), torch.tensor([2.0])])
+        True
+        >>> are_finite([torch.tensor([1.0]), torch.tensor([torch.inf])])
+        False
     """
     own = [_own(tensor.detach()) for tensor in tensors]
     dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in own]
-    norms = torch._foreach_norm([tensor for tensor in dense if tensor.numel()], math.inf)
-    return torch.stack([norm.float() for norm in norms]).max() if norms else torch.zeros(())
+    dense = [tensor for tensor in dense if tensor.numel()]
+    if not dense:
+        return True
+    norms = torch.stack([norm.float() for norm in torch._foreach_norm(dense)])
+    return bool(norms.isfinite().all()) or all(bool(tensor.isfinite().all()) for tensor in dense)
 
 
 def is_sharded(model: nn.Module) -> bool:
@@ -101,7 +100,7 @@ def is_non_finite(tensor: Tensor) -> bool:
     """Return whether a tensor holds NaN or infinite values.
 
     Example:
-        >>> is_non_finite(torch.tensor([1.0, math.inf])), is_non_finite(torch.tensor([1]))
+        >>> is_non_finite(torch.tensor([1.0, torch.inf])), is_non_finite(torch.tensor([1]))
         (True, False)
     """
     return tensor.is_floating_point() and not bool(tensor.detach().isfinite().all())
@@ -111,7 +110,7 @@ def is_a_mask(tensor: Tensor) -> bool:
     """Return whether all values that are not finite are minus infinity, as in the logits of what is left out.
 
     Example:
-        >>> is_a_mask(torch.tensor([1.0, -math.inf])), is_a_mask(torch.tensor([math.nan]))
+        >>> is_a_mask(torch.tensor([1.0, -torch.inf])), is_a_mask(torch.tensor([torch.nan]))
         (True, False)
     """
     tensor = tensor.detach()

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from convnext_dense.training.checkpoints.optimizer_state import wrappers_of
-from convnext_dense.training.steps.finite import largest
+from convnext_dense.training.steps.finite import are_finite
 
 
 class UpdateGuard:
@@ -27,7 +28,6 @@ class UpdateGuard:
         is_sharded: Whether each process has other gradients, as in FSDP.
 
     Example:
-        >>> import torch
         >>> weight = nn.Parameter(torch.ones(1))
         >>> wrapper = OptimWrapper(torch.optim.SGD([weight], lr=0.1))
         >>> guard = UpdateGuard(wrapper)
@@ -84,7 +84,7 @@ class UpdateGuard:
             for parameter in group['params']
             if parameter.grad is not None
         ]
-        return bool(gradients) and not bool(largest(gradients).isfinite())
+        return not are_finite(gradients)
 
     def _update_params(self, update: Callable, wrapper: OptimWrapper, loss: Tensor, **kwargs: dict | None) -> None:
         self._losses.append(loss.detach())
@@ -100,14 +100,12 @@ class UpdateGuard:
         with_gradient = [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
         losses = self._losses if get_world_size() == 1 else []
         values = [parameter.grad for parameter in with_gradient] + [loss.reshape(1) for loss in losses]
-        if not values:
-            return
-        is_finite = largest(values).isfinite()
-        if self._is_sharded:
-            flag = is_finite.int()
+        is_finite = are_finite(values)
+        if self._is_sharded and values:
+            flag = torch.tensor(is_finite, dtype=torch.int32, device=values[0].device)
             all_reduce(flag, 'min')
-            is_finite = flag.bool()
-        if bool(is_finite):
+            is_finite = bool(flag)
+        if is_finite:
             return
         self.left_out = True
         for parameter in with_gradient:
