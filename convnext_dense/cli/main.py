@@ -43,12 +43,25 @@ INTERRUPTED = 130
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as all errors of the commands are."""
 
+    _is_intermixed = False
+
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
         sentence = f'{message}; see {self.prog} --help.'
         if not leave_word(sentence, sentence):
             print(f'error: {sentence}', file=sys.stderr)
         sys.exit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - argparse's
+        """Parse as argparse does, except that options may stand before a positional argument that may be left out."""
+        is_open = any(action.nargs == '?' and not action.option_strings for action in self._actions)
+        if not is_open or self._is_intermixed:
+            return super().parse_known_args(args, namespace)
+        self._is_intermixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_intermixed = False
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:  # noqa: ANN401 - argparse's
         # Python before 3.13 takes the `--` of `--data=--` for the end of the options, and gives an empty list.
