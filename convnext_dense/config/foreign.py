@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 from unittest import mock
 
 from convnext_dense.errors import UsageError
@@ -106,8 +106,10 @@ def config_as_data(text: object) -> dict:
     return config
 
 
-def _refuse(name: str) -> NoReturn:
-    raise ImportError(f'{name} is in no registry.')
+def _refuse(name: str) -> None:
+    # A bare name names no module: mmengine looks on in other registries.
+    if '.' in name:
+        raise ImportError(f'{name} is in no registry.')
 
 
 def _import(name: str) -> ModuleType:

@@ -2,6 +2,9 @@
 
 import difflib
 import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from mmengine.config import Config
 
 from convnext_dense.config import load_config
 from convnext_dense.config.find import URL_MARK, our_configs
-from convnext_dense.config.foreign import check_strings, config_as_data
+from convnext_dense.config.foreign import check_strings, config_as_data, registered_types_only
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.resume import find_latest
 from convnext_dense.errors import UsageError
@@ -21,6 +24,8 @@ from convnext_dense.weights.storage.sources import read_weights
 WEIGHT_SUFFIXES = ('.pth', '.pt', '.safetensors')
 BEST = 'best_*.pth'
 SCOPES = ('mmdet', 'mmseg')
+# What a test reads of a config.
+TESTED = ('default_scope', 'model', 'test_dataloader', 'test_cfg', 'test_evaluator', 'tta_model', 'tta_pipeline')
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,43 @@ def find_model(source: str | Path, checkpoint: str | None = None) -> FoundModel:
         raise UsageError(_no_model(text))
     check_checkpoint(checkpoint, 'checkpoint')
     return FoundModel(load_config(text), checkpoint, Path(text).stem)
+
+
+@contextmanager
+def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple[str, str]]:
+    """Find the config and the checkpoint that a test needs, as `find_model` does.
+
+    While the block runs, the config of a checkpoint, which may be anyone's, builds only what OpenMMLab's and this
+    package's registries hold. It has no more than a test reads.
+
+    Args:
+        source: As in `find_model`, or a config, which is returned as it is.
+        checkpoint: As in `find_model`.
+
+    Returns:
+        The config's file or name, and the checkpoint.
+
+    Raises:
+        UsageError: If there is no model.
+
+    Example:
+        >>> with tested_config('work_dirs/my_run') as (config, checkpoint):  # doctest: +SKIP
+        ...     test(load_config(config), checkpoint)
+    """
+    if checkpoint and not os.path.isdir(os.path.expanduser(source)):
+        yield source, checkpoint
+        return
+    found = find_model(source, checkpoint)
+    if not found.is_foreign:
+        yield found.cfg.filename, found.checkpoint
+        return
+    tested = Config({key: value for key, value in found.cfg.items() if key in TESTED})
+    # The model and the test pipeline were checked before.
+    check_strings([tested.get('tta_model'), tested.get('tta_pipeline')], found.checkpoint, 'model')
+    with tempfile.TemporaryDirectory() as folder, registered_types_only():
+        config = Path(folder, f'{found.name}.py')
+        tested.dump(config)
+        yield str(config), found.checkpoint
 
 
 def is_checkpoint(text: str) -> bool:

@@ -11,6 +11,8 @@ import torch
 from helpers.demo_runs import DETECTOR, FEW_WORKERS, SEGMENTER, detector_options, segmenter_options
 from mmengine.config import Config
 
+from convnext_dense.cli.main import build_parser
+
 
 class TestTraining:
     def test_trains_and_evaluates_a_detector(self, detector):
@@ -107,6 +109,38 @@ class TestTesting:
         )  # fmt: skip
         assert result.status == 0, result.err[-3000:]
         assert metric in metrics(tmp_path)
+
+
+class TestTestingAModel:
+    @pytest.mark.parametrize(('task', 'source'), [('detector', 'work_dir'), ('segmenter', 'checkpoint')])
+    def test_needs_no_config(self, trained, command, metrics, tmp_path, source):
+        def scores(place):
+            return {name: score for name, score in metrics(place).items() if 'time' not in name}
+
+        named, alone = tmp_path / 'named', tmp_path / 'alone'
+        for place, model in ((named, [trained.config, trained.checkpoint]), (alone, [getattr(trained, source)])):
+            result = command('test', *model, '--work-dir', place)
+            assert result.status == 0, result.err[-3000:]
+        assert scores(alone) == scores(named)
+
+    def test_builds_nothing_that_is_in_no_registry(self, segmenter, command, tmp_path):
+        checkpoint = torch.load(segmenter.checkpoint, weights_only=False)
+        config = checkpoint['meta']['cfg']
+        checkpoint['meta']['cfg'] = config + "\ntest_evaluator = dict(type='os.mkdir', path='made')\n"
+        torch.save(checkpoint, tmp_path / 'bad.pth')
+        result = command('test', tmp_path / 'bad.pth', '--work-dir', tmp_path / 'test')
+        assert result.status == 2
+        assert 'os.mkdir' in result.error
+        assert not list(tmp_path.rglob('made'))
+
+    def test_may_have_options_before_the_checkpoint(self):
+        args = build_parser().parse_args(['test', 'config.py', '--data', 'photos', 'epoch_1.pth', '--tta'])
+        assert (args.config, args.checkpoint, args.data, args.tta) == ('config.py', 'epoch_1.pth', 'photos', True)
+
+    def test_asks_for_the_checkpoint_of_a_config(self, command):
+        result = command('test', SEGMENTER)
+        assert result.status == 2
+        assert 'is a config; give its checkpoint, too' in result.error
 
 
 class TestMistakes:

@@ -1,6 +1,7 @@
 """Evaluate a checkpoint of a detector or a segmenter."""
 
 import argparse
+import os
 
 from convnext_dense.cli.arguments import (
     add_config,
@@ -22,7 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config(parser)
     add_data(parser)
-    parser.add_argument('checkpoint', type=not_empty, help='checkpoint file, address, or published name')
+    parser.add_argument(
+        'checkpoint',
+        type=not_empty,
+        nargs='?',
+        help='checkpoint file, address, or published name; none if `config` is the work directory of a training (its '
+        'best checkpoint, or the last), a checkpoint of one, or the name of a published model',
+    )
     parser.add_argument('--work-dir', type=not_empty, help='folder for logs and metrics')
     parser.add_argument(
         '--out', type=not_empty, help='save predictions: a .pkl file for a detector, a folder for a segmenter'
@@ -36,17 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
-    find_config(args.config)
+    if args.checkpoint and not os.path.isdir(os.path.expanduser(args.config)):
+        find_config(args.config)
     check_data(args.data)
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
     from convnext_dense import config
     from convnext_dense.apis import test
+    from convnext_dense.inference.find_model import tested_config
 
     options = parse_cfg_options(args.cfg_options)
-    cfg = config.load_config(
-        args.config, args.work_dir, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
-    )
-    if args.speed:
-        config.enable_speed_in_testing(cfg, args.speed)
-    test(cfg, args.checkpoint, args.out, args.show_dir, args.tta, args.skip_check)
+    with tested_config(args.config, args.checkpoint) as (path, checkpoint):
+        cfg = config.load_config(
+            path, args.work_dir, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
+        )
+        if args.speed:
+            config.enable_speed_in_testing(cfg, args.speed)
+        test(cfg, checkpoint, args.out, args.show_dir, args.tta, args.skip_check)
