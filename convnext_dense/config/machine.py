@@ -9,6 +9,7 @@ from pathlib import Path
 
 from convnext_dense.config.find import URL_MARK
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import special_kind
 
 # What each launcher sets, and what starts it.
 VARIABLES = {
@@ -62,6 +63,8 @@ def check_output_file(file: str | Path | None, argument: str) -> None:
         return
     if Path(file).is_dir():
         raise UsageError(f'{argument}: {file} is a folder; give a file.')
+    if kind := special_kind(file):
+        raise UsageError(f'{argument}: {file} is {kind}; give a file.')
     if Path(file).exists() and not os.access(file, os.W_OK):
         raise UsageError(f'{argument}: {file} cannot be overwritten.')
     check_folder(Path(file).parent, argument)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convnext_dense.errors import UsageError
+from convnext_dense.regular_files import refuse_special
 
 
 def image_paths(dataset: Any) -> list[str]:  # noqa: ANN401 - PyTorch's type has no length
@@ -63,7 +64,7 @@ def write_whole(path: Path, argument: str) -> Generator[Path]:
         argument: The argument that the place was given as.
 
     Raises:
-        UsageError: If the file cannot be written, such as on a full disk.
+        UsageError: If the file cannot be written, such as on a full disk, or the name is that of a device or a pipe.
 
     Example:
         >>> import tempfile
@@ -74,6 +75,8 @@ def write_whole(path: Path, argument: str) -> Generator[Path]:
     # With the same suffix, by which OpenCV chooses the format. Other processes may write the same file.
     partial = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
     try:
+        # A file would take the place of the device for all of the machine.
+        refuse_special(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)

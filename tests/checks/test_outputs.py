@@ -30,6 +30,10 @@ class TestOutputs:
         with pytest.raises(UsageError, match=f'output: {tmp_path} is a folder; give a file'):
             check_output_file(tmp_path, 'output')
 
+    def test_a_device_is_no_file(self):
+        with pytest.raises(UsageError, match=f'output: {os.devnull} is a device; give a file'):
+            check_output_file(os.devnull, 'output')
+
 
 class TestAddresses:
     @pytest.mark.parametrize(

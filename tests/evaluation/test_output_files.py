@@ -48,6 +48,12 @@ class TestWriteWhole:
         assert path.read_text() == 'old'
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_a_device_keeps_its_place(self, tmp_path):
+        os.mkfifo(tmp_path / 'pipe')
+        with pytest.raises(UsageError, match='it is a named pipe'), write_whole(tmp_path / 'pipe', 'out') as file:
+            file.write_text('')
+        assert (tmp_path / 'pipe').is_fifo()
+
     def test_a_folder_that_cannot_be_made_is_an_error(self, tmp_path):
         (tmp_path / 'file').touch()
         with pytest.raises(UsageError, match='show_dir: '), write_whole(tmp_path / 'file' / 'a.png', 'show_dir'):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -113,5 +114,7 @@ def faults(result: Result) -> Iterator[str]:
     errors = [line for line in result.err.split('\n') if line.startswith('error: ')]
     if len(errors) != (result.status == 2 or STARTED in result.err):
         yield f'{len(errors)} errors with exit code {result.status}'
+    if not stat.S_ISCHR(os.stat(os.devnull).st_mode):
+        yield f'a file in place of {os.devnull}'
     if result.status == 1 and STARTED not in result.err and 'error' not in result.out:
         yield 'exit code 1 without a word'
