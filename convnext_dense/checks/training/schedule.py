@@ -11,6 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config.schedule.warm_up import schedulers_of
 from convnext_dense.config.training_options.metrics import metric_names
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.meta_device import build_on_meta, without_allocating
@@ -30,6 +31,11 @@ MINIMA = {
     'optim_wrapper.optimizer.lr': (0, False),
     'auto_scale_lr.base_batch_size': (1, False),
 }
+# What schedulers take as numbers.
+SCHEDULER_NUMBERS = (
+    *('begin', 'end', 'factor', 'start_factor', 'end_factor', 'gamma', 'power', 'step_size'),
+    *('T_max', 'eta_min', 'eta_min_ratio', 'eta_max', 'total_steps', 'pct_start'),
+)
 BATCH_NORM = 'Expected more than 1 value per channel'
 
 
@@ -65,6 +71,14 @@ def _numbers(cfg: Config) -> Iterator[str]:
         if value is not None and not _is_number(value, minimum, is_whole):
             kind = 'whole number' if is_whole else 'number'
             yield f'{key}: it is {value!r}; it must be a {kind} of at least {minimum}.'
+    for i, scheduler in enumerate(schedulers_of(cfg)):
+        for name in SCHEDULER_NUMBERS:
+            value = scheduler.get(name)
+            if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
+                yield f'param_scheduler.{i}.{name}: it is {value!r}; it must be a number.'
+        milestones = scheduler.get('milestones', ())
+        if not isinstance(milestones, list | tuple) or not all(isinstance(one, int) for one in milestones):
+            yield f'param_scheduler.{i}.milestones: it is {milestones!r}; it must be a list of whole numbers.'
 
 
 def _is_number(value: object, minimum: int, is_whole: bool) -> bool:

@@ -43,6 +43,17 @@ FAULTS = {
     'workers that are none and persist': Fault(
         DETECTOR, dict(train_dataloader__num_workers=0), 'train_dataloader.persistent_workers: it is True'
     ),
+    'a scheduler of a text': Fault(
+        DETECTOR, {'param_scheduler__0__start_factor': '0,1'}, "param_scheduler.0.start_factor: it is '0,1'; it must be"
+    ),
+    'a scheduler of NaN': Fault(
+        SEGMENTER, {'param_scheduler__0__end': float('nan')}, 'param_scheduler.0.end: it is nan; it must be a number'
+    ),
+    'a milestone that is none': Fault(
+        DETECTOR,
+        dict(param_scheduler=[dict(type='MultiStepLR', milestones=['8'])]),
+        "param_scheduler.0.milestones: it is ['8']; it must be a list of whole numbers",
+    ),
     'no gradient is left': Fault(
         SEGMENTER, dict(optim_wrapper__clip_grad__max_norm=0), 'optim_wrapper.clip_grad.max_norm: it is 0'
     ),
