@@ -121,7 +121,8 @@ def read_segmentation(value: object) -> object:
     try:
         return msgspec.json.decode(value) if bytes(value) else None
     except REFUSED:
-        return json.loads(bytes(value))
+        # A damaged file may have bytes that are no text.
+        return json.loads(bytes(value).decode(errors='replace'))
 
 
 # Reads polygons; raises one of REFUSED for all else.
