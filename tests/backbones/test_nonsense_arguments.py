@@ -36,8 +36,9 @@ def check_arguments(kind: type, data: st.DataObject) -> None:
         with torch.device('meta'):
             backbone = kind(**{**SMALL[kind], **changed})
     except ValueError as error:
-        # It has the argument, its value, or the name inside of it that is wrong.
+        # It has the argument, its value, or the name inside of it that is wrong; or an argument that no longer fits.
         words = [word for name, value in changed.items() for word in (name, repr(value), *names_in(value))]
+        words += SMALL[kind]
         assert any(word in str(error) for word in words), error
         assert '\n' not in str(error)
         return
