@@ -129,7 +129,8 @@ def assert_apart_by_bf16_alone(off, bf16, on):
     assert by_others[:20].max() < 2**-9
     assert by_all.max() <= 2 * by_bf16.max()
     assert by_all.mean() <= 2 * by_bf16.mean()
-    assert by_others.mean() < by_bf16.mean()
+    # Two runs that round independently of each other are further apart than each is from float32.
+    assert by_others.mean() <= 2 * by_bf16.mean()
     fifth = len(on) // 5
     assert on[-fifth:].mean() < 0.8 * on[:fifth].mean()
 
