@@ -30,7 +30,8 @@ IMAGES, STEPS = 200, 200
 # %% [markdown]
 # ## Data
 #
-# Shapes on noise, where the demo's config looks for them. `load_config(..., data='my_dataset/')` takes images of your own.
+# Shapes on noise, where the demo's config looks for them. `load_config(..., data='my_dataset/')` takes images of your
+# own.
 
 # %%
 make_demo_data('data/demo', DemoSpec(num_train=IMAGES, num_val=20))
