@@ -1,6 +1,7 @@
 """Trains a config."""
 
 from collections.abc import Collection
+from contextlib import nullcontext
 
 from mmengine.config import Config
 
@@ -14,9 +15,10 @@ from convnext_dense.checks.resume import describe_finished
 from convnext_dense.config.resume import set_resume
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import TrainRunner
+from convnext_dense.hooks.panel.panel_hook import live_panel
 
 
-def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
+def train(cfg: Config, skip_check: Collection[str] = (), has_panel: bool = False) -> None:
     """Train a detector or segmenter, on the GPU if there is one.
 
     A run that resumes, and is finished already, says so and trains nothing.
@@ -24,6 +26,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     Args:
         cfg: As `load_config` returns it.
         skip_check: Names of checks to leave out, as in `check_run`.
+        has_panel: Whether a terminal shows a live panel in place of the log's lines, as in `live_panel`.
 
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
@@ -46,7 +49,8 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
         runner.register_hook(RunFactsHook(cfg))
         try:
-            runner.train()
+            with live_panel(runner) if has_panel else nullcontext():
+                runner.train()
         except ValueError as error:
             if 'Expected more than 1 value per channel' not in str(error):
                 raise

@@ -138,4 +138,4 @@ def run(args: argparse.Namespace) -> None:
         config.enable_auto_scale_lr(cfg)
     if args.resume:
         config.set_resume(cfg, args.resume, args.resume_with)
-    train(cfg, args.skip_check)
+    train(cfg, args.skip_check, has_panel=True)
