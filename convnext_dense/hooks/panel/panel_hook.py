@@ -18,8 +18,8 @@ from convnext_dense.hooks.panel.drawing import draw_panel
 from convnext_dense.hooks.panel.figures import read_figures, read_scores
 from convnext_dense.training.quiet_start import hide_steps, show_everything
 
-# The time between two drawings, at least.
-SECONDS = 0.5
+# The time between two drawings, at least, and the largest share of a run's time that they take.
+SECONDS, SHARE = 0.5, 0.01
 # What pycocotools prints while it evaluates.
 NOISE = (
     'Loading and preparing results...',
@@ -36,8 +36,8 @@ class PanelHook(Hook):
     """Shows the steps, losses, rate, speed and scores of a training as a panel, which is drawn again in its place.
 
     What is printed meanwhile, such as warnings, stands above it. The lines that the log has of each interval go to its
-    file alone. It is drawn between steps, at most every `SECONDS`, from what the run has noted, and by no thread of its
-    own: workers that are forked would inherit its lock. `live_panel` adds it.
+    file alone. It is drawn between steps, from what the run has noted, and takes 1% of the time at most. It has no
+    thread of its own: workers that are forked would inherit its lock. `live_panel` adds it.
 
     Args:
         console: The terminal.
@@ -55,7 +55,7 @@ class PanelHook(Hook):
         self._step = 0
         self._seconds_left: float | None = None
         self._validation: tuple[int, int] | None = None
-        self._drawn = 0.0
+        self._due = 0.0
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Show the panel, below the summary."""
@@ -140,17 +140,19 @@ class PanelHook(Hook):
         show_everything(self._runner.logger)
 
     def _draw_if_due(self) -> None:
-        if time.monotonic() - self._drawn >= SECONDS:
+        if time.monotonic() >= self._due:
             self._draw()
 
     def _draw(self, state: str = '') -> None:
         if self._live is None:
             return
+        start = time.monotonic()
         figures = read_figures(self._runner, self._step, self._images, self._seconds_left)
         # The run goes on if its terminal was closed.
         with suppress(OSError):
             self._live.update(draw_panel(figures, state, self._validation), refresh=True)
-        self._drawn = time.monotonic()
+        end = time.monotonic()
+        self._due = end + max(SECONDS, (end - start) / SHARE)
 
 
 @contextmanager

@@ -62,7 +62,9 @@ class Failing(Hook):
 def terminal(monkeypatch):
     """A terminal of 80 columns."""
     stream = Terminal()
+    # It is drawn after each step.
     monkeypatch.setattr(panel_hook, 'SECONDS', 0)
+    monkeypatch.setattr(panel_hook, 'SHARE', float('inf'))
     monkeypatch.setattr(panel_hook, 'Console', lambda: Console(file=stream, width=80, height=40, color_system=None))
     for name, value in dict(TERM='xterm', CI='').items():
         monkeypatch.setenv(name, value)
