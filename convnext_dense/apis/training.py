@@ -9,6 +9,7 @@ from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.launching.signals import stopped_by_signals
 from convnext_dense.apis.reporting.pages import report_finished_run
 from convnext_dense.apis.reporting.run_facts import RunFactsHook
+from convnext_dense.apis.reporting.validation_sheets import ValidationSheetsHook
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
@@ -48,6 +49,7 @@ def train(cfg: Config, skip_check: Collection[str] = (), has_panel: bool = False
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
         runner.register_hook(RunFactsHook(cfg))
+        runner.register_hook(ValidationSheetsHook())
         try:
             with live_panel(runner) if has_panel else nullcontext():
                 runner.train()
