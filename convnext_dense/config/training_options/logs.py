@@ -36,17 +36,31 @@ def set_logs(cfg: Config, names: Sequence[str] = ()) -> None:
     for name in names:
         if name not in LOGS:
             raise UsageError(f'log: it must be {" or ".join(LOGS)}; got {name!r}.')
-        if find_spec(name) is None:
+        if not is_installed(name):
             raise UsageError(f'log: {name} is not installed; pip install {name}.')
     visualizer = cfg.get('visualizer') or ConfigDict(type='Visualizer', vis_backends=[ConfigDict(type=LOCAL)])
     own = visualizer.get('vis_backends') or []
     backends = [ConfigDict(backend) for backend in ([own] if isinstance(own, dict) else own)]
     kinds = [bare_type(backend.get('type')) for backend in backends]
     added = []
-    if kinds == [LOCAL] and find_spec('tensorboard') is None:
+    if kinds == [LOCAL] and not is_installed('tensorboard'):
         print_log('TensorBoard is not installed, so it gets no curves; pip install tensorboard.', logger='current')
     elif kinds == [LOCAL]:
         added.append(TENSORBOARD)
     added += [LOGS[name] for name in dict.fromkeys(names) if LOGS[name] not in kinds]
     visualizer.vis_backends = [*backends, *(ConfigDict(type=kind) for kind in added)]
     cfg.visualizer = visualizer
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported. A folder of its name, such as the one that wandb writes into, is none.
+
+    Args:
+        package: The package.
+
+    Example:
+        >>> is_installed('mmengine'), is_installed('nothing_of_this_name')
+        (True, False)
+    """
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None

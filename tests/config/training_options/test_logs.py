@@ -19,7 +19,7 @@ def kinds(cfg):
 def installed(monkeypatch):
     """Whether a package is installed is what the returned set says."""
     packages = {'tensorboard'}
-    monkeypatch.setattr(logs, 'find_spec', lambda name: name if name in packages else None)
+    monkeypatch.setattr(logs, 'is_installed', lambda name: name in packages)
     return packages
 
 
@@ -57,8 +57,13 @@ class TestSetLogs:
         assert result.status == 2
         assert result.error == 'error: --log: mlflow is not installed; pip install mlflow.'
 
-    def test_without_tensorboard_a_run_goes_on(self, installed, caplog):
+    def test_without_tensorboard_a_run_goes_on(self, installed):
         installed.clear()
         cfg = Config(dict(model={}))
         set_logs(cfg)
         assert kinds(cfg) == ['LocalVisBackend']
+
+    def test_a_folder_of_its_name_is_no_package(self, tmp_path, monkeypatch):
+        (tmp_path / 'nothing_of_this_name').mkdir()
+        monkeypatch.syspath_prepend(tmp_path)
+        assert not logs.is_installed('nothing_of_this_name')
