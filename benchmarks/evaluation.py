@@ -30,8 +30,8 @@ from convnext_dense.config.speed.switches import TEST_SWITCHES
 from convnext_dense.config.tree import innermost_dataset
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
-from convnext_dense.hooks.training_cost_hook import RSS_UNIT
 from convnext_dense.reports.table import format_table
+from convnext_dense.training.memory.peak import RSS_UNIT
 
 # In the order in which a batch passes them.
 PARTS = ('data', 'model', 'post-processing', 'encoding')

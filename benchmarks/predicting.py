@@ -21,12 +21,12 @@ from mmengine.registry import DefaultScope
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import default_device, time_in_turn
 from convnext_dense.errors import UsageError
-from convnext_dense.hooks.training_cost_hook import RSS_UNIT
 from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.inputs import image_files, image_inputs
 from convnext_dense.inference.model import Model
 from convnext_dense.inference.prediction import predict
 from convnext_dense.reports.table import format_table
+from convnext_dense.training.memory.peak import RSS_UNIT
 
 SCORE = 0.3
 # How far apart two ways' scores and boxes may be: mmdet's inferencer reads images as it does itself.

@@ -1,6 +1,7 @@
 """Trains a config."""
 
 from collections.abc import Collection
+from contextlib import nullcontext
 
 from mmengine.config import Config
 
@@ -8,15 +9,17 @@ from convnext_dense.apis.errors.run_errors import errors_as_sentences
 from convnext_dense.apis.launching.signals import stopped_by_signals
 from convnext_dense.apis.reporting.pages import report_finished_run
 from convnext_dense.apis.reporting.run_facts import RunFactsHook
+from convnext_dense.apis.reporting.validation_sheets import ValidationSheetsHook
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
 from convnext_dense.config.resume import set_resume
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import TrainRunner
+from convnext_dense.hooks.panel.panel_hook import live_panel
 
 
-def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
+def train(cfg: Config, skip_check: Collection[str] = (), has_panel: bool = False) -> None:
     """Train a detector or segmenter, on the GPU if there is one.
 
     A run that resumes, and is finished already, says so and trains nothing.
@@ -24,6 +27,7 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
     Args:
         cfg: As `load_config` returns it.
         skip_check: Names of checks to leave out, as in `check_run`.
+        has_panel: Whether a terminal shows a live panel in place of the log's lines, as in `live_panel`.
 
     Raises:
         UsageError: If the data is not there, the config has none to train with, or a check finds an error.
@@ -45,8 +49,10 @@ def train(cfg: Config, skip_check: Collection[str] = ()) -> None:
         if not any(parameter.requires_grad for parameter in runner.model.parameters()):
             raise UsageError('model: all parameters are frozen, so there is nothing to train; look at frozen_stages.')
         runner.register_hook(RunFactsHook(cfg))
+        runner.register_hook(ValidationSheetsHook())
         try:
-            runner.train()
+            with live_panel(runner) if has_panel else nullcontext():
+                runner.train()
         except ValueError as error:
             if 'Expected more than 1 value per channel' not in str(error):
                 raise

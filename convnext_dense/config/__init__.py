@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from convnext_dense.config.training_options.accumulation import set_accumulation
     from convnext_dense.config.training_options.averaging import set_ema
     from convnext_dense.config.training_options.best_checkpoint import set_patience, set_save_best
+    from convnext_dense.config.training_options.logs import set_logs
 
 __all__ = [
     'create_backbone',
@@ -34,6 +35,7 @@ __all__ = [
     'set_data',
     'set_ema',
     'set_length',
+    'set_logs',
     'set_patience',
     'set_recipe',
     'set_resume',
@@ -56,6 +58,7 @@ __getattr__ = lazy_exports(
         set_data='data.set_data',
         set_ema='training_options.averaging',
         set_length='schedule.set_length',
+        set_logs='training_options.logs',
         set_patience='training_options.best_checkpoint',
         set_recipe='backbone.recipe',
         set_resume='resume',

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.training.curves import ContinuedCurves
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.matching import printable, shorten, without_counters
 
@@ -70,7 +71,7 @@ class StrictLoadRunner(Runner):
         super().call_hook(fn_name, **kwargs)
 
 
-class TrainRunner(StrictLoadRunner):
+class TrainRunner(ContinuedCurves, StrictLoadRunner):
     """mmengine's runner, except that it says in one sentence why it cannot resume, and what `load_from` cannot load.
 
     Example:

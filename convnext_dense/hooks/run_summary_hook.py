@@ -1,6 +1,7 @@
 """Says in a few lines what a run is."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,14 +13,17 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from convnext_dense.backbones.base import Backbone
 from convnext_dense.config.schedule.forecast import Forecast, count_checkpoints, count_evaluations
 from convnext_dense.config.schedule.run_length import RunLength
 from convnext_dense.config.schedule.warm_up import warm_up_share
+from convnext_dense.hooks.run_time_hook import FIRST_STEPS, duration_of
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
 from convnext_dense.training.unwrap import unwrap
 
 SHOWN_CLASSES = 6
+RANDOM = 'random initialization'
 # What tells one backbone of a type from another.
 SIZES = ('arch', 'depth', 'model_name', 'depths')
 
@@ -48,6 +52,7 @@ class RunSummaryHook(Hook):
                 'val data': _data(val_loop.dataloader.dataset) if val_loop else 'none',
                 'classes': _classes(loader.dataset),
                 **forecast_run(runner).lines(),
+                'duration': _duration(runner),
                 **_kept_weights(runner),
                 'optimizer': _optimizer(runner),
                 'seed': str(runner.seed),
@@ -138,8 +143,8 @@ def _device(runner: Runner) -> str:
 
 def _parameters(model: nn.Module) -> str:
     total = sum(parameter.numel() for parameter in model.parameters())
-    frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
-    return f'{total / 1e6:.1f} M parameters' + (f', {frozen / 1e6:.1f} M of them frozen' if frozen else '')
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return f'{total / 1e6:.1f} M parameters, {"all" if trained == total else f"{trained / 1e6:.1f} M"} trainable'
 
 
 def _backbone(model: nn.Module) -> str:
@@ -152,15 +157,32 @@ def _backbone(model: nn.Module) -> str:
 
 
 def _weights(runner: Runner, model: nn.Module) -> str:
+    """Return what the weights of the backbone, or of the whole model, are."""
     if runner._resume and runner.iter:
-        return f'resumed at step {runner.iter}'
+        return f'the model is resumed at step {runner.iter}'
     if runner._load_from:
         return f'the model is from {runner._load_from}'
-    init_cfg = getattr(getattr(model, 'backbone', None), 'init_cfg', None)
+    backbone = getattr(model, 'backbone', None)
+    if isinstance(backbone, Backbone) and backbone.weights_from:
+        is_random = backbone.weights_from.startswith('random')
+        return RANDOM if is_random else f'weights: {backbone.weights_from}'
+    init_cfg = getattr(backbone, 'init_cfg', None)
     for init in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
         if isinstance(init, Mapping) and init.get('checkpoint'):
-            return f'weights from {init["checkpoint"]}'
-    return 'from scratch'
+            return f'weights: {init["checkpoint"]}'
+    # Those that wrap timm's models, such as mmseg's TIMMBackbone, keep no word of it.
+    settings = (runner.cfg.get('model') or {}).get('backbone') or {}
+    return "weights: the library's own" if settings.get('pretrained') is True else RANDOM
+
+
+def _duration(runner: Runner) -> str:
+    """Return how long a run will take, by the steps before its checkpoint; or when that will be known."""
+    steps = runner.max_iters - runner.iter
+    measured = runner.message_hub.log_scalars.get('train/time')
+    if measured is not None:
+        a_step = measured.mean(FIRST_STEPS)
+        return f'about {duration_of(steps * a_step)} for {steps} steps of {a_step:.3g} s, as before'
+    return f'known after {FIRST_STEPS} steps' if steps > FIRST_STEPS else f'too short to tell: {steps} steps'
 
 
 def _data(dataset: Dataset) -> str:
@@ -170,9 +192,16 @@ def _data(dataset: Dataset) -> str:
         innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
     parts = len(getattr(dataset, 'datasets', []))
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
+    count = f'{len(samples)} images'
+    if parts < 2 and hasattr(innermost, '__len__') and len(innermost) != len(samples):
+        count = f'{len(samples)} samples of {len(innermost)} images'
     folders = (getattr(innermost, 'data_prefix', None) or {}).values()
-    place = getattr(innermost, 'ann_file', '') or getattr(innermost, 'data_root', '') or next(iter(folders), '')
-    return f'{len(samples)} samples, {innermost.__class__.__name__} {place}{and_more}'
+    folder = next(iter(folders), '') or getattr(innermost, 'data_root', '') or ''
+    annotations = getattr(innermost, 'ann_file', '') or ''
+    if annotations and folder:
+        annotations = f', {Path(annotations).name}'
+    where = f' in {str(folder).rstrip("/")}{annotations}' if folder or annotations else ''
+    return f'{count}{where}{and_more}'
 
 
 def _classes(dataset: Dataset) -> str:

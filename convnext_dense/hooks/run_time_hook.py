@@ -15,6 +15,7 @@ from convnext_dense.training.quiet_start import SHOWN_AT_START
 # The first steps start workers, allocate memory and choose kernels.
 LEFT_OUT_STEPS = 3
 TIMED_STEPS = 5
+FIRST_STEPS = LEFT_OUT_STEPS + TIMED_STEPS
 
 
 @HOOKS.register_module()
@@ -57,12 +58,12 @@ class RunTimeHook(Hook):
         now = time.perf_counter()
         self._durations.append(now - self._last)
         self._last = now
-        if len(self._durations) < LEFT_OUT_STEPS + TIMED_STEPS:
+        if len(self._durations) < FIRST_STEPS:
             return
         self._seconds_a_step = statistics.fmean(self._durations[LEFT_OUT_STEPS:])
         left = runner.max_iters - runner.iter - 1
         apart = ', validation not included' if runner.val_loop else ''
-        self._say(runner, f'about {_readable(left * self._seconds_a_step)} for the {left} steps to go{apart}')
+        self._say(runner, f'about {duration_of(left * self._seconds_a_step)} for the {left} steps to go{apart}')
 
     def before_val(self, runner: Runner) -> None:
         """Start the clock of the first validation."""
@@ -83,11 +84,22 @@ class RunTimeHook(Hook):
         begin = max(loop.val_begin, place + 1)
         validations = count_evaluations(count, begin, loop.dynamic_milestones, loop.dynamic_intervals)
         total = left * self._seconds_a_step + validations * a_validation
-        self._say(runner, f'about {_readable(total)} to go, of which {validations} validations of {a_validation:.1f} s')
+        self._say(
+            runner, f'about {duration_of(total)} to go, of which {validations} validations of {a_validation:.1f} s'
+        )
 
     def _say(self, runner: Runner, sentence: str) -> None:
         runner.logger.info(f'run time: {sentence} ({self._seconds_a_step:.3g} s a step).', extra=SHOWN_AT_START)
 
 
-def _readable(seconds: float) -> str:
+def duration_of(seconds: float) -> str:
+    """Return a duration as people read it.
+
+    Args:
+        seconds: The duration.
+
+    Example:
+        >>> duration_of(95.2), duration_of(4000)
+        ('95 s', '1:06:40')
+    """
     return str(timedelta(seconds=round(seconds))) if seconds >= 120 else f'{seconds:.0f} s'

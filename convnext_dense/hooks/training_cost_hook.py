@@ -1,9 +1,7 @@
 """Records what a training run costs and what it scores."""
 
 import json
-import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -14,12 +12,11 @@ from mmengine.runner import Runner
 
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.memory.peak import peak_memory
 
 TRAINING_COST_FILE = 'training_cost.json'
 # The first iterations allocate memory and choose kernels, so their rates do not count.
 WARM_UP_ITERATIONS = 5
-# ru_maxrss is in bytes on macOS, and in KiB elsewhere.
-RSS_UNIT = 1 if sys.platform == 'darwin' else 1024
 
 
 def read_training_cost(folder: str | Path) -> dict | None:
@@ -126,5 +123,4 @@ class TrainingCostHook(Hook):
             Path(runner.work_dir, TRAINING_COST_FILE).write_text(json.dumps(content, indent=2) + '\n')
 
     def _peak_memory(self) -> int:
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
-        return max(self.peak, torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resident)
+        return max(self.peak, peak_memory())

@@ -63,10 +63,26 @@ def show_everything(logger: logging.Logger) -> None:
     Example:
         >>> show_everything(logging.getLogger())
     """
+    _set_started(logger, True)
+
+
+def hide_steps(logger: logging.Logger) -> None:
+    """Keep what is logged from now on off the terminal, as before the first step.
+
+    Args:
+        logger: A runner's.
+
+    Example:
+        >>> hide_steps(logging.getLogger())
+    """
+    _set_started(logger, False)
+
+
+def _set_started(logger: logging.Logger, has_started: bool) -> None:
     for handler in logger.handlers:
         for terminal in handler.filters:
             if isinstance(terminal, TerminalFilter):
-                terminal.has_started = True
+                terminal.has_started = has_started
 
 
 class QuietStart(Runner):

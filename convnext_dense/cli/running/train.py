@@ -77,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_speed_argument(parser, list(SWITCHES))
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    parser.add_argument(
+        '--log',
+        nargs='+',
+        default=[],
+        choices=('wandb', 'mlflow'),
+        help='write curves and pictures into these, too: Weights & Biases, MLflow; TensorBoard gets them by default',
+    )
     add_skip_check(parser)
     add_launcher(parser)
 
@@ -136,6 +143,7 @@ def run(args: argparse.Namespace) -> None:
     _set_precision(cfg, args)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
+    config.set_logs(cfg, args.log)
     if args.resume:
         config.set_resume(cfg, args.resume, args.resume_with)
-    train(cfg, args.skip_check)
+    train(cfg, args.skip_check, has_panel=True)

@@ -1,1 +1,1 @@
-"""What `--ema`, `--save-best`, `--patience` and `--accumulate` write into a config."""
+"""What `--ema`, `--save-best`, `--patience`, `--accumulate` and `--log` write into a config."""

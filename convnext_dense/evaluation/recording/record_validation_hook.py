@@ -14,10 +14,8 @@ from mmengine.structures import BaseDataElement
 from convnext_dense.config.data.replace import make_palette
 from convnext_dense.errors import describe
 from convnext_dense.evaluation.recording.record import RECORD_FILE, ValidationRecord, save_record
+from convnext_dense.evaluation.recording.shown_images import stride
 from convnext_dense.registry import HOOKS
-
-# Of more images, as many evenly are looked at.
-MOST_IMAGES = 10000
 
 
 @HOOKS.register_module()
@@ -25,8 +23,8 @@ class RecordValidationHook(Hook):
     """Writes what the latest validation found into ``last_validation.npz`` of the work dir, for a report.
 
     That is a detector's boxes, classes and scores with the objects that were to be found, or a segmenter's confusions;
-    and what a few images have, to draw them. Of more than `MOST_IMAGES` images, as many are looked at. What it cannot
-    keep is said in the log, and never ends a run.
+    and what a few images have, to draw them. Of more than 10,000 images, as many are looked at. What it cannot keep is
+    said in the log, and never ends a run. Hooks that have `after_validation_record` get the record, too.
 
     Example:
         >>> custom_hooks = [dict(type='convnext_dense.RecordValidationHook')]
@@ -72,7 +70,9 @@ class RecordValidationHook(Hook):
                 for _, state in states[1:]:
                     if state:
                         self._recorder.merge(state)
-                save_record(self._record(runner, metrics or {}), Path(runner.work_dir, RECORD_FILE))
+                record = self._record(runner, metrics or {})
+                save_record(record, Path(runner.work_dir, RECORD_FILE))
+                runner.call_hook('after_validation_record', record=record)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
             failure = describe(error)
         if failure:
@@ -114,12 +114,14 @@ class RecordValidationHook(Hook):
         dataset: Any = runner.val_loop.dataloader.dataset
         recorder = self._recorder
         classes, colors = _classes(dataset)
+        # mmseg's are NumPy's.
+        numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float | np.number)}
         scores = np.array([recorder.scores[index] for index in sorted(recorder.scores)], np.float32)
         return ValidationRecord(
             classes=classes,
             colors=colors,
             place=_place(runner),
-            metrics={name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
+            metrics=numbers,
             images=len(scores),
             images_in_all=len(dataset),
             image_scores=scores,
@@ -142,9 +144,8 @@ def _place(runner: Runner) -> str:
 
 def _indices(dataset: Any) -> dict[object, int]:  # noqa: ANN401 - PyTorch's type has no length
     """Return the numbers of the images to look at, by their paths and ids."""
-    step = max(1, -(-len(dataset) // MOST_IMAGES))
     indices: dict[object, int] = {}
-    for index in range(0, len(dataset), step):
+    for index in range(0, len(dataset), stride(len(dataset))):
         info = dataset.get_data_info(index)
         for key in (info.get('img_path'), info.get('img_id')):
             if key is not None:

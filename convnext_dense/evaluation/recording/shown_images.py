@@ -6,6 +6,35 @@ from convnext_dense.evaluation.recording.record import ShownImage
 
 # How many of the best, of the worst, and of all alike.
 BEST, WORST, SAMPLES = 4, 4, 4
+# Of more images, as many evenly are looked at.
+MOST_IMAGES = 10000
+
+
+def stride(count: int) -> int:
+    """Return the distance between the images that are looked at, which is 1 up to `MOST_IMAGES`.
+
+    Args:
+        count: How many images there are.
+
+    Example:
+        >>> stride(500), stride(25000)
+        (1, 3)
+    """
+    return max(1, -(-count // MOST_IMAGES))
+
+
+def sample_indices(count: int) -> set[int]:
+    """Return which images are shown of every validation, evenly from the dataset.
+
+    Args:
+        count: How many images there are.
+
+    Example:
+        >>> sorted(sample_indices(100)), sorted(sample_indices(25001))
+        ([12, 37, 62, 87], [3123, 9375, 15624, 21873])
+    """
+    step = stride(count)
+    return {(2 * i + 1) * count // (2 * SAMPLES) // step * step for i in range(SAMPLES)}
 
 
 class ShownImages:
@@ -23,7 +52,7 @@ class ShownImages:
     """
 
     def __init__(self, count: int) -> None:
-        self.samples = {(2 * i + 1) * count // (2 * SAMPLES) for i in range(SAMPLES)}
+        self.samples = sample_indices(count)
         self._images: dict[int, ShownImage] = {}
 
     def add(self, index: int, score: float, make: Callable[[], ShownImage]) -> None:

@@ -59,7 +59,7 @@ def _figure(drawing: Drawing, image: ShownImage) -> str:
         return (
             f'<figure><figcaption>{title}: the image is no longer at {html.escape(image.file)}.</figcaption></figure>'
         )
-    views = [_view(image, pixels, place) for place in range(2)]
+    views = [predicted_view(image, pixels, place) for place in range(2)]
     drawn = [drawing.draw(view, SIDE) for view in views]
     # One without objects has no room for names.
     height = max(part.height for part in drawn)
@@ -74,13 +74,26 @@ def _figure(drawing: Drawing, image: ShownImage) -> str:
     return f'<figure><figcaption>{title}</figcaption>{below}</figure>'
 
 
-def _view(image: ShownImage, pixels: np.ndarray, place: int) -> FedImage:
+def predicted_view(image: ShownImage, pixels: np.ndarray, place: int) -> FedImage:
+    """Return an image with its truth, or with what was found.
+
+    Args:
+        image: The image.
+        pixels: Its pixels, as RGB of 8 bits, with shape (height, width, 3).
+        place: 0 for the truth, 1 for what was found.
+    """
     if image.maps:
         label_map = resize(image.maps[place].astype(np.int32), (pixels.shape[1], pixels.shape[0]), is_smooth=False)
         return FedImage(image.file, pixels, label_map=label_map)
     parts: Sequence[dict] = (image.truth, image.found)[place]
     objects = [
-        FedObject(tuple(part['box']), part['label'], _mask(part, pixels.shape), bool(part.get('is_ignored')))
+        FedObject(
+            tuple(part['box']),
+            part['label'],
+            _mask(part, pixels.shape),
+            bool(part.get('is_ignored')),
+            f'{part["score"]:.2f}' if 'score' in part else '',
+        )
         for part in parts
     ]
     return FedImage(image.file, pixels, objects)

@@ -1,0 +1,1 @@
+"""A live panel of a training on a terminal."""

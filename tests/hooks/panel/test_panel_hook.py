@@ -1,0 +1,154 @@
+"""A training on a terminal."""
+
+import io
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+from helpers.toy_runs import toy_runner
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook, LoggerHook
+from rich.console import Console
+
+from convnext_dense.hooks import RunSummaryHook
+from convnext_dense.hooks.panel import panel_hook
+from convnext_dense.hooks.panel.figures import shown_losses
+from convnext_dense.hooks.panel.panel_hook import can_show, live_panel
+
+
+class Terminal(io.StringIO):
+    """Standard output that is a terminal."""
+
+    encoding = 'utf-8'
+
+    def isatty(self):
+        return True
+
+
+class Rising(BaseMetric):
+    """A score that rises."""
+
+    default_prefix = 'toy'
+    score = 0.25
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        self.score += 0.125
+        return dict(mAP=self.score)
+
+
+class Talking(Hook):
+    """Logs and prints in the second step."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 1:
+            runner.logger.warning('this is odd')
+            print('a word of the model')
+            print('Running per image evaluation...')
+            print('DONE (t=0.01s).')
+
+
+class Failing(Hook):
+    """Fails in the third step."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 2:
+            raise ZeroDivisionError
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of 80 columns."""
+    stream = Terminal()
+    # It is drawn after each step.
+    monkeypatch.setattr(panel_hook, 'SECONDS', 0)
+    monkeypatch.setattr(panel_hook, 'SHARE', float('inf'))
+    monkeypatch.setattr(panel_hook, 'Console', lambda: Console(file=stream, width=80, height=40, color_system=None))
+    for name, value in dict(TERM='xterm', CI='').items():
+        monkeypatch.setenv(name, value)
+    return stream
+
+
+def train(stream, tmp_path, hooks=(), **options):
+    """Train with a line of the log for each step, and a stream as standard output."""
+    with redirect_stdout(stream):
+        runner = toy_runner(tmp_path, [RunSummaryHook(), *hooks], **options)
+        next(hook for hook in runner.hooks if isinstance(hook, LoggerHook)).interval = 1
+        try:
+            with live_panel(runner):
+                runner.train()
+        finally:
+            assert sys.stdout is stream
+
+
+def panels(terminal) -> list[str]:
+    """What was drawn, without what moves the cursor."""
+    return terminal.getvalue().split('╭─')[1:]
+
+
+class TestLivePanel:
+    def test_shows_steps_losses_speed_and_scores(self, tmp_path, terminal):
+        train(terminal, tmp_path, by_epoch=True, with_validation=True, metrics=[Rising()])
+        last = panels(terminal)[-1]
+        for word in (
+            'finished',
+            'epoch 2 of 2',
+            '4 of 4 steps',
+            'loss',
+            '  cls',
+            '  bbox',
+            'learning rate',
+            'images/s',
+        ):
+            assert word in last
+        assert 'best 0.5' in last
+        assert 'epoch 1: mAP 0.375' in terminal.getvalue()
+        assert any('1 of 2 batches' in panel for panel in panels(terminal))
+
+    def test_keeps_the_lines_of_steps_for_the_log_file(self, tmp_path, terminal):
+        train(terminal, tmp_path, with_validation=True, metrics=[Rising()])
+        assert '(train)' not in terminal.getvalue()
+        assert '(val)' not in terminal.getvalue()
+        (log,) = tmp_path.rglob('*.log')
+        assert log.read_text().count('Epoch(train)') == 4
+
+    def test_leaves_what_is_printed_above_in_whole_lines(self, tmp_path, terminal):
+        train(terminal, tmp_path, [Talking()])
+        lines = [line.strip() for line in terminal.getvalue().splitlines()]
+        assert any(line.endswith('a word of the model') for line in lines)
+        assert any(line.endswith('this is odd') for line in lines)
+        assert 'Running per image' not in terminal.getvalue()
+        assert 'DONE' not in terminal.getvalue()
+
+    def test_an_error_leaves_its_last_state_and_a_terminal_as_before(self, tmp_path, terminal):
+        with pytest.raises(ZeroDivisionError):
+            train(terminal, tmp_path, [Failing()])
+        assert 'stopped' in panels(terminal)[-1]
+        assert '2 of 4 steps' in panels(terminal)[-1]
+        # The cursor is shown, in a line of its own.
+        assert terminal.getvalue().endswith('╯\n\n\x1b[?25h')
+
+    def test_is_not_shown_where_output_is_no_terminal(self, tmp_path):
+        stream = io.StringIO()
+        train(stream, tmp_path)
+        assert '╭' not in stream.getvalue()
+        assert stream.getvalue().count('Epoch(train)') == 4
+
+
+class TestCanShow:
+    @pytest.mark.parametrize(
+        ('name', 'value', 'expected'), [('TERM', 'xterm', True), ('TERM', 'dumb', False), ('CI', 'true', False)]
+    )
+    def test_is_what_the_terminal_can(self, terminal, monkeypatch, name, value, expected):
+        monkeypatch.setenv(name, value)
+        assert can_show(Console(file=terminal)) is expected
+
+
+class TestShownLosses:
+    def test_of_many_parts_are_those_of_the_last_layer(self):
+        parts = [f'{layer}loss_{name}' for layer in ('', *(f'd{i}.' for i in range(5))) for name in ('cls', 'bbox')]
+        assert shown_losses(['loss', *parts]) == (['loss', 'loss_cls', 'loss_bbox'], 10)
+        decoder = [f'decode.{part}' for part in parts]
+        assert shown_losses(decoder) == (['decode.loss_cls', 'decode.loss_bbox'], 10)

@@ -1,0 +1,101 @@
+"""Curves of a training that is resumed."""
+
+import itertools
+import sys
+from types import ModuleType, SimpleNamespace
+from unittest import mock
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from convnext_dense.training.curves import ContinuedCurves
+
+# mmengine's visualizers are global by name.
+numbers = itertools.count()
+
+
+class Run(ContinuedCurves):
+    """As much of a runner as its curves need."""
+
+    iter = 0
+
+    def __init__(self, work_dir, backend, resumed_step=0):
+        self._work_dir = str(work_dir)
+        self._log_dir = str(work_dir / 'log')
+        self._experiment_name = f'{work_dir}-{next(numbers)}'
+        self._has_loaded = True
+        self.iter = resumed_step
+        self.cfg = dict(resume=bool(resumed_step))
+        self.visualizer = self.build_visualizer(dict(type='Visualizer', vis_backends=[dict(type=backend)]))
+        self.load_or_resume()
+
+    def log(self, steps):
+        for step in steps:
+            self.visualizer.add_scalars(dict(loss=0.5), step)
+
+
+def shown(work_dir):
+    """The steps of the curve that TensorBoard shows of a work dir."""
+    events = EventAccumulator(str(work_dir / 'tensorboard'))
+    events.Reload()
+    return [event.step for event in events.Scalars('loss')]
+
+
+class TestTensorBoard:
+    def run(self, work_dir, steps, resumed_step=0):
+        run = Run(work_dir, 'TensorboardVisBackend', resumed_step)
+        run.log(steps)
+        run.visualizer.close()
+
+    def test_shows_no_step_twice_after_a_resume(self, tmp_path):
+        self.run(tmp_path, range(1, 7))
+        self.run(tmp_path, range(5, 9), resumed_step=4)
+        assert shown(tmp_path) == list(range(1, 9))
+
+    def test_forgets_an_earlier_run_of_the_work_dir(self, tmp_path):
+        self.run(tmp_path, range(1, 7))
+        self.run(tmp_path, range(1, 3))
+        assert shown(tmp_path) == [1, 2]
+
+    def test_has_all_that_a_stopped_run_has_written(self, tmp_path):
+        run = Run(tmp_path, 'TensorboardVisBackend')
+        with (
+            mock.patch('mmengine.runner.Runner.train', side_effect=KeyboardInterrupt),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            run.log([1])
+            run.train()
+        assert shown(tmp_path) == [1]
+
+
+def fake(name, **attributes):
+    """A module that notes its calls."""
+    module = ModuleType(name)
+    vars(module).update(attributes)
+    return mock.patch.dict(sys.modules, {name: module})
+
+
+class TestWandb:
+    @pytest.mark.parametrize(('step', 'resume'), [(0, {}), (4, dict(resume='auto'))])
+    def test_goes_on_with_a_run_that_was_stopped(self, tmp_path, step, resume):
+        calls = mock.Mock()
+        with fake('wandb', init=calls.init, define_metric=calls.define_metric, log=calls.log):
+            Run(tmp_path, 'WandbVisBackend', step).log([1])
+        calls.init.assert_called_once_with(name=tmp_path.name, dir=str(tmp_path), **resume)
+        calls.define_metric.assert_called_once_with(name='*', step_metric='iter')
+        calls.log.assert_called_once()
+
+
+class TestMLflow:
+    @pytest.mark.parametrize('server', [None, 'http://127.0.0.1:9'])
+    def test_writes_to_the_server_or_into_the_work_dir(self, tmp_path, monkeypatch, server):
+        monkeypatch.delenv('MLFLOW_TRACKING_URI', raising=False)
+        if server:
+            monkeypatch.setenv('MLFLOW_TRACKING_URI', server)
+        names = 'set_tracking_uri', 'get_experiment_by_name', 'create_experiment', 'set_experiment', 'set_tag'
+        calls = SimpleNamespace(**{name: mock.Mock(return_value=None) for name in (*names, 'log_metrics')})
+        with fake('mlflow', **vars(calls)):
+            Run(tmp_path, 'MLflowVisBackend').log([1])
+        calls.set_tracking_uri.assert_called_once_with(server or f'sqlite:///{tmp_path}/mlflow.db')
+        calls.set_tag.assert_called_once_with('mlflow.runName', tmp_path.name)
+        calls.log_metrics.assert_called_once_with(dict(loss=0.5), 1)
