@@ -77,7 +77,7 @@ class Model:
 
     def __init__(self, found: FoundModel, device: str | None = None, half: bool = False) -> None:
         self.cfg, self.checkpoint, self.name = found.cfg, found.checkpoint, found.name
-        self.device = _device(device)
+        self.device = find_device(device)
         if half and self.device.type == 'cpu':
             raise UsageError('half: it makes a GPU faster, and there is none here, or it is not used.')
         self.half = half
@@ -85,11 +85,11 @@ class Model:
         verify_checksums(found.checkpoint)
         content = load_from_anywhere(found.checkpoint)
         with self._scope(), registered_types_only() if found.is_foreign else nullcontext():
-            with _quiet():
+            with quiet():
                 self.module = build_network(found)
             self.pipeline = PredictPipeline(self.cfg)
             info, self.counts_from_1 = dataset_info(self.cfg)
-        with _quiet():
+        with quiet():
             load_weights(self.module, content, found.checkpoint)
         self.module.to(self.device).eval()
         self.watch = HeadWatch()
@@ -239,7 +239,7 @@ class Model:
 
 
 @contextmanager
-def _quiet() -> Generator[None]:
+def quiet() -> Generator[None]:
     """Leave out what mmseg warns of when it builds a loss, and what is logged of weights that fit."""
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -279,7 +279,19 @@ def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input
     return isinstance(inputs, str | Path) and ('://' in str(inputs) or Path(inputs).expanduser().is_file())
 
 
-def _device(name: str | None) -> torch.device:
+def find_device(name: str | None) -> torch.device:
+    """Return the device of a name.
+
+    Args:
+        name: Such as 'cuda:1'. None is the GPU if there is one, and else the CPU.
+
+    Raises:
+        UsageError: If it cannot be used.
+
+    Example:
+        >>> find_device('cpu')
+        device(type='cpu')
+    """
     try:
         device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
         # A wrong number shows itself at the first use.

@@ -38,6 +38,7 @@ BASES = {
     'completion': ['bash'],
     'config': ['{config}'],
     'summary': ['{config}'],
+    'explain': ['{checkpoint}', '--device=cpu'],
     'predict': ['{checkpoint}', '{image}', '--device=cpu'],
     'replay': ['{step}'],
     'report': ['{work_dir}', '--out=page.html'],
