@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 # A sum of 1 in floating point.
 ROUNDING = 1e-9
+# Of the most that a square of a side holds: what is noise between one and the next.
+SAME = 0.99
 
 
 class Square(NamedTuple):
@@ -66,8 +68,9 @@ def effective_fields(backbone: nn.Module, images: Iterable[Tensor]) -> list[np.n
 def smallest_square(field: np.ndarray, part: float) -> Square:
     """Return the smallest square that holds a part of a field, wherever it is.
 
-    The center of a map's pixel lies on the border of two of the image's pixels, or on one, depending on the backbone's
-    padding. A square around the image's center would favor one of them.
+    Depending on the backbone's padding, the center of a map's pixel lies on a pixel of the image or between two, and up
+    to half a stride from the image's center. So a square around that center would favor some backbones. Where several
+    squares hold the same to 1 %, it is the one closest to the field's center of mass.
 
     Args:
         field: Values with shape (height, width), none of them negative.
@@ -85,8 +88,11 @@ def smallest_square(field: np.ndarray, part: float) -> Square:
         side = (low + high) // 2
         low, high = (low, side) if _squares(sums, side).max() >= wanted else (side + 1, high)
     found = _squares(sums, low)
-    top, left = np.unravel_index(found.argmax(), found.shape)
-    return Square(int(left), int(top), low)
+    places = np.argwhere(found >= SAME * found.max())
+    center = [(field.sum(1 - axis) @ np.arange(field.shape[axis])) / sums[-1, -1] for axis in (0, 1)]
+    distances = np.square(places + (low - 1) / 2 - center).sum(1)
+    top, left = places[distances.argmin()].tolist()
+    return Square(left, top, low)
 
 
 def _squares(sums: np.ndarray, side: int) -> np.ndarray:

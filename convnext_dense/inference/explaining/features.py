@@ -92,7 +92,7 @@ class FeatureSheets:
             tiles = []
             for backbone, stages, colors in zip(self.backbones, self.stages, self.colors, strict=True):
                 shown = Image.fromarray(resize(picture, size))
-                row = [make_tile(shown, backbone.name, f'weights: {backbone.weights}', [], remark)]
+                row = [make_tile(shown, backbone.name, backbone.described_weights, [], remark)]
                 for stage, color, part in zip(stages, colors, backbone.maps(pixels), strict=True):
                     # Not smoothed: a pixel of the map is seen as such.
                     painted = Image.fromarray(resize(color.paint(part), size, is_smooth=False))

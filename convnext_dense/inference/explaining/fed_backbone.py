@@ -50,6 +50,11 @@ class FedBackbone:
     in_channels: int
     device: torch.device
 
+    @property
+    def described_weights(self) -> str:
+        """Where its weights are from, as a caption."""
+        return self.weights if self.weights == RANDOM else f'weights: {self.weights}'
+
     def normalize(self, pixels: Tensor) -> Tensor:
         """Return an image as the network takes it, with shape (1, channels, H, W), padded to the right and below.
 

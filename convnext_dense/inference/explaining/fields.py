@@ -132,8 +132,8 @@ def _tile(backbone: FedBackbone, field: Field) -> Image.Image:
     for (part, color), text in zip(PARTS.items(), field.sides(), strict=True):
         corners = [TILE / SIDE * edge for edge in _corners(field.squares[part])]
         ImageDraw.Draw(drawn).rectangle(corners, outline=color)
-        legend.append((color, f'{100 * part:.0f} % in', text))
-    return make_tile(drawn, f'{backbone.name}, {field.stage}', f'weights: {backbone.weights}', legend, '')
+        legend.append((color, f'{100 * part:.0f} %:', text))
+    return make_tile(drawn, f'{backbone.name}, {field.stage}', backbone.described_weights, legend, '')
 
 
 def _corners(square: Square) -> tuple[int, int, int, int]:
