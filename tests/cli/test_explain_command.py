@@ -16,6 +16,7 @@ def few_pixels(monkeypatch):
     """Receptive fields of few and small images."""
     monkeypatch.setattr(fields, 'SIDE', 128)
     monkeypatch.setattr(fields, 'MOST_IMAGES', 2)
+    monkeypatch.setattr(fields, 'NOISE_IMAGES', 2)
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ class TestMistakes:
             (['nowhere'], 'model: nowhere is no work directory'),
             (['convnext_tinny'], 'similar names are convnext_tiny'),
             ([SMALL, 'nowhere.jpg'], 'inputs: there is no file or folder nowhere.jpg.'),
+            ([SMALL, 'epoch_1.pth'], 'is the name of a backbone; give the config of epoch_1.pth before it.'),
             ([SMALL, '0'], 'inputs: 0 is a video; give images.'),
             ([SMALL, '--out', '/proc/x'], '--out: nothing can be written to /proc/x'),
             ([SMALL, '--device', 'moon'], "--device: 'moon' cannot be used here"),

@@ -50,6 +50,7 @@ WORK = (
     'convnext_dense.apis.testing.build_runner',
     'convnext_dense.comparison.compare.launch',
     'convnext_dense.apis.demo.launch',
+    'convnext_dense.inference.explaining.explain.FeatureSheets',
     'convnext_dense.inference.explaining.explain.fields_of',
 )
 

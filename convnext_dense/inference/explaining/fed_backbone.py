@@ -136,8 +136,10 @@ def load_fed_backbone(
         >>> load_fed_backbone('convnext_atto', pretrained=False, device='cpu').weights
         'random weights'
     """
-    if checkpoint or not is_backbone(source):
+    if not is_backbone(source):
         return _of_model(Model(find_model(source, checkpoint), device))
+    if checkpoint:
+        raise UsageError(f'model: {source} is the name of a backbone; give the config of {checkpoint} before it.')
     named = parse_backbone(source, pretrained=pretrained)
     weights = (named.config.get('init_cfg') or {}).get('checkpoint', RANDOM)
     place = find_device(device)
@@ -176,15 +178,15 @@ def is_backbone(source: str) -> bool:
 
 
 def _of_model(model: Model) -> FedBackbone:
-    network = getattr(model.module, 'backbone', None)
-    if not isinstance(network, nn.Module):
-        raise UsageError(f'model: {type(model.module).__name__} has no backbone.')
+    network, preprocessor = (getattr(model.module, name, None) for name in ('backbone', 'data_preprocessor'))
+    if not isinstance(network, nn.Module) or not isinstance(preprocessor, nn.Module):
+        raise UsageError(f'model: {type(model.module).__name__} has no backbone and data_preprocessor.')
     channels = (model.cfg.model.get('backbone') or {}).get('in_channels', 3)
     return FedBackbone(
         model.name,
         model.checkpoint,
         network,
-        model.module.data_preprocessor,
+        preprocessor,
         model.pipeline,
         model.cfg.default_scope,
         channels,

@@ -21,8 +21,8 @@ from convnext_dense.visualization.sheet import TILE, make_sheet, make_tile
 
 # The crops of recipes on ADE20K, in pixels.
 SIDE = 512
-# More change the figures by a few percent.
-MOST_IMAGES = 16
+# As many as RepLKNet's authors take. Noise has the same figures from one image to the next, so fewer do.
+MOST_IMAGES, NOISE_IMAGES = 50, 16
 # The parts of the gradient, as in RepLKNet's table, and the colors of their squares.
 PARTS: dict[float, Color] = {0.2: (255, 255, 255), 0.5: (90, 220, 255), 0.99: (120, 255, 120)}
 COLORMAP = 'inferno'
@@ -57,7 +57,7 @@ def sample(images: Sequence[ImageInput]) -> list[ImageInput]:
 
     Example:
         >>> len(sample([ImageInput(str(i)) for i in range(100)]))
-        16
+        50
     """
     places = np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).round().astype(int)
     return [images[i] for i in places]
@@ -109,7 +109,7 @@ def _inputs(backbone: FedBackbone, reader: FedBackbone, images: Sequence[ImageIn
         yield backbone.normalize(_middle(read(reader, image)))
     if not images:
         chance = torch.Generator().manual_seed(0)
-        for _ in range(MOST_IMAGES):
+        for _ in range(NOISE_IMAGES):
             # As images are once they are normalized.
             yield torch.randn(1, backbone.in_channels, SIDE, SIDE, generator=chance).to(backbone.device)
 
