@@ -78,7 +78,7 @@ def smallest_square(field: np.ndarray, part: float) -> Square:
 
     Example:
         >>> smallest_square(np.eye(5), 0.6)
-        Square(left=0, top=0, side=3)
+        Square(left=1, top=1, side=3)
     """
     sums = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
     sums[1:, 1:] = field.cumsum(0).cumsum(1)

@@ -141,7 +141,6 @@ def load_fed_backbone(
     if checkpoint:
         raise UsageError(f'model: {source} is the name of a backbone; give the config of {checkpoint} before it.')
     named = parse_backbone(source, pretrained=pretrained)
-    weights = (named.config.get('init_cfg') or {}).get('checkpoint', RANDOM)
     place = find_device(device)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(SEED)
@@ -158,7 +157,7 @@ def load_fed_backbone(
     channels = named.config.get('in_channels', 3)
     # mmdet's backbones return nothing from `eval`.
     network.to(place).eval()
-    return FedBackbone(source, weights, network, preprocessor.to(place), pipeline, 'mmseg', channels, place)
+    return FedBackbone(source, _weights(network), network, preprocessor.to(place), pipeline, 'mmseg', channels, place)
 
 
 def is_backbone(source: str) -> bool:
@@ -192,3 +191,11 @@ def _of_model(model: Model) -> FedBackbone:
         channels,
         model.device,
     )
+
+
+def _weights(network: nn.Module) -> str:
+    """Return what a network was initialized with. It may have made its `init_cfg` of another argument."""
+    parts = getattr(network, 'init_cfg', None)
+    parts = parts if isinstance(parts, list | tuple) else [parts]
+    found = [part['checkpoint'] for part in parts if isinstance(part, dict) and part.get('checkpoint')]
+    return str(found[0]) if found else RANDOM

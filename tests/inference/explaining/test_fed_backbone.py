@@ -49,6 +49,12 @@ class TestFedBackbone:
         assert small.weights == RANDOM
         assert load_fed_backbone('convnext_atto', pretrained=False).weights == RANDOM
 
+    def test_by_its_name_has_weights_of_a_file(self, small, save):
+        file = save(small.network.state_dict())
+        for init_cfg in (f'dict(type="Pretrained",checkpoint="{file}")', '[{"type":"Kaiming","layer":"Conv2d"}]'):
+            found = load_fed_backbone(f'{SMALL[:-1]},init_cfg={init_cfg})', device='cpu').weights
+            assert found == (file if file in init_cfg else RANDOM)
+
     def test_of_random_weights_is_always_the_same(self, small):
         again = load_fed_backbone(SMALL, device='cpu').network.state_dict()
         assert all(torch.equal(value, again[name]) for name, value in small.network.state_dict().items())
