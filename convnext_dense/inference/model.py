@@ -24,7 +24,7 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
 from convnext_dense.inference.inputs import ImageInput, image_inputs
-from convnext_dense.inference.network import build_network, load_weights
+from convnext_dense.inference.network import build_network, find_device, load_weights
 from convnext_dense.inference.pipeline import PredictPipeline, classes_and_colors, dataset_info
 from convnext_dense.inference.result import Result, result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
@@ -277,25 +277,3 @@ def _shape(packed: dict) -> tuple[int, ...]:
 
 def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input
     return isinstance(inputs, str | Path) and ('://' in str(inputs) or Path(inputs).expanduser().is_file())
-
-
-def find_device(name: str | None) -> torch.device:
-    """Return the device of a name.
-
-    Args:
-        name: Such as 'cuda:1'. None is the GPU if there is one, and else the CPU.
-
-    Raises:
-        UsageError: If it cannot be used.
-
-    Example:
-        >>> find_device('cpu')
-        device(type='cpu')
-    """
-    try:
-        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        # A wrong number shows itself at the first use.
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
-    return device

@@ -16,7 +16,8 @@ from convnext_dense.config.backbone.create import create_backbone
 from convnext_dense.config.backbone.names import CONVNEXT, NAME, SCOPES, parse_backbone
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.inference.find_model import WEIGHT_SUFFIXES, find_model
-from convnext_dense.inference.model import Model, find_device, quiet
+from convnext_dense.inference.model import Model, quiet
+from convnext_dense.inference.network import find_device
 from convnext_dense.inference.pipeline import PredictPipeline
 
 RANDOM = 'random weights'
