@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from convnext_dense.cli import completion, env, weights
-from convnext_dense.cli.looking import browse, check, config, flops, report, summary
+from convnext_dense.cli.looking import browse, check, config, explain, flops, report, summary
 from convnext_dense.cli.running import compare, demo, predict, replay, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
 from convnext_dense.launched import leave_word
@@ -31,6 +31,7 @@ COMMANDS = (
     config,
     summary,
     flops,
+    explain,
     weights,
     demo,
     replay,

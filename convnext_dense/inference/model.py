@@ -24,7 +24,7 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
 from convnext_dense.inference.inputs import ImageInput, image_inputs
-from convnext_dense.inference.network import build_network, load_weights
+from convnext_dense.inference.network import build_network, find_device, load_weights
 from convnext_dense.inference.pipeline import PredictPipeline, classes_and_colors, dataset_info
 from convnext_dense.inference.result import Result, result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
@@ -77,7 +77,7 @@ class Model:
 
     def __init__(self, found: FoundModel, device: str | None = None, half: bool = False) -> None:
         self.cfg, self.checkpoint, self.name = found.cfg, found.checkpoint, found.name
-        self.device = _device(device)
+        self.device = find_device(device)
         if half and self.device.type == 'cpu':
             raise UsageError('half: it makes a GPU faster, and there is none here, or it is not used.')
         self.half = half
@@ -85,11 +85,11 @@ class Model:
         verify_checksums(found.checkpoint)
         content = load_from_anywhere(found.checkpoint)
         with self._scope(), registered_types_only() if found.is_foreign else nullcontext():
-            with _quiet():
+            with quiet():
                 self.module = build_network(found)
             self.pipeline = PredictPipeline(self.cfg)
             info, self.counts_from_1 = dataset_info(self.cfg)
-        with _quiet():
+        with quiet():
             load_weights(self.module, content, found.checkpoint)
         self.module.to(self.device).eval()
         self.watch = HeadWatch()
@@ -239,7 +239,7 @@ class Model:
 
 
 @contextmanager
-def _quiet() -> Generator[None]:
+def quiet() -> Generator[None]:
     """Leave out what mmseg warns of when it builds a loss, and what is logged of weights that fit."""
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -277,13 +277,3 @@ def _shape(packed: dict) -> tuple[int, ...]:
 
 def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input
     return isinstance(inputs, str | Path) and ('://' in str(inputs) or Path(inputs).expanduser().is_file())
-
-
-def _device(name: str | None) -> torch.device:
-    try:
-        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        # A wrong number shows itself at the first use.
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
-    return device

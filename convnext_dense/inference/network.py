@@ -1,7 +1,8 @@
-"""Builds a model of its config and its checkpoint."""
+"""Builds a model of its config and its checkpoint, on a device."""
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
@@ -52,6 +53,28 @@ def load_weights(model: nn.Module, content: dict, source: str) -> None:
     missing = without_counters(missing)
     if missing:
         raise CheckpointError(f'{source} is no checkpoint of this model: it lacks {shorten(missing)}.')
+
+
+def find_device(name: str | None) -> torch.device:
+    """Return the device of a name.
+
+    Args:
+        name: Such as 'cuda:1'. None is the GPU if there is one, and else the CPU.
+
+    Raises:
+        UsageError: If it cannot be used.
+
+    Example:
+        >>> find_device('cpu')
+        device(type='cpu')
+    """
+    try:
+        device = torch.device(name or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        # A wrong number shows itself at the first use.
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
+    return device
 
 
 def _imports(found: FoundModel) -> str:

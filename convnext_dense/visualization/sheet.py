@@ -14,19 +14,20 @@ PAPER, INK, FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 LINE = FONT_SIZE + 5
 
 
-def make_sheet(title: str, tiles: Sequence[Image.Image]) -> Image.Image:
-    """Return a sheet of at most `COLUMNS` x `ROWS` tiles.
+def make_sheet(title: str, tiles: Sequence[Image.Image], most: int = COLUMNS) -> Image.Image:
+    """Return a sheet of tiles, such as `COLUMNS` x `ROWS` of them.
 
     Args:
         title: What is written above.
         tiles: The tiles, as `make_tile` returns them.
+        most: How many tiles a row has at most.
 
     Example:
         >>> make_sheet('train', [Image.new('RGB', (360, 100))]).size
         (400, 166)
     """
-    rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
-    columns = min(len(tiles), COLUMNS)
+    rows = [tiles[start : start + most] for start in range(0, len(tiles), most)]
+    columns = min(len(tiles), most)
     head = GAP + TITLE_SIZE + 8
     width = columns * TILE + (columns + 1) * GAP
     sheet = Image.new('RGB', (width, head + sum(_height(row) for row in rows)), PAPER)

@@ -38,6 +38,7 @@ BASES = {
     'completion': ['bash'],
     'config': ['{config}'],
     'summary': ['{config}'],
+    'explain': ['{checkpoint}', '--device=cpu'],
     'predict': ['{checkpoint}', '{image}', '--device=cpu'],
     'replay': ['{step}'],
     'report': ['{work_dir}', '--out=page.html'],
@@ -49,6 +50,8 @@ WORK = (
     'convnext_dense.apis.testing.build_runner',
     'convnext_dense.comparison.compare.launch',
     'convnext_dense.apis.demo.launch',
+    'convnext_dense.inference.explaining.explain.FeatureSheets',
+    'convnext_dense.inference.explaining.explain.fields_of',
 )
 
 

@@ -1,0 +1,1 @@
+"""What a backbone sees: colors of its feature maps, and its receptive field."""
