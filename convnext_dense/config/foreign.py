@@ -14,6 +14,9 @@ from convnext_dense.weights.matching import printable
 
 # Whose registries are imported for a type such as `mmdet.ResNet`.
 SCOPES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', SCOPE)
+UNWRITABLE = frozenset('\'"\\\n\r')
+# What makes a metric write files.
+OUTPUTS = ('outfile_prefix', 'out_file_path', 'output_dir', 'out_dir')
 # What makes a model fetch or read weights.
 WEIGHTS = ('init_cfg', 'pretrained', 'checkpoint')
 
@@ -52,6 +55,21 @@ def without_weights(config: Any) -> Any:  # noqa: ANN401 - any part of a config
             for key, value in config.items()
         }
     return type(config)(map(without_weights, config)) if type(config) in (list, tuple) else config
+
+
+def without_outputs(config: Any) -> Any:  # noqa: ANN401 - any part of a config
+    """Return a copy of a metric's config that writes no files.
+
+    Args:
+        config: The config of a metric, or a list of them.
+
+    Example:
+        >>> without_outputs([dict(type='CocoMetric', outfile_prefix='out', metric='bbox')])
+        [{'type': 'CocoMetric', 'metric': 'bbox'}]
+    """
+    if isinstance(config, Mapping):
+        return {key: without_outputs(value) for key, value in config.items() if key not in OUTPUTS}
+    return type(config)(map(without_outputs, config)) if type(config) in (list, tuple) else config
 
 
 def check_strings(config: Any, source: str, argument: str = 'file') -> None:  # noqa: ANN401 - any part of a config
@@ -118,6 +136,14 @@ def _import(name: str) -> ModuleType:
     return import_module(name)
 
 
+def _as_key(node: ast.expr) -> object:
+    key = ast.literal_eval(node)
+    # mmengine writes keys into a run's config between quotes, as they are, and the config is code.
+    if isinstance(key, str) and not UNWRITABLE.isdisjoint(key):
+        raise ValueError(f'the key {key!r} cannot be written.')
+    return key
+
+
 def _as_data(node: ast.expr) -> object:
     match node:
         case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as mapping, keywords=keywords):
@@ -125,7 +151,7 @@ def _as_data(node: ast.expr) -> object:
             first = _as_data(mapping[0]) if mapping else {}
             return first | values if isinstance(first, dict) else values
         case ast.Dict(keys=keys, values=values):
-            return {ast.literal_eval(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
+            return {_as_key(key): _as_data(value) for key, value in zip(keys, values, strict=True) if key}
         case ast.List(elts=parts):
             return [_as_data(part) for part in parts]
         case ast.Tuple(elts=parts):

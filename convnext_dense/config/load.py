@@ -34,7 +34,7 @@ KINDS = {
 
 
 def load_config(
-    path: str,
+    path: str | Config,
     work_dir: str | None = None,
     cfg_options: dict | None = None,
     launcher: str = 'none',
@@ -55,7 +55,7 @@ def load_config(
     """Load a config of this package's, of mmdet's or mmseg's, or of the user's.
 
     Args:
-        path: A file, or a name as in `find_config`.
+        path: A file, or a name as in `find_config`; or a config that was read already, which is changed.
         work_dir: Where logs and checkpoints go. Defaults to the config's own, then to ``work_dirs/<config name>``,
             followed by the backbone's name, the recipe, the data's name and ``from-scratch`` as they are given.
         cfg_options: Keys to change, such as ``{'train_dataloader.batch_size': 4}``. They are applied after all else.
@@ -86,10 +86,10 @@ def load_config(
         'MaskRCNN'
     """
     check_launcher(launcher)
-    file = find_config(path)
+    file = Path(path.filename or path.model.type) if isinstance(path, Config) else find_config(path)
     if backbone is not None and not backbone.strip():
         raise UsageError('backbone: its name is empty; give one, or leave it out.')
-    cfg = _read(file)
+    cfg = path if isinstance(path, Config) else _read(file)
     if backbone:
         # Imported here so that a config without another backbone needs no PyTorch yet.
         from convnext_dense.config.backbone import set_backbone

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,13 @@ from mmengine.config import Config
 
 from convnext_dense.config import load_config
 from convnext_dense.config.find import URL_MARK, our_configs
-from convnext_dense.config.foreign import check_strings, config_as_data, registered_types_only
+from convnext_dense.config.foreign import (
+    check_strings,
+    config_as_data,
+    registered_types_only,
+    without_outputs,
+    without_weights,
+)
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.resume import find_latest
 from convnext_dense.errors import UsageError
@@ -76,18 +81,18 @@ def find_model(source: str | Path, checkpoint: str | None = None) -> FoundModel:
 
 
 @contextmanager
-def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple[str, str]]:
+def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple[str | Config, str]]:
     """Find the config and the checkpoint that a test needs, as `find_model` does.
 
     While the block runs, the config of a checkpoint, which may be anyone's, builds only what OpenMMLab's and this
-    package's registries hold. It has no more than a test reads.
+    package's registries hold. It has no more than a test reads, and neither fetches weights nor writes files.
 
     Args:
         source: As in `find_model`, or a config, which is returned as it is.
         checkpoint: As in `find_model`.
 
     Returns:
-        The config's file or name, and the checkpoint.
+        The config, or its file or name, as `load_config` takes it; and the checkpoint.
 
     Raises:
         UsageError: If there is no model.
@@ -103,13 +108,13 @@ def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple
     if not found.is_foreign:
         yield found.cfg.filename, found.checkpoint
         return
-    tested = Config({key: value for key, value in found.cfg.items() if key in TESTED})
+    tested = {key: value for key, value in found.cfg.to_dict().items() if key in TESTED}
+    tested['model'] = without_weights(tested['model'])
+    tested['test_evaluator'] = without_outputs(tested.get('test_evaluator'))
     # The model and the test pipeline were checked before.
     check_strings([tested.get('tta_model'), tested.get('tta_pipeline')], found.checkpoint, 'model')
-    with tempfile.TemporaryDirectory() as folder, registered_types_only():
-        config = Path(folder, f'{found.name}.py')
-        tested.dump(config)
-        yield str(config), found.checkpoint
+    with registered_types_only():
+        yield Config(tested, filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
 
 
 def is_checkpoint(text: str) -> bool:

@@ -133,6 +133,27 @@ class TestTestingAModel:
         assert 'os.mkdir' in result.error
         assert not list(tmp_path.rglob('made'))
 
+    def test_writes_no_code_of_a_key(self, segmenter, command, tmp_path):
+        checkpoint = torch.load(segmenter.checkpoint, weights_only=False)
+        config = checkpoint['meta']['cfg']
+        loader = Config.fromstring(config, '.py').to_dict()['test_dataloader']
+        for name, is_kept in (('note', True), ("a': open('ran', 'w'), 'b", False)):
+            changed = dict(loader['dataset'], metainfo={**loader['dataset']['metainfo'], name: 1})
+            checkpoint['meta']['cfg'] = f'{config}\ntest_dataloader = {dict(loader, dataset=changed)!r}\n'
+            torch.save(checkpoint, tmp_path / 'bad.pth')
+            work_dir = tmp_path / str(is_kept)
+            command('test', tmp_path / 'bad.pth', '--work-dir', work_dir)
+            assert any(name in file.read_text() for file in work_dir.glob('*.py')) == is_kept
+
+    def test_writes_no_file_that_a_config_names(self, segmenter, command, tmp_path):
+        checkpoint = torch.load(segmenter.checkpoint, weights_only=False)
+        metric = dict(type='IoUMetric', output_dir=str(tmp_path / 'planted'))
+        checkpoint['meta']['cfg'] += f'\ntest_evaluator = {metric!r}\n'
+        torch.save(checkpoint, tmp_path / 'bad.pth')
+        result = command('test', tmp_path / 'bad.pth', '--work-dir', tmp_path / 'test')
+        assert result.status == 0, result.err[-3000:]
+        assert not (tmp_path / 'planted').exists()
+
     def test_may_have_options_before_the_checkpoint(self):
         args = build_parser().parse_args(['test', 'config.py', '--data', 'photos', 'epoch_1.pth', '--tta'])
         assert (args.config, args.checkpoint, args.data, args.tta) == ('config.py', 'epoch_1.pth', 'photos', True)
