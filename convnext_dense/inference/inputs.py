@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.videos import Video, is_video, read_frames
+from convnext_dense.inference.video.videos import Video, is_video, read_frames
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 WEB = ('http://', 'https://')

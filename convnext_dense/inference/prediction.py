@@ -13,7 +13,8 @@ from convnext_dense.inference.result import check_classes
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.outputs import KINDS, Outputs
 from convnext_dense.inference.tiling.tiles import check_tiles
-from convnext_dense.inference.videos import describe_video, is_video
+from convnext_dense.inference.video.tracking import Tracker
+from convnext_dense.inference.video.videos import describe_video, is_video
 
 # From which score on an object is saved.
 SCORE = 0.3
@@ -47,6 +48,7 @@ def predict(
     batch_size: int | None = None,
     tile: int | None = None,
     overlap: float = 0.2,
+    track: bool = False,
     on_image: Callable[[int, int, str], None] = lambda done, total, name: None,
 ) -> Predicted:
     """Predict on images and videos, and save what is found, as soon as it is.
@@ -62,6 +64,7 @@ def predict(
         batch_size: How many images of one size are predicted on at a time. Defaults to 8 on a GPU, and 1 on a CPU.
         tile: The side in pixels of tiles that large images are predicted on in.
         overlap: Which part of a tile the next one shares.
+        track: Whether objects of videos get numbers, as by `Tracker`.
         on_image: Called after each image with how many are done, how many there are (0 if that is not known), and its
             name.
 
@@ -79,15 +82,17 @@ def predict(
     check_folder(str(folder), 'out')
     check_classes(classes, model.classes)
     if not model.is_detector:
-        for name, value in (('score', score), ('classes', classes)):
-            if value is not None:
-                raise UsageError(f'{name}: it chooses objects, and this model segments: each pixel has a class.')
+        for name, value in (('score', score), ('classes', classes), ('track', track)):
+            if value not in (None, False):
+                raise UsageError(f'{name}: it is of objects, and this model segments: each pixel has a class.')
     sources, total = expand(inputs, folder)
     least = SCORE if score is None else score
+    tracker = Tracker(least) if track else None
     size = batch_size or (GPU_BATCH if model.device.type == 'cuda' else 1)
     with Outputs(folder, model, SavedNames([s for s in sources if os.path.isfile(s)]), save, total) as outputs:
         for result in model.stream(image_inputs(sources), size, tile, overlap):
-            outputs.add(result.at_least(least, classes))
+            followed = tracker.follow(result) if tracker else result
+            outputs.add(followed.at_least(least, classes))
             on_image(outputs.count, total, result.image.name)
     found = dict(outputs.found.most_common())
     return Predicted(outputs.count, found, outputs.places(), least if model.is_detector else None)

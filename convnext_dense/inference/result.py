@@ -38,6 +38,8 @@ class Result:
         scores: The score of each object, with shape (n,).
         masks: Where each object is, with shape (n, height, width), if the model finds masks. Those of an image in tiles
             are `CroppedMasks`, of which ``np.asarray`` makes an array.
+        ids: A number for each object that stays with it in a video, with shape (n,), if it is followed by a `Tracker`;
+            -1 if the object has none.
         semantic: The class of each pixel, with shape (height, width), if the model segments.
         panoptic: The segment of each pixel, with shape (height, width), if the model is panoptic: 1000 times the number
             of the object, plus its class. Where there is none, the class is the number of classes.
@@ -51,6 +53,7 @@ class Result:
     labels: np.ndarray | None = None
     scores: np.ndarray | None = None
     masks: np.ndarray | CroppedMasks | None = None
+    ids: np.ndarray | None = None
     semantic: np.ndarray | None = None
     panoptic: np.ndarray | None = None
 
@@ -83,7 +86,9 @@ class Result:
         if classes:
             kept &= np.isin(self.labels, [self.classes.index(name) for name in classes])
         masks = None if self.masks is None else choose(self.masks, kept)
-        return replace(self, boxes=self.boxes[kept], labels=self.labels[kept], scores=self.scores[kept], masks=masks)
+        ids = None if self.ids is None else self.ids[kept]
+        boxes, labels, scores = self.boxes[kept], self.labels[kept], self.scores[kept]
+        return replace(self, boxes=boxes, labels=labels, scores=scores, masks=masks, ids=ids)
 
     def pixels(self) -> np.ndarray:
         """Return the image as RGB of 8 bits, with shape (height, width, 3)."""
@@ -134,6 +139,7 @@ class Result:
             mask=None if self.masks is None else np.asarray(self.masks),
             confidence=self.scores,
             class_id=self.labels,
+            tracker_id=self.ids,
             data={'class_name': np.array(self.names)},
         )
 
@@ -152,7 +158,8 @@ class Result:
 
     def _objects(self) -> Iterator[FedObject]:
         for i in range(len(self)):
-            drawn = FedObject(self.box(i), int(self.labels[i]), note=f'{self.scores[i]:.2f}')
+            number = '' if self.ids is None or self.ids[i] < 0 else f'#{self.ids[i]} '
+            drawn = FedObject(self.box(i), int(self.labels[i]), note=f'{number}{self.scores[i]:.2f}')
             if self.masks is None:
                 yield drawn
             else:

@@ -156,7 +156,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ('arguments', 'message'),
         [
-            (['--score', '0.5'], '--score: it chooses objects, and this model segments'),
+            (['--score', '0.5'], '--score: it is of objects, and this model segments'),
             (['--classes', 'sky'], "--classes: 'sky' is none of the model"),
             (['--save', 'json'], '--save: json is of objects, and this model segments'),
         ],

@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--batch-size', type=at_least(1), metavar='N', help='images at a time (default: 8 on a GPU, 1 on a CPU)'
     )
+    parser.add_argument('--track', action='store_true', help='number the objects of videos, and follow them')
     parser.add_argument('--device', type=not_empty, help='such as cpu or cuda:1 (default: the GPU if there is one)')
     parser.add_argument('--half', action='store_true', help='compute in 16 bits on a GPU')
 
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
             args.batch_size,
             args.tile,
             args.overlap,
+            args.track,
             on_image,
         )
     print(_summary(predicted, model.checkpoint))

@@ -15,7 +15,7 @@ from convnext_dense.inference.inputs import ImageInput, image_files, image_input
 from convnext_dense.inference.prediction import expand
 from convnext_dense.inference.saving.drawings import save_drawn
 from convnext_dense.inference.saving.names import SavedNames
-from convnext_dense.inference.videos import is_video
+from convnext_dense.inference.video.videos import is_video
 
 FEATURES, FIELDS = 'features', 'receptive_fields.jpg'
 HEADER = ('backbone', 'stage', 'stride', 'channels', '3 components', *(f'{100 * part:.0f} % in' for part in PARTS))

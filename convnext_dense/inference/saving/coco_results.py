@@ -61,6 +61,8 @@ def _annotation(result: Result, i: int) -> dict[str, Any]:
         score=_shortest(result.scores[i]),
         iscrowd=0,
     )
+    if result.ids is not None and result.ids[i] >= 0:
+        annotation['track_id'] = int(result.ids[i])
     if result.masks is not None:
         part = cropped(result.masks, i)
         annotation |= dict(segmentation=encode(part, result.size), area=int(part.pixels.sum()))

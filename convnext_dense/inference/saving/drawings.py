@@ -7,7 +7,7 @@ from PIL import Image
 
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.inference.result import Result
-from convnext_dense.inference.videos import Video, VideoFile
+from convnext_dense.inference.video.videos import Video, VideoFile
 from convnext_dense.visualization.drawing import Drawing
 from convnext_dense.visualization.sheet import COLUMNS, ROWS, TILE, make_sheet, make_tile
 

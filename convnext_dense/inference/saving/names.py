@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 from convnext_dense.evaluation.output_files import OutputNames
 from convnext_dense.inference.inputs import ImageInput
-from convnext_dense.inference.videos import Video
+from convnext_dense.inference.video.videos import Video
 
 WEBCAM = 'webcam-'
 

@@ -19,7 +19,7 @@ from convnext_dense.inference.saving.drawings import sheet_places
 from convnext_dense.inference.saving.maps import PanopticResults, save_label_map
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.objects import crops, write_yolo, yolo_names
-from convnext_dense.inference.videos import Video
+from convnext_dense.inference.video.videos import Video
 
 SIZE = (40, 60)
 CLASSES = ['cat', 'black: "dog"/wolf', '猫']

@@ -8,7 +8,7 @@ import torch
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.inputs import image_inputs
 from convnext_dense.inference.prediction import predict
-from convnext_dense.inference.videos import VideoFile, describe_video, is_video, read_frames
+from convnext_dense.inference.video.videos import VideoFile, describe_video, is_video, read_frames
 
 
 def write_clip(path, frames, size=(64, 96), rate=10.0):

@@ -1,0 +1,1 @@
+"""Videos: their frames, and objects that are followed from frame to frame."""
