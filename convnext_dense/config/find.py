@@ -10,6 +10,8 @@ from convnext_dense.regular_files import special_kind
 
 # What an address has and a local path has not.
 URL_MARK = '://'
+# How the name of a file with weights ends.
+WEIGHT_SUFFIXES = ('.pth', '.pt', '.safetensors')
 CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
 
 

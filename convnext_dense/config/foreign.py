@@ -15,8 +15,6 @@ from convnext_dense.weights.matching import printable
 # Whose registries are imported for a type such as `mmdet.ResNet`.
 SCOPES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', SCOPE)
 UNWRITABLE = frozenset('\'"\\\n\r')
-# What makes a metric write files.
-OUTPUTS = ('outfile_prefix', 'out_file_path', 'output_dir', 'out_dir')
 # What makes a model fetch or read weights.
 WEIGHTS = ('init_cfg', 'pretrained', 'checkpoint')
 
@@ -55,21 +53,6 @@ def without_weights(config: Any) -> Any:  # noqa: ANN401 - any part of a config
             for key, value in config.items()
         }
     return type(config)(map(without_weights, config)) if type(config) in (list, tuple) else config
-
-
-def without_outputs(config: Any) -> Any:  # noqa: ANN401 - any part of a config
-    """Return a copy of a metric's config that writes no files.
-
-    Args:
-        config: The config of a metric, or a list of them.
-
-    Example:
-        >>> without_outputs([dict(type='CocoMetric', outfile_prefix='out', metric='bbox')])
-        [{'type': 'CocoMetric', 'metric': 'bbox'}]
-    """
-    if isinstance(config, Mapping):
-        return {key: without_outputs(value) for key, value in config.items() if key not in OUTPUTS}
-    return type(config)(map(without_outputs, config)) if type(config) in (list, tuple) else config
 
 
 def check_strings(config: Any, source: str, argument: str = 'file') -> None:  # noqa: ANN401 - any part of a config

@@ -10,27 +10,19 @@ from pathlib import Path
 from mmengine.config import Config
 
 from convnext_dense.config import load_config
-from convnext_dense.config.find import URL_MARK, our_configs
-from convnext_dense.config.foreign import (
-    check_strings,
-    config_as_data,
-    registered_types_only,
-    without_outputs,
-    without_weights,
-)
+from convnext_dense.config.find import URL_MARK, WEIGHT_SUFFIXES, our_configs
+from convnext_dense.config.foreign import check_strings, config_as_data, registered_types_only
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.resume import find_latest
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.pipeline import test_pipeline
 from convnext_dense.inference.published_models import config_of, published_models
+from convnext_dense.inference.tested_parts import tested_parts
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.storage.sources import read_weights
 
-WEIGHT_SUFFIXES = ('.pth', '.pt', '.safetensors')
 BEST = 'best_*.pth'
 SCOPES = ('mmdet', 'mmseg')
-# What a test reads of a config.
-TESTED = ('default_scope', 'model', 'test_dataloader', 'test_cfg', 'test_evaluator', 'tta_model', 'tta_pipeline')
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple
     """Find the config and the checkpoint that a test needs, as `find_model` does.
 
     While the block runs, the config of a checkpoint, which may be anyone's, builds only what OpenMMLab's and this
-    package's registries hold. It has no more than a test reads, and neither fetches weights nor writes files.
+    package's registries hold. It is what `tested_parts` leaves of it.
 
     Args:
         source: As in `find_model`, or a config, which is returned as it is.
@@ -101,20 +93,16 @@ def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple
         >>> with tested_config('work_dirs/my_run') as (config, checkpoint):  # doctest: +SKIP
         ...     test(load_config(config), checkpoint)
     """
-    if checkpoint and not os.path.isdir(os.path.expanduser(source)):
+    if checkpoint and not os.path.isdir(os.path.expanduser(source)) and not source.endswith(WEIGHT_SUFFIXES):
         yield source, checkpoint
         return
     found = find_model(source, checkpoint)
     if not found.is_foreign:
         yield found.cfg.filename, found.checkpoint
         return
-    tested = {key: value for key, value in found.cfg.to_dict().items() if key in TESTED}
-    tested['model'] = without_weights(tested['model'])
-    tested['test_evaluator'] = without_outputs(tested.get('test_evaluator'))
-    # The model and the test pipeline were checked before.
-    check_strings([tested.get('tta_model'), tested.get('tta_pipeline')], found.checkpoint, 'model')
+    tested = tested_parts(found.cfg, found.checkpoint)
     with registered_types_only():
-        yield Config(tested, filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
+        yield Config(tested.to_dict(), filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
 
 
 def is_checkpoint(text: str) -> bool:
@@ -168,6 +156,6 @@ def _in_checkpoint(source: str) -> FoundModel:
         check_strings(part, source, 'model')
     file = Path(source)
     # Every training has a best_mIoU_iter_4000.pth, so its folder says more.
-    is_alone = URL_MARK in source or not file.absolute().parent.name
-    name = file.stem if is_alone else f'{file.absolute().parent.name}_{file.stem}'
+    folder = file.resolve().parent.name
+    name = file.stem if URL_MARK in source or not folder else f'{folder}_{file.stem}'
     return FoundModel(cfg, source, name, is_foreign=True)

@@ -233,6 +233,8 @@ class Model:
             raise RunError(
                 f'the memory of {self.device} is full; give a smaller batch_size, or predict in tiles.'
             ) from error
+        except (UsageError, RunError):
+            raise
         except Exception as error:
             names = ', '.join(image.name for image in images)
             raise UsageError(f'model: it cannot predict on {names}: {message_of(error).rstrip(".")}.') from error

@@ -125,12 +125,22 @@ class TestTestingAModel:
 
     def test_builds_nothing_that_is_in_no_registry(self, segmenter, command, tmp_path):
         checkpoint = torch.load(segmenter.checkpoint, weights_only=False)
-        config = checkpoint['meta']['cfg']
-        checkpoint['meta']['cfg'] = config + "\ntest_evaluator = dict(type='os.mkdir', path='made')\n"
-        torch.save(checkpoint, tmp_path / 'bad.pth')
-        result = command('test', tmp_path / 'bad.pth', '--work-dir', tmp_path / 'test')
-        assert result.status == 2
-        assert 'os.mkdir' in result.error
+        config = Config.fromstring(checkpoint['meta']['cfg'], '.py').to_dict()
+        made = str(tmp_path / 'made')
+        for key, part, named in (
+            ('test_evaluator', dict(type='os.mkdir', path=made), 'mkdir'),
+            ('test_evaluator', dict(type='DumpResults', out_file_path=made), 'DumpResults'),
+            ('test_evaluator', dict(type='CityscapesMetric', output_dir=made, keep_results=False), 'CityscapesMetric'),
+            ('test_dataloader', dict(dataset=dict(type='OpenImagesDataset', meta_file='a.pkl')), 'OpenImagesDataset'),
+            ('test_dataloader', dict(dataset=dict(config['test_dataloader']['dataset'], data_root='http://a')), '://'),
+            ('tta_pipeline', [dict(type='LoadBiomedicalData', decode_backend='pickle')], 'pickle'),
+        ):
+            checkpoint['meta']['cfg'] = f'{Config(config).pretty_text}\n{key} = {part!r}\n'
+            torch.save(checkpoint, tmp_path / 'bad.pth')
+            result = command('test', tmp_path / 'bad.pth', '--work-dir', tmp_path / 'test')
+            assert result.status == 2, part
+            assert named in result.error
+            assert 'Give its config, too' in result.error.replace('give', 'Give')
         assert not list(tmp_path.rglob('made'))
 
     def test_writes_no_code_of_a_key(self, segmenter, command, tmp_path):
@@ -143,16 +153,28 @@ class TestTestingAModel:
             torch.save(checkpoint, tmp_path / 'bad.pth')
             work_dir = tmp_path / str(is_kept)
             command('test', tmp_path / 'bad.pth', '--work-dir', work_dir)
-            assert any(name in file.read_text() for file in work_dir.glob('*.py')) == is_kept
+            assert any(name in file.read_text() for file in work_dir.rglob('*.py')) == is_kept
 
     def test_writes_no_file_that_a_config_names(self, segmenter, command, tmp_path):
         checkpoint = torch.load(segmenter.checkpoint, weights_only=False)
-        metric = dict(type='IoUMetric', output_dir=str(tmp_path / 'planted'))
+        metric = dict(type='IoUMetric', output_dir=str(tmp_path / 'planted'), format_only=True)
         checkpoint['meta']['cfg'] += f'\ntest_evaluator = {metric!r}\n'
         torch.save(checkpoint, tmp_path / 'bad.pth')
         result = command('test', tmp_path / 'bad.pth', '--work-dir', tmp_path / 'test')
         assert result.status == 0, result.err[-3000:]
         assert not (tmp_path / 'planted').exists()
+
+    def test_leaves_the_config_of_its_training(self, segmenter, command, tmp_path):
+        shutil.copytree(segmenter.work_dir, tmp_path / 'run')
+        own = tmp_path / 'run' / SEGMENTER.name
+        before = own.read_bytes()
+        assert command('test', tmp_path / 'run', '--tta').status == 0
+        assert own.read_bytes() == before
+
+    def test_of_two_checkpoints_is_refused(self, segmenter, command):
+        result = command('test', segmenter.checkpoint, segmenter.checkpoint)
+        assert result.status == 2
+        assert 'is a checkpoint; give its config before another one' in result.error
 
     def test_may_have_options_before_the_checkpoint(self):
         args = build_parser().parse_args(['test', 'config.py', '--data', 'photos', 'epoch_1.pth', '--tta'])

@@ -14,7 +14,7 @@ from convnext_dense.cli.arguments import (
     not_empty,
     parse_cfg_options,
 )
-from convnext_dense.config.find import find_config
+from convnext_dense.config.find import WEIGHT_SUFFIXES, find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import TEST_SWITCHES
 
@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
-    if args.checkpoint and not os.path.isdir(os.path.expanduser(args.config)):
+    is_model = os.path.isdir(os.path.expanduser(args.config)) or args.config.endswith(WEIGHT_SUFFIXES)
+    if args.checkpoint and not is_model:
         find_config(args.config)
     check_data(args.data)
     check_work_dir(args.work_dir)

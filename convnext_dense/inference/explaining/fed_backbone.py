@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from convnext_dense.build_errors import message_of
 from convnext_dense.config.backbone.create import create_backbone
 from convnext_dense.config.backbone.names import CONVNEXT, NAME, SCOPES, parse_backbone
+from convnext_dense.config.find import WEIGHT_SUFFIXES
 from convnext_dense.errors import RunError, UsageError
-from convnext_dense.inference.find_model import WEIGHT_SUFFIXES, find_model
+from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.model import Model, quiet
 from convnext_dense.inference.network import find_device
 from convnext_dense.inference.pipeline import PredictPipeline
