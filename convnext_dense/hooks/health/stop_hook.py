@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import Runner
 
 from convnext_dense.errors import RunStopped
@@ -75,6 +75,10 @@ class StopHook(Hook):
     ) -> None:
         """Stop the validation."""
         if self._is_training and batch_idx < self._shared_batches and _is_asked():
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):
+                    # The average is validated in place of the weights, and would be saved in place of them, too.
+                    hook.after_val_epoch(runner)
             self._stop(runner, runner.iter)
 
     def _stop(self, runner: Runner, step: int) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from helpers.toy_runs import toy_runner
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 
 from convnext_dense.apis.launching.signals import stopped_by_signals
 from convnext_dense.errors import RunStopped
@@ -96,6 +96,23 @@ class TestValidation:
         assert 'stopped_iter_1.pth' in train(
             tmp_path, Sender(signal.SIGTERM, val_batch=0), with_validation=True, interval=3
         )
+
+    def test_saves_weights_and_their_average_as_a_step_does(self, tmp_path):
+        class Notes(Hook):
+            priority = 'VERY_HIGH'
+
+            def before_val_epoch(self, runner):
+                (ema,) = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
+                models = (runner.model, ema.ema_model.module)
+                self.trained, self.average = (model.layer.weight[0, 0].item() for model in models)
+
+        notes, average = Notes(), dict(type='EMAHook', momentum=0.3)
+        train(tmp_path, notes, average, Sender(signal.SIGTERM, val_batch=0), with_validation=True, interval=3)
+        saved = torch.load(tmp_path / 'stopped_iter_1.pth', weights_only=False)
+        # mmengine saves the average as the weights, for those who test it.
+        assert notes.trained != notes.average
+        assert saved['state_dict']['layer.weight'][0, 0].item() == notes.average
+        assert saved['ema_state_dict']['module.layer.weight'][0, 0].item() == notes.trained
 
 
 class TestRequest:
