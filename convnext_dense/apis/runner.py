@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from convnext_dense.config.device import fit_to_device
 from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.checked_loading import check_while_loading
+from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner, TrainRunner
 from convnext_dense.registry import SCOPE
 from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpoints
 from convnext_dense.training.processes.group import join_on_cpu, time_limit
@@ -82,8 +83,10 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     built = type(runner.__name__, (*mixins, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
     if is_main_process():
-        # Replaces what the runner wrote.
-        cfg.dump(Path(cfg.work_dir) / Path(cfg.filename).name)
+        # A test leaves the work directory's own config, by which its training was made.
+        is_test = issubclass(runner, StrictLoadRunner) and not issubclass(runner, TrainRunner)
+        folder = built._log_dir if is_test else cfg.work_dir
+        cfg.dump(Path(folder) / Path(cfg.filename).name)
     return built
 
 

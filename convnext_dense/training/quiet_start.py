@@ -105,6 +105,9 @@ class QuietStart(Runner):
                 handler.addFilter(TerminalFilter())
         return logger
 
+    def dump_config(self) -> None:
+        """Leave it to `build_runner`, whose config is one for any machine."""
+
     # A loop builds its dataset and its evaluator, and pycocotools prints as it reads their annotations.
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop, and log what is printed."""
