@@ -15,7 +15,7 @@ from convnext_dense.registry import HOOKS
 from convnext_dense.training.checkpoints.disk_space import expected_bytes, free_bytes, megabytes, tensor_bytes
 from convnext_dense.training.checkpoints.stop_checkpoint import remove_stop_checkpoints
 from convnext_dense.training.processes.joint_log import share_losses
-from convnext_dense.training.resuming.finished import mark_finished
+from convnext_dense.training.resuming.finished import mark_finished, unmark_finished
 from convnext_dense.training.resuming.training_state import TRAINING_STATE, note_state
 from convnext_dense.weights.matching import describe_diverged
 from convnext_dense.weights.storage.files import read_file
@@ -112,6 +112,7 @@ class WholeCheckpointHook(CheckpointHook):
         self._leave_others_alone(runner)
         if not is_main_process():
             return
+        unmark_finished(runner.work_dir)
         # Of a run that was killed while it saved.
         for unfinished in Path(self.out_dir).glob(f'*.pth{UNFINISHED}'):
             unfinished.unlink(missing_ok=True)

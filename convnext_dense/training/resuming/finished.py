@@ -15,6 +15,18 @@ def mark_finished(work_dir: str | Path, step: int) -> None:
     Path(work_dir, FINISHED).write_text(f'{step}\n')
 
 
+def unmark_finished(work_dir: str | Path) -> None:
+    """Forget that a run in a work directory was at its end: it goes on, or another one begins there.
+
+    Args:
+        work_dir: The directory.
+
+    Example:
+        >>> unmark_finished('no/such/folder')
+    """
+    Path(work_dir, FINISHED).unlink(missing_ok=True)
+
+
 def is_marked_finished(work_dir: str | Path, step: int) -> bool:
     """Return whether a run with as many steps was noted to be at its end.
 
