@@ -110,7 +110,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         settings = {key: value for key, value in single.items() if key != 'params'}
         is_custom = bool(settings.keys() - {'lr', 'weight_decay'})
         scale = self.paramwise_cfg['decay_rate'] ** (head_id - layer_id)
-        settings['lr_scale'] = scale * settings.get('lr', self.base_lr) / self.base_lr
+        settings['lr_scale'] = scale * (settings.get('lr', self.base_lr) / self.base_lr if self.base_lr else 1.0)
         settings['lr'] = settings['lr_scale'] * self.base_lr
         decay = 'decay'
         if self.base_wd is not None:
