@@ -1,5 +1,6 @@
 """Reports training samples that were replaced because one of their files cannot be read."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
@@ -101,7 +102,9 @@ class UnreadableFilesHook(Hook):
             runner.logger.warning(f'{sentence} Another sample takes its place ({count} so far; at most {rule}).')
         place = Path(runner.work_dir, FILE_NAME)
         if is_main_process():
-            place.write_text('\n'.join([*self._sentences.values(), '']))
+            # The log has them, too.
+            with suppress(OSError):
+                place.write_text('\n'.join([*self._sentences.values(), '']))
         if count > allowed:
             last = ' '.join([*self._sentences.values()][-SHOWN:])
             raise UsageError(
