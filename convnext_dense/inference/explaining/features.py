@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from convnext_dense.analysis.principal_colors import PrincipalColors
 from convnext_dense.datasets.images.picture import COLORS, as_picture
@@ -51,6 +52,13 @@ def stages_of(maps: Sequence[Tensor], size: Sequence[int]) -> list[Stage]:
     return [Stage(i, round(size[1] / x.shape[-1]), x.shape[-3]) for i, x in enumerate(maps, 1)]
 
 
+def _stages_for(backbone: FedBackbone, pixels: Tensor) -> list[Stage]:
+    """Return the stages by the maps of a padded image: those of a smaller one are cut, and would hide the stride."""
+    height, width = backbone.normalize(pixels).shape[-2:]
+    padded = functional.pad(pixels, (0, width - pixels.shape[-1], 0, height - pixels.shape[-2]))
+    return stages_of(backbone.maps(padded), (height, width))
+
+
 class FeatureSheets:
     """Draws the feature maps of backbones in their principal components, which all images have in common.
 
@@ -74,7 +82,7 @@ class FeatureSheets:
             pixels = read(backbones[0], image)
             maps = [backbone.maps(pixels) for backbone in backbones]
             if not self.colors:
-                self.stages = [stages_of(parts, pixels.shape[-2:]) for parts in maps]
+                self.stages = [_stages_for(backbone, pixels) for backbone in backbones]
                 self.colors = [[PrincipalColors(stage.channels) for stage in stages] for stages in self.stages]
             for colors, parts in zip(self.colors, maps, strict=True):
                 for color, part in zip(colors, parts, strict=True):

@@ -74,6 +74,10 @@ class TestFedBackbone:
         maps = small.maps(torch.zeros(3, 70, 100, dtype=torch.uint8))
         assert [tuple(part.shape) for part in maps] == [(8, 18, 25), (16, 9, 13), (32, 5, 7), (64, 3, 4)]
 
+    def test_has_the_strides_of_whole_maps(self, small):
+        sheets = FeatureSheets([small], [ImageInput('odd', pixels=np.zeros((70, 101, 3), np.uint8))])
+        assert [stage.stride for stage in sheets.stages[0]] == [4, 8, 16, 32]
+
     def test_says_what_it_cannot_take(self, small):
         with pytest.raises(UsageError, match='it cannot take an image of 16 x 16'):
             FedBackbone(
