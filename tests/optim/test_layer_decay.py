@@ -68,6 +68,12 @@ class TestEqualsOpenMMLab:
             for key in ('lr', 'lr_scale', 'weight_decay'):
                 assert own[name][key] == pytest.approx(group[key], rel=1e-12)
 
+    def test_a_rate_of_0_has_groups(self, small):
+        wrapper = dict(OPTIM_WRAPPER, optimizer=dict(OPTIM_WRAPPER['optimizer'], lr=0.0))
+        built = LayerDecayOptimWrapperConstructor(wrapper, dict(decay_rate=0.7))(small)
+        assert {group['lr'] for group in built.optimizer.param_groups} == {0.0}
+        assert len({group['lr_scale'] for group in built.optimizer.param_groups}) > 4
+
     @pytest.mark.parametrize('decay_type', ['layer_wise', 'stage_wise'])
     def test_num_layers_is_the_backbones_own_when_left_out(self, small, decay_type):
         given = ours(small, decay_rate=0.7, decay_type=decay_type, num_layers=12)

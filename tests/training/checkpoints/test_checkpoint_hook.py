@@ -14,6 +14,7 @@ from mmengine.registry import METRICS
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.training.checkpoints import whole_checkpoints
+from convnext_dense.training.resuming.finished import is_marked_finished
 
 WHOLE = dict(type='convnext_dense.WholeCheckpointHook')
 
@@ -158,3 +159,16 @@ class TestRealLimit:
         assert not list(tmp_path.glob('*.unfinished'))
         # The last one was there before its optimizer's state was to be dropped.
         assert names(tmp_path) == ([f'iter_{step}.pth' for step in range(1, 5)] if options else [])
+
+
+class TestFinished:
+    def test_is_no_longer_said_where_another_run_begins(self, tmp_path):
+        class Failing(Hook):
+            def before_train_iter(self, runner, batch_idx, data_batch=None):
+                raise RunError('a fault of the second run')
+
+        toy_runner(tmp_path, [], checkpoint=WHOLE).train()
+        assert is_marked_finished(tmp_path, 4)
+        with pytest.raises(RunError):
+            toy_runner(tmp_path, [Failing()], checkpoint=WHOLE).train()
+        assert not is_marked_finished(tmp_path, 4)
