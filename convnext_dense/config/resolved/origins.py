@@ -66,7 +66,7 @@ def _in_files(file: Path, read: dict[Path, dict]) -> dict[str, tuple[Any, Path]]
     inherited: dict[str, tuple[Any, Path]] = {}
     for base in base_files(file):
         inherited |= _in_files(base, read)
-    values = values_of(Config.fromfile(str(file)).to_dict())
+    values = values_of(Config.fromfile(str(file), import_custom_modules=False).to_dict())
     read[file] = {
         key: inherited[key] if key in inherited and inherited[key][0] == value else (value, file)
         for key, value in values.items()

@@ -23,6 +23,14 @@ def child(tmp_path):
     return str(tmp_path / 'child.py')
 
 
+def test_what_a_base_imports_need_not_be_installed(child, tmp_path):
+    with (tmp_path / 'base.py').open('a') as file:
+        file.write("custom_imports = dict(imports=['no_such_package'], allow_failed_imports=False)\n")
+    with (tmp_path / 'child.py').open('a') as file:
+        file.write("custom_imports = dict(imports=['convnext_dense'], allow_failed_imports=False)\n")
+    assert origins(child)[1]['channels'].endswith('child.py')
+
+
 def test_a_value_is_of_the_last_file_that_sets_it(child):
     _, found = origins(child)
     assert found['channels'].endswith('child.py')
