@@ -35,8 +35,10 @@ def read_curves(folder: Path) -> tuple[dict[str, Curve], dict[str, Curve]]:
             for step in [step for step in known if step >= first]:
                 del known[step]
         last = first
+        # A validation has no step of its own, but that of the last log before it, or in a run by steps its own.
+        by_epoch = any('epoch' in row for row in rows)
         for row in rows:
-            last = row.get('iter', last if steps else row.get('step', last))
+            last = row.get('iter', last if by_epoch else row.get('step', last))
             (training if 'iter' in row else validation).setdefault(last, {}).update(row)
     return _by_name(training), _by_name(validation)
 

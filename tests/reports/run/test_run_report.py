@@ -95,6 +95,11 @@ class TestReadCurves:
         assert training['loss'] == {1: 1.0, 2: 1.0, 3: 0.5, 4: 0.5}
         assert validation['mIoU'] == {4: 40.0}
 
+    def test_a_validation_between_two_logs_has_its_own_step(self, tmp_path):
+        rows = [{'iter': step, 'step': step, 'loss': 1.0} for step in (25, 50)]
+        run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 30}, rows[1], {'mIoU': 40.0, 'step': 60})
+        assert read_curves(tmp_path)[1]['mIoU'] == {30: 30.0, 60: 40.0}
+
     def test_a_run_that_logged_no_step_has_its_validations(self, tmp_path):
         run_folders.log(tmp_path, '1', {'mIoU': 30.0, 'step': 3})
         assert read_curves(tmp_path) == ({}, {'mIoU': {3: 30.0}})
