@@ -18,6 +18,7 @@ MARKED = 12
 
 def curve_plots(groups: dict[str, list[FinishedRun]]) -> str:
     """Return the plots of what runs logged. Runs of several seeds are a line of their mean, in a band of all.
+    Short runs may have none.
 
     Args:
         groups: Runs that differ in nothing except their seeds, by a name.
@@ -26,6 +27,8 @@ def curve_plots(groups: dict[str, list[FinishedRun]]) -> str:
     losses = sorted(losses, key=lambda name: (name != 'loss', name == 'lr', 'loss' not in name))
     plots = [_plot(groups, 'validation', name) for name in scores[:MOST_PLOTS]]
     plots += [_plot(groups, 'training', name) for name in losses[:MOST_PLOTS]]
+    if not plots:
+        return ''
     return '<div class="plots">' + ''.join(f'<div>{plot}</div>' for plot in plots) + '</div>'
 
 

@@ -33,7 +33,8 @@ def run_page(runs: Sequence[FinishedRun]) -> str:
 def _sections(runs: Sequence[FinishedRun]) -> Iterator[str]:
     groups = groups_of(runs)
     yield '<h2>Scores</h2>' + _scores(groups)
-    yield '<h2>Curves</h2>' + curve_plots(groups)
+    if curves := curve_plots(groups):
+        yield f'<h2>Curves</h2>{curves}'
     for name, members in groups.items():
         yield from _analysis(name if len(groups) > 1 else '', members)
     for name, members in groups.items():
