@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -25,7 +25,7 @@ from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
 from convnext_dense.inference.inputs import ImageInput, image_inputs
 from convnext_dense.inference.network import build_network, find_device, load_weights
-from convnext_dense.inference.pipeline import PredictPipeline, classes_and_colors, dataset_info
+from convnext_dense.inference.pipeline import PredictPipeline, batches, classes_and_colors, dataset_info
 from convnext_dense.inference.result import Result, result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
 from convnext_dense.registry import SCOPE
@@ -135,7 +135,12 @@ class Model:
         return results[0] if is_one and len(results) == 1 else results
 
     def stream(
-        self, images: Iterable[ImageInput], batch_size: int = 1, tile: int | None = None, overlap: float = 0.2
+        self,
+        images: Iterable[ImageInput],
+        batch_size: int = 1,
+        tile: int | None = None,
+        overlap: float = 0.2,
+        on_unreadable: Callable[[ImageInput, UsageError], None] | None = None,
     ) -> Iterator[Result]:
         """Yield the result of each image, in their order, as soon as it is there. Memory stays flat.
 
@@ -144,6 +149,7 @@ class Model:
             batch_size: As in `predict`.
             tile: As in `predict`.
             overlap: As in `predict`.
+            on_unreadable: Called with an image that cannot be read, and why, in place of an error.
 
         Raises:
             UsageError: If an image cannot be read.
@@ -152,11 +158,15 @@ class Model:
             raise UsageError(f'batch_size: it must be at least 1; got {batch_size}.')
         check_tiles(tile, overlap)
         if tile is None:
-            for batch in _batches(self._read(images), batch_size):
+            for batch in batches(self._read(images, on_unreadable), batch_size):
                 yield from self._step(batch)
             return
         for image in images:
-            loaded = self.pipeline.load(image)
+            try:
+                loaded = self.pipeline.load(image)
+            except UsageError as error:
+                _report(on_unreadable, image, error)
+                continue
             whole = Result(image, loaded['img'].shape[:2], self.classes, self.colors)
             yield predict_tiles(loaded, whole, tile, overlap, partial(self._parts, image, batch_size))
 
@@ -180,22 +190,28 @@ class Model:
             data = self.module.data_preprocessor(pseudo_collate([self.pipeline(images[0])]), False)
             return tuple(self.module.backbone(data['inputs']))
 
-    def _read(self, images: Iterable[ImageInput]) -> Iterator[tuple[ImageInput, dict]]:
+    def _read(self, images: Iterable[ImageInput], on_unreadable: Callable | None) -> Iterator[tuple[ImageInput, dict]]:
         """Yield images as the model is fed them. Threads read those that follow."""
         waiting: deque = deque()
+        following = iter(images)
         with ThreadPoolExecutor(READERS) as readers:
-            for image in images:
-                waiting.append((image, readers.submit(self.pipeline, image)))
-                if len(waiting) > AHEAD:
-                    first, packed = waiting.popleft()
-                    yield first, packed.result()
-            for first, packed in waiting:
-                yield first, packed.result()
+            while True:
+                for image in islice(following, AHEAD + 1 - len(waiting)):
+                    waiting.append((image, readers.submit(self.pipeline, image)))
+                if not waiting:
+                    return
+                first, packed = waiting.popleft()
+                try:
+                    read = packed.result()
+                except UsageError as error:
+                    _report(on_unreadable, first, error)
+                    continue
+                yield first, read
 
     def _parts(self, image: ImageInput, batch_size: int, parts: Iterator[dict]) -> Iterator[Result]:
         """Yield the results of parts of an image."""
         packed = ((image, self.pipeline.prepare(part, image.name)) for part in parts)
-        for batch in _batches(packed, batch_size):
+        for batch in batches(packed, batch_size):
             yield from self._step(batch)
 
     def _step(self, batch: list[tuple[ImageInput, dict]]) -> Iterator[Result]:
@@ -254,27 +270,10 @@ def quiet() -> Generator[None]:
         logger.setLevel(level)
 
 
-def _batches(images: Iterable[tuple[ImageInput, dict]], size: int) -> Iterator[list[tuple[ImageInput, dict]]]:
-    """Yield images of one shape in batches: padding would change what a model sees."""
-    batch: list[tuple[ImageInput, dict]] = []
-    problem = None
-    try:
-        for image in images:
-            if batch and (len(batch) == size or _shape(image[1]) != _shape(batch[0][1])):
-                yield batch
-                batch = []
-            batch.append(image)
-    except UsageError as error:
-        # What comes before an image that cannot be read is still predicted on.
-        problem = error
-    if batch:
-        yield batch
-    if problem:
-        raise problem
-
-
-def _shape(packed: dict) -> tuple[int, ...]:
-    return tuple(packed['inputs'].shape)
+def _report(on_unreadable: Callable | None, image: ImageInput, error: UsageError) -> None:
+    if on_unreadable is None:
+        raise error
+    on_unreadable(image, error)
 
 
 def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input

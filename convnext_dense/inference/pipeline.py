@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -158,10 +159,38 @@ def classes_and_colors(content: dict, info: dict) -> tuple[list[str], list[tuple
     return names, [tuple(int(part) for part in color) for color in palette]
 
 
+def batches(images: Iterable[tuple[ImageInput, dict]], size: int) -> Iterator[list[tuple[ImageInput, dict]]]:
+    """Yield images of one shape in batches: padding would change what a model sees.
+
+    Args:
+        images: Images, with what `PredictPipeline` makes of them.
+        size: How many a batch has at most.
+    """
+    batch: list[tuple[ImageInput, dict]] = []
+    problem = None
+    try:
+        for image in images:
+            if batch and (len(batch) == size or _shape(image[1]) != _shape(batch[0][1])):
+                yield batch
+                batch = []
+            batch.append(image)
+    except UsageError as error:
+        # What comes before an image that cannot be read is still predicted on.
+        problem = error
+    if batch:
+        yield batch
+    if problem:
+        raise problem
+
+
 def _leaf(cfg: Config) -> dict:
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     leaves = leaf_datasets(loader.get('dataset') or {})
     return leaves[0] if leaves else {}
+
+
+def _shape(packed: dict) -> tuple[int, ...]:
+    return tuple(packed['inputs'].shape)
 
 
 def _loads_annotations(step: dict) -> bool:

@@ -9,15 +9,13 @@ from convnext_dense.config.machine import check_folder
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.inputs import image_files, image_inputs
 from convnext_dense.inference.model import Model
-from convnext_dense.inference.result import check_classes
+from convnext_dense.inference.result import SCORE, check_classes
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.outputs import KINDS, Outputs
 from convnext_dense.inference.tiling.tiles import check_tiles
 from convnext_dense.inference.video.tracking import Tracker
 from convnext_dense.inference.video.videos import describe_video, is_video
 
-# From which score on an object is saved.
-SCORE = 0.3
 GPU_BATCH = 8
 
 
@@ -30,12 +28,14 @@ class Predicted:
         found: How many objects of each class, the most frequent first.
         places: The folders and files that were written, by what they are.
         score: The least score of an object; None if the model segments.
+        unreadable: What is wrong with each image that could not be read.
     """
 
     images: int
     found: dict[str, int] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
     score: float | None = None
+    unreadable: list[str] = field(default_factory=list)
 
 
 def predict(
@@ -69,7 +69,7 @@ def predict(
             name.
 
     Raises:
-        UsageError: If an input is not there or cannot be read, something cannot be written, or the model does not
+        UsageError: If an input is not there, none can be read, something cannot be written, or the model does not
             predict what is asked for.
 
     Example:
@@ -89,13 +89,18 @@ def predict(
     least = SCORE if score is None else score
     tracker = Tracker(least) if track else None
     size = batch_size or (GPU_BATCH if model.device.type == 'cuda' else 1)
+    unreadable: list[str] = []
     with Outputs(folder, model, SavedNames([s for s in sources if os.path.isfile(s)]), save, total) as outputs:
-        for result in model.stream(image_inputs(sources), size, tile, overlap):
+        for result in model.stream(
+            image_inputs(sources), size, tile, overlap, lambda image, error: unreadable.append(str(error))
+        ):
             followed = tracker.follow(result) if tracker else result
             outputs.add(followed.at_least(least, classes))
             on_image(outputs.count, total, result.image.name)
+    if unreadable and not outputs.count:
+        raise UsageError(unreadable[0])
     found = dict(outputs.found.most_common())
-    return Predicted(outputs.count, found, outputs.places(), least if model.is_detector else None)
+    return Predicted(outputs.count, found, outputs.places(), least if model.is_detector else None, unreadable)
 
 
 def check_options(save: Collection[str] | None, score: float | None, tile: int | None, overlap: float) -> None:

@@ -166,13 +166,25 @@ class TestMistakes:
         assert result.status == 2
         assert message in result.error
 
-    def test_what_was_found_before_a_broken_image_is_kept(self, detector, command, photos, tmp_path):
+    @pytest.mark.parametrize('options', [[], ['--tile', '64'], ['--batch-size', '8']])
+    def test_a_broken_image_is_left_out_and_named(self, detector, command, photos, tmp_path, options):
+        number = len([path for path in photos.rglob('*') if path.is_file()])
+        (photos / 'a.jpg').write_bytes(b'no image')
         (photos / 'c.jpg').write_bytes(b'no image')
         out = tmp_path / 'out'
-        result = command('predict', detector.work_dir, photos, '--out', out)
+        result = command('predict', detector.work_dir, photos, '--out', out, *options)
+        assert result.status == 1
+        assert '2 images cannot be read, and are left out: ' in result.error
+        assert 'c.jpg' in result.error
+        assert 'warning: ' in result.err
+        assert len(json.loads((out / 'predictions.json').read_text())['images']) == number
+
+    def test_broken_images_alone_are_an_error(self, detector, command, tmp_path):
+        (tmp_path / 'photos').mkdir()
+        (tmp_path / 'photos' / 'c.jpg').write_bytes(b'no image')
+        result = command('predict', detector.work_dir, tmp_path / 'photos', '--out', tmp_path / 'out')
         assert result.status == 2
         assert 'c.jpg' in result.error
-        assert len(json.loads((out / 'predictions.json').read_text())['images']) == 3
 
     def test_a_folder_without_images_is_named(self, detector, command, tmp_path):
         (tmp_path / 'empty').mkdir()

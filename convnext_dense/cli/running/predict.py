@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convnext_dense.cli.arguments import at_least, not_empty
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from convnext_dense.inference.prediction import Predicted
@@ -93,6 +93,12 @@ def run(args: argparse.Namespace) -> None:
             on_image,
         )
     print(_summary(predicted, model.checkpoint))
+    if predicted.unreadable:
+        for sentence in predicted.unreadable[:-1]:
+            print(f'warning: {sentence}', file=sys.stderr)
+        count = len(predicted.unreadable)
+        images = f'{count} images cannot be read, and are' if count > 1 else 'an image cannot be read, and is'
+        raise RunError(f'{images} left out: {predicted.unreadable[-1]}')
 
 
 @contextmanager
