@@ -16,7 +16,7 @@ def build(*source: str) -> gradio.Interface:
     def predict(photo: Image.Image | None, score: float) -> Image.Image:
         if photo is None:
             raise gradio.Error('Give a photo.')
-        return model.predict(photo.convert('RGB')).at_least(score).plot()
+        return model.predict(photo.convert('RGB')).plot(score)
 
     score = gradio.Slider(0, 1, 0.3, label='least score of an object', visible=model.is_detector)
     inputs, output = [gradio.Image(type='pil', label='photo'), score], gradio.Image(label='prediction')

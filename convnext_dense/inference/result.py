@@ -1,7 +1,8 @@
 """What a model predicts on an image."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject
 if TYPE_CHECKING:
     from supervision import Detections
 
+# From which score on an object is drawn, and saved.
+SCORE = 0.3
 # The longer side in pixels of a drawn image: small ones are enlarged.
 SMALLEST, LARGEST = 768, 1280
 # What mmdet's panoptic maps multiply an object's number with, before they add its class.
 INSTANCE_OFFSET = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a model predicts on an image, on the CPU.
 
@@ -48,7 +51,7 @@ class Result:
     image: ImageInput
     size: tuple[int, int]
     classes: Sequence[str]
-    colors: Sequence[tuple[int, ...]] = field(repr=False)
+    colors: Sequence[tuple[int, ...]]
     boxes: np.ndarray | None = None
     labels: np.ndarray | None = None
     scores: np.ndarray | None = None
@@ -113,9 +116,21 @@ class Result:
             None if label_map is None else label_map.astype(np.int64),
         )
 
-    def plot(self) -> Image.Image:
-        """Return the image with what is predicted drawn over it. Small images are enlarged."""
-        return Drawing(self.classes, self.colors).draw(self.shown(), self.drawn_side)
+    def plot(self, score: float = SCORE) -> Image.Image:
+        """Return the image with what is predicted drawn over it. Small images are enlarged.
+
+        Args:
+            score: The least score of an object that is drawn.
+        """
+        return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side)
+
+    def __repr__(self) -> str:
+        found = Counter(self.names)
+        objects = ', '.join(f'{name} {count}' for name, count in found.most_common())
+        parts = [f'{len(self)} objects{": " if objects else ""}{objects}'] if self.boxes is not None else []
+        maps = (('semantic', self.semantic), ('panoptic', self.panoptic))
+        parts += [f'a {name} map' for name, value in maps if value is not None]
+        return f'Result({self.image.name}, {self.size[0]}x{self.size[1]} px, {"; ".join(parts)})'
 
     @property
     def drawn_side(self) -> int:

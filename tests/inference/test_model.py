@@ -145,6 +145,18 @@ class TestResult:
         with pytest.raises(UsageError, match="'dog' is none of the model, whose classes are circle, square"):
             result.at_least(0, ['dog'])
 
+    def test_it_says_what_it_is_in_a_line(self, detector, segmenter, png):
+        objects, semantic = detector.predict(png), segmenter.predict(png)
+        assert f'{len(objects)} objects: ' in repr(objects)
+        assert 'a semantic map' in repr(semantic)
+        assert not {'\n', 'array'} & {*repr(objects), *repr(semantic)}
+
+    def test_few_scores_are_drawn_unless_asked_for(self, detector, png):
+        result = detector.predict(png)
+        least = float(result.scores.min())
+        assert result.plot(1.0).tobytes() == result.at_least(1.0).plot(0.0).tobytes()
+        assert result.plot(least).tobytes() != result.plot(1.0).tobytes()
+
     def test_it_is_drawn_larger_than_a_small_image(self, model, png):
         drawn = model.predict(png).plot()
         assert drawn.width >= 768
