@@ -13,10 +13,12 @@ from convnext_dense.apis.reporting.validation_sheets import ValidationSheetsHook
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.checks.resume import describe_finished
+from convnext_dense.config.machine import process_number
 from convnext_dense.config.resume import set_resume
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.strict_load_runner import TrainRunner
 from convnext_dense.hooks.panel.panel_hook import live_panel
+from convnext_dense.training.checkpoints.work_dir_lock import locked_work_dir
 
 
 def train(cfg: Config, skip_check: Collection[str] = (), has_panel: bool = False) -> None:
@@ -41,7 +43,8 @@ def train(cfg: Config, skip_check: Collection[str] = (), has_panel: bool = False
     check_train_data(cfg)
     if cfg.get('resume') and not cfg.get('load_from'):
         set_resume(cfg)
-    with errors_as_sentences(cfg), stopped_by_signals():
+    lock = nullcontext() if process_number() else locked_work_dir(cfg.work_dir)
+    with errors_as_sentences(cfg), stopped_by_signals(), lock:
         if finished := _check(cfg, skip_check):
             print(f'resume: {finished}')
             return

@@ -1,7 +1,6 @@
 """Runs the checks before a run, and stops it if one finds an error."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Collection
@@ -24,6 +23,7 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.checks.training.length import LENGTH
 from convnext_dense.checks.training.optimizer import OPTIMIZER
 from convnext_dense.checks.training.schedule import SCHEDULE
+from convnext_dense.config.machine import process_number
 from convnext_dense.datasets.annotations.coco_file import no_garbage_collection
 from convnext_dense.errors import UsageError, describe
 
@@ -66,7 +66,7 @@ def check_run(plan: RunPlan, skip_check: Collection[str] = ()) -> list[Finding]:
     for name in skip_check:
         if name not in names:
             raise UsageError(f'skip_check: there is no check {name!r}; the checks are {", ".join(names)}.')
-    if _rank() != 0:
+    if process_number() != 0:
         return []
     record, findings = {}, []
     for check in CHECKS:
@@ -104,11 +104,6 @@ def _find(check: Check, plan: RunPlan, is_faulty: bool) -> list[Finding]:
         sentence = f'the check {check.name} was left out, since it failed: {describe(error)}.'
         # An error that was found before may be the cause.
         return [] if is_faulty else [Finding(sentence, is_error=False)]
-
-
-def _rank() -> int:
-    """Return this process's number among a launcher's, before the process group exists."""
-    return int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or os.environ.get('OMPI_COMM_WORLD_RANK') or 0)
 
 
 def _write(plan: RunPlan, record: dict) -> None:

@@ -101,6 +101,16 @@ def count_processes(launcher: str) -> int:
     return int(os.environ[PROCESSES[launcher]]) if launcher in PROCESSES else 1
 
 
+def process_number() -> int:
+    """Return this process's number among those of a launcher, before they know of each other.
+
+    Example:
+        >>> process_number()
+        0
+    """
+    return int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or os.environ.get('OMPI_COMM_WORLD_RANK') or 0)
+
+
 def _existing(path: Path) -> Path:
     """Return a path, or the innermost of its folders that exists."""
     path = path.expanduser().absolute()
