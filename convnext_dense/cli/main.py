@@ -46,6 +46,10 @@ class _Parser(argparse.ArgumentParser):
 
     _is_intermixed = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - argparse's
+        # `--epoch 3` is no other way to say `--epochs 3`: a new option could change what it means.
+        super().__init__(*args, **{'allow_abbrev': False, **kwargs})
+
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
         sentence = f'{message}; see {self.prog} --help.'

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from convnext_dense.cli.main import main
 from convnext_dense.config import load_config
+from convnext_dense.training.checkpoints.work_dir_lock import locked_work_dir
 
 UNWRITABLE = [os.devnull, '/proc/x', __file__, os.path.join(__file__, 'x')]
 WRONG_VALUES = {
@@ -88,6 +89,25 @@ class TestCalls:
         result = command('weights', *call, address, *(['new.pth'] if call == ['convert'] else []))
         assert result.status == 2
         assert address in result.error
+
+
+class TestAbbreviations:
+    def test_are_no_options(self, command):
+        result = command('train', SEGMENTER, '--epoch', '3')
+        assert result.status == 2
+        assert 'unrecognized arguments: --epoch' in result.error
+
+
+class TestWorkDirs:
+    def test_of_a_training_take_no_other(self, command, tmp_path, monkeypatch):
+        monkeypatch.setattr('convnext_dense.training.checkpoints.work_dir_lock.WAIT_SECONDS', 0.1)
+        options = ['--work-dir', tmp_path, '--cfg-options', *segmenter_options(1)]
+        with locked_work_dir(tmp_path):
+            result = command('train', SEGMENTER, *options)
+        assert result.status == 2
+        assert f'another training runs in {tmp_path}' in result.error
+        assert not list(tmp_path.glob('*.py'))
+        assert command('train', SEGMENTER, *options).status == 0
 
 
 class TestClosedOutput:
