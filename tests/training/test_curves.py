@@ -1,12 +1,16 @@
-"""Curves of a training that is resumed."""
+"""Curves of a training that is resumed, or whose writer fails."""
 
+import errno
 import itertools
+import logging
 import sys
 from types import ModuleType, SimpleNamespace
 from unittest import mock
 
 import pytest
+from mmengine.logging import MMLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from convnext_dense.training.curves import ContinuedCurves
 
@@ -66,6 +70,60 @@ class TestTensorBoard:
             run.log([1])
             run.train()
         assert shown(tmp_path) == [1]
+
+
+@pytest.fixture
+def warnings():
+    """What the current logger warns of."""
+    records = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: records.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+class TestFailingWriter:
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch):
+        """A run whose disk is full after its beginning."""
+        run = Run(tmp_path, 'TensorboardVisBackend')
+
+        def fail(*args, **kwargs):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+        for name in ('add_scalar', 'add_image', 'add_text', 'flush', 'close'):
+            monkeypatch.setattr(SummaryWriter, name, fail)
+        return run
+
+    def test_is_warned_of_once_and_left_out(self, run, warnings):
+        run.log([1, 2])
+        run.visualizer.add_image('validation', None, 2)
+        run.visualizer.close()
+        reason = 'OSError: [Errno 28] No space left on device'
+        assert warnings == [f'TensorboardVisBackend failed, and gets no more curves: {reason}']
+
+    @pytest.mark.parametrize('name', ['add_scalar', 'add_image', 'add_config', 'close'])
+    def test_ends_no_run_in_any_call(self, run, warnings, name):
+        arguments = dict(add_scalar=('loss', 0.5), add_image=('sheet', None), add_config=(mock.Mock(),), close=())
+        getattr(run.visualizer, name)(*arguments[name])
+        assert len(warnings) == 1
+
+    def test_hides_no_error_of_the_run(self, run):
+        error = RuntimeError('the true reason')
+        with mock.patch('mmengine.runner.Runner.train', side_effect=error), pytest.raises(RuntimeError, match='true'):
+            run.train()
+
+    def test_leaves_a_finished_run_finished(self, run, warnings):
+        with mock.patch('mmengine.runner.Runner.train', return_value='the model'):
+            assert run.train() == 'the model'
+        assert len(warnings) == 1
+
+    def test_lets_a_run_begin(self, tmp_path, warnings):
+        (tmp_path / 'tensorboard').write_text('no folder')
+        Run(tmp_path, 'TensorboardVisBackend').log([1])
+        assert len(warnings) == 1
 
 
 def fake(name, **attributes):
