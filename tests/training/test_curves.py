@@ -8,10 +8,13 @@ from types import ModuleType, SimpleNamespace
 from unittest import mock
 
 import pytest
+from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import HOOKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from convnext_dense.config import set_logs
 from convnext_dense.training.curves import ContinuedCurves
 
 # mmengine's visualizers are global by name.
@@ -38,11 +41,27 @@ class Run(ContinuedCurves):
             self.visualizer.add_scalars(dict(loss=0.5), step)
 
 
-def shown(work_dir):
-    """The steps of the curve that TensorBoard shows of a work dir."""
+def shown(work_dir, name='loss'):
+    """The steps of a curve that TensorBoard shows of a work dir."""
     events = EventAccumulator(str(work_dir / 'tensorboard'))
     events.Reload()
-    return [event.step for event in events.Scalars('loss')]
+    return [event.step for event in events.Scalars(name)]
+
+
+def train_epochs(work_dir, epochs, resumed_step=0):
+    """Log the loss and the score of epochs of ten steps, as the hook of our configs does."""
+    cfg = Config(dict(model={}))
+    set_logs(cfg)
+    hook = HOOKS.build(cfg.default_hooks.logger)
+    run = Run(work_dir, 'TensorboardVisBackend', resumed_step)
+    processor = SimpleNamespace(get_log_after_epoch=lambda *args: ({'coco/bbox_mAP': 0.5}, ''))
+    for epoch in epochs:
+        run.log([10 * epoch])
+        place = dict(epoch=epoch, iter=10 * epoch, _train_loop=object(), val_dataloader=[])
+        hook.after_val_epoch(
+            SimpleNamespace(visualizer=run.visualizer, log_processor=processor, logger=mock.Mock(), **place)
+        )
+    run.visualizer.close()
 
 
 class TestTensorBoard:
@@ -55,6 +74,11 @@ class TestTensorBoard:
         self.run(tmp_path, range(1, 7))
         self.run(tmp_path, range(5, 9), resumed_step=4)
         assert shown(tmp_path) == list(range(1, 9))
+
+    def test_shows_no_score_twice_after_a_resume_by_epochs(self, tmp_path):
+        train_epochs(tmp_path, range(1, 7))
+        train_epochs(tmp_path, range(5, 8), resumed_step=40)
+        assert shown(tmp_path) == shown(tmp_path, 'coco/bbox_mAP') == list(range(10, 71, 10))
 
     def test_forgets_an_earlier_run_of_the_work_dir(self, tmp_path):
         self.run(tmp_path, range(1, 7))
