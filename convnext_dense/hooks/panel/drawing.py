@@ -14,6 +14,7 @@ from convnext_dense.hooks.panel.sparkline import Sparkline
 from convnext_dense.hooks.run_time_hook import duration_of
 
 GIB = 2**30
+STATE_COLORS = dict(finished='green', failed='red')
 
 
 def draw_panel(figures: Figures, state: str = '', validation: tuple[int, int] | None = None) -> RenderableType:
@@ -36,7 +37,7 @@ def draw_panel(figures: Figures, state: str = '', validation: tuple[int, int] | 
     """
     title = Text(figures.title, style='bold')
     if state:
-        title.append(f' {state}', style='bold green' if state == 'finished' else 'bold yellow')
+        title.append(f' {state}', style=f'bold {STATE_COLORS.get(state, "yellow")}')
     body = Table.grid(padding=(0, 3, 0, 0), expand=True)
     for ratio in (None, None, 1):
         body.add_column(no_wrap=True, overflow='ellipsis', ratio=ratio)

@@ -119,10 +119,6 @@ class PanelHook(Hook):
                 self.console.print(f'{place}: {", ".join(scores)}', highlight=False)
         self._draw()
 
-    def after_train(self, runner: Runner) -> None:
-        """Leave the panel as it is at the end."""
-        self.close('finished')
-
     def close(self, state: str) -> None:
         """Draw the panel for the last time, and give the terminal back.
 
@@ -159,7 +155,8 @@ class PanelHook(Hook):
 def live_panel(runner: Runner) -> Generator[None]:
     """Show a panel of the training in the block, where standard output is a terminal that can have one.
 
-    Of several processes, the first has it. After an error or a signal, its last state stays.
+    Of several processes, the first has it. Its last state stays, and says how the block ended: finished, stopped by a
+    signal, or failed.
 
     Args:
         runner: The runner, which trains in the block.
@@ -174,10 +171,15 @@ def live_panel(runner: Runner) -> Generator[None]:
         return
     hook = PanelHook(console)
     runner.register_hook(hook)
+    state = 'failed'
     try:
         yield
+        state = 'finished'
+    except KeyboardInterrupt:
+        state = 'stopped'
+        raise
     finally:
-        hook.close('stopped')
+        hook.close(state)
 
 
 def can_show(console: Console) -> bool:

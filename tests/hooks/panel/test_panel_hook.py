@@ -53,9 +53,21 @@ class Talking(Hook):
 class Failing(Hook):
     """Fails in the third step."""
 
+    def __init__(self, error=ZeroDivisionError):
+        self.error = error
+
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter == 2:
-            raise ZeroDivisionError
+            raise self.error
+
+
+class FailingAtTheEnd(Hook):
+    """Fails after all other hooks, as one does that saves to a full disk."""
+
+    priority = 'LOWEST'
+
+    def after_train(self, runner):
+        raise OSError
 
 
 @pytest.fixture
@@ -122,13 +134,20 @@ class TestLivePanel:
         assert 'Running per image' not in terminal.getvalue()
         assert 'DONE' not in terminal.getvalue()
 
-    def test_an_error_leaves_its_last_state_and_a_terminal_as_before(self, tmp_path, terminal):
-        with pytest.raises(ZeroDivisionError):
-            train(terminal, tmp_path, [Failing()])
-        assert 'stopped' in panels(terminal)[-1]
+    @pytest.mark.parametrize(('error', 'state'), [(ZeroDivisionError, 'failed'), (KeyboardInterrupt, 'stopped')])
+    def test_an_error_leaves_its_last_state_and_a_terminal_as_before(self, tmp_path, terminal, error, state):
+        with pytest.raises(error):
+            train(terminal, tmp_path, [Failing(error)])
+        assert state in panels(terminal)[-1]
         assert '2 of 4 steps' in panels(terminal)[-1]
         # The cursor is shown, in a line of its own.
         assert terminal.getvalue().endswith('╯\n\n\x1b[?25h')
+
+    def test_calls_a_late_error_no_success(self, tmp_path, terminal):
+        with pytest.raises(OSError):
+            train(terminal, tmp_path, [FailingAtTheEnd()])
+        assert 'failed' in panels(terminal)[-1]
+        assert 'finished' not in terminal.getvalue()
 
     def test_is_not_shown_where_output_is_no_terminal(self, tmp_path):
         stream = io.StringIO()
