@@ -119,6 +119,11 @@ class PanelHook(Hook):
                 self.console.print(f'{place}: {", ".join(scores)}', highlight=False)
         self._draw()
 
+    def end(self) -> str:
+        """Return how a training without an error ended."""
+        has_more = self._runner is not None and self._step < self._runner.max_iters
+        return 'ended early' if has_more else 'finished'
+
     def close(self, state: str) -> None:
         """Draw the panel for the last time, and give the terminal back.
 
@@ -155,8 +160,8 @@ class PanelHook(Hook):
 def live_panel(runner: Runner) -> Generator[None]:
     """Show a panel of the training in the block, where standard output is a terminal that can have one.
 
-    Of several processes, the first has it. Its last state stays, and says how the block ended: finished, stopped by a
-    signal, or failed.
+    Of several processes, the first has it. Its last state stays, and says how the block ended: finished, ended early
+    with steps to go, stopped by a signal, or failed.
 
     Args:
         runner: The runner, which trains in the block.
@@ -174,7 +179,7 @@ def live_panel(runner: Runner) -> Generator[None]:
     state = 'failed'
     try:
         yield
-        state = 'finished'
+        state = hook.end()
     except KeyboardInterrupt:
         state = 'stopped'
         raise

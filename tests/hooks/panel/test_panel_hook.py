@@ -10,7 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook, LoggerHook
 from rich.console import Console
 
-from convnext_dense.hooks import RunSummaryHook
+from convnext_dense.hooks import EarlyStoppingHook, RunSummaryHook
 from convnext_dense.hooks.panel import panel_hook
 from convnext_dense.hooks.panel.figures import shown_losses
 from convnext_dense.hooks.panel.panel_hook import can_show, live_panel
@@ -36,6 +36,17 @@ class Rising(BaseMetric):
 
     def compute_metrics(self, results):
         self.score += 0.125
+        return dict(mAP=self.score)
+
+
+class Constant(Rising):
+    """A score that stays, or is what it is made with."""
+
+    def __init__(self, score=0.25):
+        super().__init__()
+        self.score = score
+
+    def compute_metrics(self, results):
         return dict(mAP=self.score)
 
 
@@ -100,6 +111,11 @@ def panels(terminal) -> list[str]:
     return terminal.getvalue().split('╭─')[1:]
 
 
+def said(terminal) -> str:
+    """What was shown, without the ends of lines: a terminal wraps sentences."""
+    return ' '.join(terminal.getvalue().split())
+
+
 class TestLivePanel:
     def test_shows_steps_losses_speed_and_scores(self, tmp_path, terminal):
         train(terminal, tmp_path, by_epoch=True, with_validation=True, metrics=[Rising()])
@@ -148,6 +164,35 @@ class TestLivePanel:
             train(terminal, tmp_path, [FailingAtTheEnd()])
         assert 'failed' in panels(terminal)[-1]
         assert 'finished' not in terminal.getvalue()
+
+    @pytest.mark.parametrize(
+        ('score', 'options', 'reason', 'step'),
+        [
+            (0.25, {}, 'the monitored metric did not improve in the last 1 records', 2),
+            (float('inf'), {}, 'Monitored metric toy/mAP = inf is infinite', 1),
+            (0.25, dict(stopping_threshold=0.125), 'Stopping threshold reached', 1),
+        ],
+    )
+    def test_says_why_a_training_ended_early(self, tmp_path, terminal, score, options, reason, step):
+        hook = EarlyStoppingHook('toy/mAP', rule='greater', patience=1, **options)
+        train(terminal, tmp_path, [hook], with_validation=True, metrics=[Constant(score)])
+        assert reason in said(terminal)
+        last = panels(terminal)[-1]
+        assert 'ended early' in last.splitlines()[0]
+        assert f'{step} of 4 steps' in last
+
+    @pytest.mark.parametrize('by_epoch', [False, True])
+    def test_says_why_a_resumed_training_has_nothing_to_do(self, tmp_path, terminal, by_epoch):
+        hook = EarlyStoppingHook('toy/mAP', rule='greater', patience=1)
+        hook.load_state_dict(dict(wait_count=1, best_score=0.25))
+        train(terminal, tmp_path, [hook], by_epoch=by_epoch, with_validation=True, metrics=[Constant()])
+        assert 'The run was ended early, after 1 validations' in said(terminal)
+
+    def test_an_early_end_with_no_steps_to_go_is_finished(self, tmp_path, terminal):
+        hook = EarlyStoppingHook('toy/mAP', rule='greater', patience=3)
+        train(terminal, tmp_path, [hook], with_validation=True, metrics=[Constant()])
+        assert 'did not improve in the last 3 records' in said(terminal)
+        assert 'ended early' not in terminal.getvalue()
 
     def test_is_not_shown_where_output_is_no_terminal(self, tmp_path):
         stream = io.StringIO()
