@@ -1,18 +1,23 @@
 """A training on a terminal."""
 
 import io
+import logging
 import sys
 from contextlib import redirect_stdout
+from unittest import mock
 
+import numpy as np
 import pytest
 from helpers.toy_runs import toy_runner
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook, LoggerHook
+from mmengine.logging import MMLogger
 from rich.console import Console
 
 from convnext_dense.hooks import EarlyStoppingHook, RunSummaryHook
 from convnext_dense.hooks.panel import panel_hook
-from convnext_dense.hooks.panel.figures import shown_losses
+from convnext_dense.hooks.panel.drawing import draw_panel
+from convnext_dense.hooks.panel.figures import Figures, Score, shown_losses
 from convnext_dense.hooks.panel.panel_hook import can_show, live_panel
 
 
@@ -48,6 +53,13 @@ class Constant(Rising):
 
     def compute_metrics(self, results):
         return dict(mAP=self.score)
+
+
+class Bracketed(Rising):
+    """Scores whose names look like rich's styles."""
+
+    def compute_metrics(self, results):
+        return {'mIoU[red]': 0.25, '[b]_precision': 0.5}
 
 
 class Talking(Hook):
@@ -199,6 +211,48 @@ class TestLivePanel:
         train(stream, tmp_path)
         assert '╭' not in stream.getvalue()
         assert stream.getvalue().count('Epoch(train)') == 4
+
+
+class TestAPanelThatFails:
+    @pytest.mark.parametrize('name', ['read_figures', 'draw_panel', 'read_scores', 'get_world_size'])
+    def test_is_closed_with_one_warning_while_the_run_goes_on(self, tmp_path, terminal, monkeypatch, name):
+        monkeypatch.setattr(panel_hook, name, mock.Mock(side_effect=ValueError('no such figure')))
+        train(terminal, tmp_path, [Talking()], with_validation=True, metrics=[Rising()])
+        assert (tmp_path / 'iter_4.pth').exists()
+        reason = 'could not be drawn: ValueError: no such figure'
+        assert said(terminal).count(reason) == 1
+        (log,) = tmp_path.rglob('*.log')
+        assert log.read_text().count(reason) == 1
+        # What a run without a panel shows.
+        assert 'Epoch(train)' in terminal.getvalue()
+
+    def test_at_its_end_replaces_no_error_and_gives_the_streams_back(self, tmp_path, terminal, monkeypatch):
+        monkeypatch.setattr(panel_hook.Live, 'stop', mock.Mock(side_effect=ValueError))
+        before = sys.stderr
+        with pytest.raises(ZeroDivisionError):
+            train(terminal, tmp_path, [Failing()])
+        assert sys.stderr is before
+        handlers = MMLogger.get_current_instance().handlers
+        (shown,) = [handler for handler in handlers if type(handler) is logging.StreamHandler]
+        assert shown.stream is terminal
+        assert shown.filters[-1].has_started
+
+    def test_goes_on_where_its_terminal_was_closed(self, tmp_path, terminal, monkeypatch):
+        monkeypatch.setattr(panel_hook.Live, 'update', mock.Mock(side_effect=OSError))
+        train(terminal, tmp_path)
+        assert (tmp_path / 'iter_4.pth').exists()
+
+    def test_names_in_brackets_are_shown_as_they_are(self, tmp_path, terminal):
+        train(terminal, tmp_path, with_validation=True, metrics=[Bracketed()])
+        assert 'step 1: mIoU[red] 0.25, [b]_precision 0.5' in terminal.getvalue()
+        assert 'mIoU[red]' in panels(terminal)[-1] and '[b]_precision' in panels(terminal)[-1]
+
+    def test_brackets_that_close_nothing_are_shown_too(self, terminal):
+        scores = [Score('[/b]_precision', np.ones(1), 1.0)]
+        figures = Figures('[/t]', '[/p]', 'epoch 1 of 2', 1, 2, losses={'loss[/b]': np.ones(1)}, scores=scores)
+        Console(file=terminal, width=80).print(draw_panel(figures))
+        for name in ('[/t]', '[/p]', 'loss[/b]', '[/b]_precision'):
+            assert name in terminal.getvalue()
 
 
 class TestCanShow:
