@@ -133,7 +133,11 @@ class PanelHook(Hook):
 
     def _start(self) -> None:
         self._stdout, self._stderr = sys.stdout, sys.stderr
-        self._live = Live(console=self.console, auto_refresh=False, vertical_overflow='crop')
+        # Standard error that is a file, by `2> errors.txt`, stays one.
+        shares_terminal = sys.stderr.isatty()
+        self._live = Live(
+            console=self.console, auto_refresh=False, vertical_overflow='crop', redirect_stderr=shares_terminal
+        )
         self._live.start()
         # A run that is killed leaves it as it is.
         self.console.show_cursor(True)

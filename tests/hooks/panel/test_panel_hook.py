@@ -3,7 +3,7 @@
 import io
 import logging
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from unittest import mock
 
 import numpy as np
@@ -69,6 +69,7 @@ class Talking(Hook):
         if runner.iter == 1:
             runner.logger.warning('this is odd')
             print('a word of the model')
+            print('an error of the model', file=sys.stderr)
             print('Running per image evaluation...')
             print('DONE (t=0.01s).')
 
@@ -161,6 +162,15 @@ class TestLivePanel:
         assert any(line.endswith('this is odd') for line in lines)
         assert 'Running per image' not in terminal.getvalue()
         assert 'DONE' not in terminal.getvalue()
+
+    @pytest.mark.parametrize('stderr', [io.StringIO, Terminal])
+    def test_leaves_errors_to_the_file_that_they_go_to(self, tmp_path, terminal, stderr):
+        with redirect_stderr(stderr()) as errors:
+            train(terminal, tmp_path, [Talking()])
+        is_file = stderr is io.StringIO
+        assert ('an error of the model\n' in errors.getvalue()) is is_file
+        # Those of a terminal stand above the panel.
+        assert ('an error of the model' in terminal.getvalue()) is not is_file
 
     @pytest.mark.parametrize(('error', 'state'), [(ZeroDivisionError, 'failed'), (KeyboardInterrupt, 'stopped')])
     def test_an_error_leaves_its_last_state_and_a_terminal_as_before(self, tmp_path, terminal, error, state):
