@@ -128,6 +128,7 @@ class PanelHook(Hook):
         Args:
             state: How the run ended.
         """
+        self._seconds_left = None
         self._draw(state)
         self._give_back()
 

@@ -202,6 +202,7 @@ class TestLivePanel:
         last = panels(terminal)[-1]
         assert 'ended early' in last.splitlines()[0]
         assert f'{step} of 4 steps' in last
+        assert any(' left ' in panel for panel in panels(terminal)) and ' left ' not in last
 
     @pytest.mark.parametrize('by_epoch', [False, True])
     def test_says_why_a_resumed_training_has_nothing_to_do(self, tmp_path, terminal, by_epoch):
