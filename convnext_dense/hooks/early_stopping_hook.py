@@ -5,6 +5,7 @@ from mmengine.hooks import EarlyStoppingHook as _EarlyStoppingHook
 from mmengine.runner import Runner
 
 from convnext_dense.registry import HOOKS
+from convnext_dense.training.quiet_start import SHOWN_AT_START
 
 
 @HOOKS.register_module()
@@ -44,7 +45,8 @@ class EarlyStoppingHook(_EarlyStoppingHook):
             runner.train_loop.stop_training = True
             runner.logger.info(
                 f'The run was ended early, after {self.wait_count} validations without a better {self.monitor} than '
-                f'{self.best_score:.4g}; there is nothing to resume. A larger patience goes on.'
+                f'{self.best_score:.4g}; there is nothing to resume. A larger patience goes on.',
+                extra=SHOWN_AT_START,
             )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:

@@ -19,7 +19,13 @@ from convnext_dense.training.loading.orphaned_workers import end_with_reader
 SHOWN_AT_START = {'shown_at_start': True}
 FILE_ONLY = {'file_only': True}
 # mmengine's own words that a user wants to see, and warnings of its that nobody can act on.
-SHOWN = ('resumed epoch',)
+SHOWN = (
+    'resumed epoch',
+    # Of EarlyStoppingHook.
+    'the monitored metric did not improve',
+    'Monitored metric ',
+    'Stopping threshold reached',
+)
 NOISE = (
     'Failed to search registry with scope',
     'The prefix is not set in metric class',

@@ -37,7 +37,7 @@ class TestPatience:
         train = ['train', DETECTOR, '--work-dir', tmp_path, '--patience', 1, '--save-best', 'bbox_mAP']
         result = command(*train, '--cfg-options', *detector_options(4), STUCK)
         assert result.status == 0, result.err[-3000:]
-        assert list(scores(tmp_path, 'coco/bbox_mAP')) == [1, 2]
+        assert list(scores(tmp_path, 'coco/bbox_mAP')) == [4, 8]
         assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_2.pth')
 
 

@@ -12,7 +12,7 @@ class FakeRunner:
         self.said = []
         self.logger = self
 
-    def info(self, message):
+    def info(self, message, extra=None):
         """Keep a message."""
         self.said.append(message)
 

@@ -18,7 +18,8 @@ def set_logs(cfg: Config, names: Sequence[str] = ()) -> None:
     """Write the curves of a training for TensorBoard, and into other logs that are asked for.
 
     They are mmengine's backends of the visualizer. A config that has others than the local one keeps its own, and gets
-    no TensorBoard.
+    no TensorBoard. Scores are logged by step, as losses are, also of a run that counts epochs, so that a resumed run
+    goes on with both where it was; a config that sets `log_metric_by_epoch` keeps that.
 
     Args:
         cfg: The config, which is changed.
@@ -50,6 +51,11 @@ def set_logs(cfg: Config, names: Sequence[str] = ()) -> None:
     added += [LOGS[name] for name in dict.fromkeys(names) if LOGS[name] not in kinds]
     visualizer.vis_backends = [*backends, *(ConfigDict(type=kind) for kind in added)]
     cfg.visualizer = visualizer
+    hooks = cfg.get('default_hooks') or ConfigDict()
+    logger = hooks.setdefault('logger', ConfigDict(type='LoggerHook'))
+    if logger is not None:
+        logger.setdefault('log_metric_by_epoch', False)
+    cfg.default_hooks = hooks
 
 
 def is_installed(package: str) -> bool:

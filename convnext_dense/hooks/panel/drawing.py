@@ -14,6 +14,7 @@ from convnext_dense.hooks.panel.sparkline import Sparkline
 from convnext_dense.hooks.run_time_hook import duration_of
 
 GIB = 2**30
+STATE_COLORS = dict(finished='green', failed='red')
 
 
 def draw_panel(figures: Figures, state: str = '', validation: tuple[int, int] | None = None) -> RenderableType:
@@ -36,14 +37,15 @@ def draw_panel(figures: Figures, state: str = '', validation: tuple[int, int] | 
     """
     title = Text(figures.title, style='bold')
     if state:
-        title.append(f' {state}', style='bold green' if state == 'finished' else 'bold yellow')
+        title.append(f' {state}', style=f'bold {STATE_COLORS.get(state, "yellow")}')
     body = Table.grid(padding=(0, 3, 0, 0), expand=True)
     for ratio in (None, None, 1):
         body.add_column(no_wrap=True, overflow='ellipsis', ratio=ratio)
     _add_progress(body, figures, validation)
+    # Names are texts: brackets in a plain string are a style.
     for name, values in figures.losses.items():
         style = 'cyan' if name == 'loss' else 'bright_black'
-        body.add_row(short_name(name), _number(values[-WINDOW:]), Sparkline(values, style))
+        body.add_row(Text(short_name(name)), _number(values[-WINDOW:]), Sparkline(values, style))
     if figures.hidden:
         body.add_row('', '', Text(f'and {figures.hidden} more parts of the loss', style='bright_black'))
     if len(figures.rates):
@@ -51,7 +53,7 @@ def draw_panel(figures: Figures, state: str = '', validation: tuple[int, int] | 
     for score in figures.scores:
         curve = Table.grid(padding=(0, 2, 0, 0))
         curve.add_row(Sparkline(score.values, 'green'), Text(f'best {score.best:.4g}', style='green'))
-        body.add_row(score.name, f'{score.values[-1]:.4g}', curve)
+        body.add_row(Text(score.name), f'{score.values[-1]:.4g}', curve)
     if speed := _speed(figures):
         body.add_row(*speed)
     place = Text(figures.place, style='bright_black')

@@ -13,7 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
+from convnext_dense.errors import describe
 from convnext_dense.hooks.panel.drawing import draw_panel
 from convnext_dense.hooks.panel.figures import read_figures, read_scores
 from convnext_dense.training.quiet_start import hide_steps, show_everything
@@ -37,7 +39,8 @@ class PanelHook(Hook):
 
     What is printed meanwhile, such as warnings, stands above it. The lines that the log has of each interval go to its
     file alone. It is drawn between steps, from what the run has noted, and takes 1% of the time at most. It has no
-    thread of its own: workers that are forked would inherit its lock. `live_panel` adds it.
+    thread of its own: workers that are forked would inherit its lock. Where it fails, it is closed, the log says why,
+    and the run goes on. `live_panel` adds it.
 
     Args:
         console: The terminal.
@@ -50,6 +53,7 @@ class PanelHook(Hook):
         self.console = console
         self._live: Live | None = None
         self._streams: list[tuple[Any, Any]] = []
+        self._stdout, self._stderr = sys.stdout, sys.stderr
         self._runner: Any = None
         self._images = 0
         self._step = 0
@@ -61,19 +65,12 @@ class PanelHook(Hook):
         """Show the panel, below the summary."""
         if self._runner is not None:
             return
-        loader = runner.train_dataloader
-        self._images = (getattr(loader.batch_sampler, 'batch_size', loader.batch_size) or 1) * get_world_size()
         self._runner, self._step = runner, runner.iter
-        self._live = Live(console=self.console, auto_refresh=False, vertical_overflow='crop')
-        self._live.start()
-        # A run that is killed leaves it as it is.
-        self.console.show_cursor(True)
-        hide_steps(runner.logger)
-        sys.stdout = _WithoutNoise(sys.stdout)
-        for handler in runner.logger.handlers:
-            if type(handler) is logging.StreamHandler:
-                self._streams.append((handler, handler.setStream(sys.stdout)))
-        self._draw()
+        with self._safely():
+            loader = runner.train_dataloader
+            self._images = (getattr(loader.batch_sampler, 'batch_size', loader.batch_size) or 1) * get_world_size()
+            self._start()
+            self._draw()
 
     def after_train_iter(
         self,
@@ -111,17 +108,19 @@ class PanelHook(Hook):
         self._validation = None
         if self._live is None:
             return
-        scores = [f'{score.name} {score.values[-1]:.4g}' for score in read_scores(runner)]
-        if scores:
-            by_epoch = not hasattr(runner.train_loop, 'dataloader_iterator')
-            place = f'epoch {runner.epoch}' if by_epoch else f'step {runner.iter}'
-            with suppress(OSError):
-                self.console.print(f'{place}: {", ".join(scores)}', highlight=False)
+        with self._safely():
+            scores = [f'{score.name} {score.values[-1]:.4g}' for score in read_scores(runner)]
+            if scores:
+                by_epoch = not hasattr(runner.train_loop, 'dataloader_iterator')
+                place = f'epoch {runner.epoch}' if by_epoch else f'step {runner.iter}'
+                # As a text, in which no name is read as a style.
+                self.console.print(Text(f'{place}: {", ".join(scores)}'))
         self._draw()
 
-    def after_train(self, runner: Runner) -> None:
-        """Leave the panel as it is at the end."""
-        self.close('finished')
+    def end(self) -> str:
+        """Return how a training without an error ended."""
+        has_more = self._runner is not None and self._step < self._runner.max_iters
+        return 'ended early' if has_more else 'finished'
 
     def close(self, state: str) -> None:
         """Draw the panel for the last time, and give the terminal back.
@@ -129,15 +128,52 @@ class PanelHook(Hook):
         Args:
             state: How the run ended.
         """
+        self._seconds_left = None
         self._draw(state)
+        self._give_back()
+
+    def _start(self) -> None:
+        self._stdout, self._stderr = sys.stdout, sys.stderr
+        # Standard error that is a file, by `2> errors.txt`, stays one.
+        shares_terminal = sys.stderr.isatty()
+        self._live = Live(
+            console=self.console, auto_refresh=False, vertical_overflow='crop', redirect_stderr=shares_terminal
+        )
+        self._live.start()
+        # A run that is killed leaves it as it is.
+        self.console.show_cursor(True)
+        hide_steps(self._runner.logger)
+        sys.stdout = _WithoutNoise(sys.stdout)
+        for handler in self._runner.logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                self._streams.append((handler, handler.setStream(sys.stdout)))
+
+    def _give_back(self) -> None:
+        """Give the terminal back, whatever became of the panel."""
         live, self._live = self._live, None
         if live is None:
             return
-        for handler, stream in self._streams:
-            handler.setStream(stream)
-        with suppress(OSError):
-            live.stop()
-        show_everything(self._runner.logger)
+        try:
+            # It draws once more.
+            with suppress(Exception):
+                live.stop()
+        finally:
+            sys.stdout, sys.stderr = self._stdout, self._stderr
+            for handler, stream in self._streams:
+                handler.setStream(stream)
+            show_everything(self._runner.logger)
+
+    @contextmanager
+    def _safely(self) -> Generator[None]:
+        """Close a panel that cannot be drawn. The run goes on, without it."""
+        try:
+            yield
+        except OSError:
+            # The terminal was closed; nobody would read a warning.
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+            self._give_back()
+            self._runner.logger.warning(f'The panel is closed, as it could not be drawn: {describe(error)}')
 
     def _draw_if_due(self) -> None:
         if time.monotonic() >= self._due:
@@ -147,9 +183,8 @@ class PanelHook(Hook):
         if self._live is None:
             return
         start = time.monotonic()
-        figures = read_figures(self._runner, self._step, self._images, self._seconds_left)
-        # The run goes on if its terminal was closed.
-        with suppress(OSError):
+        with self._safely():
+            figures = read_figures(self._runner, self._step, self._images, self._seconds_left)
             self._live.update(draw_panel(figures, state, self._validation), refresh=True)
         end = time.monotonic()
         self._due = end + max(SECONDS, (end - start) / SHARE)
@@ -159,7 +194,8 @@ class PanelHook(Hook):
 def live_panel(runner: Runner) -> Generator[None]:
     """Show a panel of the training in the block, where standard output is a terminal that can have one.
 
-    Of several processes, the first has it. After an error or a signal, its last state stays.
+    Of several processes, the first has it. Its last state stays, and says how the block ended: finished, ended early
+    with steps to go, stopped by a signal, or failed.
 
     Args:
         runner: The runner, which trains in the block.
@@ -174,10 +210,15 @@ def live_panel(runner: Runner) -> Generator[None]:
         return
     hook = PanelHook(console)
     runner.register_hook(hook)
+    state = 'failed'
     try:
         yield
+        state = hook.end()
+    except KeyboardInterrupt:
+        state = 'stopped'
+        raise
     finally:
-        hook.close('stopped')
+        hook.close(state)
 
 
 def can_show(console: Console) -> bool:

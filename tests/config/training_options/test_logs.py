@@ -37,6 +37,19 @@ class TestSetLogs:
         set_logs(cfg)
         assert kinds(cfg) == ['LocalVisBackend', 'TensorboardVisBackend']
 
+    @pytest.mark.parametrize('hooks', [{}, dict(default_hooks=dict(logger=dict(type='LoggerHook', interval=5)))])
+    def test_has_scores_logged_by_step(self, hooks, installed):
+        cfg = Config(dict(model={}, **hooks))
+        set_logs(cfg)
+        expected = dict(**{'type': 'LoggerHook', 'log_metric_by_epoch': False}, **({'interval': 5} if hooks else {}))
+        assert cfg.default_hooks.logger == expected
+
+    @pytest.mark.parametrize('logger', [None, dict(type='LoggerHook', log_metric_by_epoch=True)])
+    def test_leaves_a_logger_of_the_configs(self, logger, installed):
+        cfg = Config(dict(model={}, default_hooks=dict(logger=logger)))
+        set_logs(cfg)
+        assert cfg.default_hooks.logger == logger
+
     def test_leaves_a_choice_of_the_configs(self, installed):
         own = [dict(type='LocalVisBackend'), dict(type='AimVisBackend')]
         cfg = Config(dict(visualizer=dict(type='Visualizer', vis_backends=own)))
