@@ -18,8 +18,8 @@ LONG_WINDOW = 50
 MOST_PARTS, MOST_SCORES = 8, 3
 # Losses of a decoder's earlier layers, such as `d3.loss_cls`.
 OF_LAYERS = re.compile(r'(^|[._])d\d+\.')
-# Parts of a score, such as that of small objects.
-PARTIAL = re.compile(r'_(\d+|s|m|l|th|st)$')
+# Parts of a score, such as that of small objects, or of one of many classes.
+PARTIAL = re.compile(r'_(\d+|s|m|l|th|st|precision)$')
 
 
 @dataclass
@@ -151,7 +151,7 @@ def shown_scores(cfg: Config, names: list[str]) -> list[str]:
 
     Example:
         >>> cfg = Config(dict(val_evaluator=dict(type='CocoMetric', metric=['bbox', 'segm'])))
-        >>> shown_scores(cfg, ['coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'time'])
+        >>> shown_scores(cfg, ['coco/cat_precision', 'coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/segm_mAP', 'time'])
         ['coco/segm_mAP', 'coco/bbox_mAP']
     """
     main = main_metric(cfg)
