@@ -29,12 +29,12 @@ RED, BLUE, GRAY, DARK = (230, 40, 40), (40, 150, 255), 200, (70, 70, 70)
 # How much of a finding's details is below its picture.
 SHOWN_CHARACTERS = 110
 STYLE = """
-.kind { margin-top: 2rem; border-top: 1px solid #ddd }
+.kind { margin-top: 2rem; border-top: 1px solid var(--line) }
 .kind h2 { font-size: 1.05rem; margin-bottom: .2rem; overflow-wrap: anywhere }
 .level { color: #fff; border-radius: .3rem; padding: .1rem .45rem; font-size: .8rem; margin-right: .4rem }
 .error .level { background: #b3261e } .warning .level { background: #8a5a00 } .note .level { background: #4a5568 }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 1rem }
-figure { margin: 0 } figure img { max-width: 100%; background: #eee }
+figure { margin: 0 } figure img { max-width: 100%; background: var(--soft) }
 figcaption, .kind li { font-size: .85rem; overflow-wrap: anywhere }
 nav ul { list-style: none; padding: 0 } nav li { margin: .35rem 0 }
 """

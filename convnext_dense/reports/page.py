@@ -4,15 +4,23 @@ import html
 from collections.abc import Sequence
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+:root { color-scheme: light dark; --ink: #1d2129; --faint: #5d6470; --line: #d9dce1; --paper: #fff; --soft: #f3f4f6;
+  --accent: 59 130 196 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e3e6ea; --faint: #9aa2ad; --line: #3a4049; --paper: #16191d; --soft: #22262c; --accent: 92 158 219 }
+}
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+  background: var(--paper); color: var(--ink) }
+a { color: rgb(var(--accent)) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100% }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: bottom }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom }
+td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: break-word; min-width: 8rem }
 dt { font-weight: 600; margin-top: .5rem }
 dd { margin: 0; overflow-wrap: anywhere }
 svg { max-width: 100%; height: auto }
-pre { background: #f5f5f5; padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
+pre { background: var(--soft); padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
 """
 
 

@@ -13,20 +13,11 @@ Color = tuple[int, ...]
 ROWS, CELLS = 12, 12
 MISTAKES = 12
 STYLE = """
-:root { color-scheme: light dark; --ink: #1d2129; --faint: #5d6470; --line: #d9dce1; --paper: #fff; --soft: #f3f4f6;
-  --accent: 59 130 196 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e3e6ea; --faint: #9aa2ad; --line: #3a4049; --paper: #16191d; --soft: #22262c; --accent: 92 158 219 }
-}
-body { background: var(--paper); color: var(--ink) }
-a { color: rgb(var(--accent)) }
 h2 { margin: 2.4rem 0 .6rem; border-top: 1px solid var(--line); padding-top: 1.2rem }
 h3 { margin: 1.4rem 0 .4rem; font-size: 1rem }
-th, td { border-color: var(--line) }
-th:first-child, td:first-child { overflow-wrap: break-word; min-width: 6rem }
 small { color: var(--faint); font-size: .82rem }
 .scroll { margin: .6rem 0 }
-pre, code { background: var(--soft) }
+code { background: var(--soft) }
 p, dd, li { overflow-wrap: anywhere }
 dl.facts { display: grid; grid-template-columns: minmax(6rem, 12rem) 1fr; gap: .2rem 1rem }
 dl.facts dt { margin: 0 }
