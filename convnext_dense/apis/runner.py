@@ -33,6 +33,15 @@ WATCHING_HOOKS = (
     'RecordValidationHook',
 )
 
+# Warnings that nobody can act on.
+NOISE = (
+    # Schedules count batches, also those before the first update of accumulated gradients.
+    'Detected call of `scheduler.step',
+    # mmseg's, of its own code and defaults.
+    '``build_loss`` would be deprecated soon',
+    'Default ``avg_non_ignore`` is False',
+    'The draw is False, it means that the hook for visualization',
+)
 # What trains in place of mmengine's loops, so that a run can go on at any step.
 RESUMING_LOOPS = {'EpochBasedTrainLoop': 'EpochLoop', 'IterBasedTrainLoop': 'IterLoop'}
 
@@ -77,8 +86,8 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         if cfg.launcher == 'pytorch':
             join_on_cpu(limit)
     os.environ.setdefault('LOCAL_RANK', '0')
-    # Schedules count batches, also those before the first update of accumulated gradients.
-    warnings.filterwarnings('ignore', 'Detected call of `scheduler.step')
+    for message in NOISE:
+        warnings.filterwarnings('ignore', message)
     mixins = (ExactResume, QuietStart, WholeCheckpoints, ShardedTraining)
     built = type(runner.__name__, (*mixins, runner), {}).from_cfg(device_cfg)
     check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
