@@ -170,6 +170,8 @@ class TestTestingAModel:
         before = own.read_bytes()
         assert command('test', tmp_path / 'run', '--tta').status == 0
         assert own.read_bytes() == before
+        # It was copied, and its config names the place where it was.
+        assert len(list((tmp_path / 'run').glob('*/*.log'))) == 2
 
     def test_of_two_checkpoints_is_refused(self, segmenter, command):
         result = command('test', segmenter.checkpoint, segmenter.checkpoint)

@@ -43,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
-    is_model = os.path.isdir(os.path.expanduser(args.config)) or args.config.endswith(WEIGHT_SUFFIXES)
-    if args.checkpoint and not is_model:
+    folder = os.path.expanduser(args.config)
+    folder = folder if os.path.isdir(folder) else None
+    if args.checkpoint and not folder and not args.config.endswith(WEIGHT_SUFFIXES):
         find_config(args.config)
     check_data(args.data)
     check_work_dir(args.work_dir)
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     options = parse_cfg_options(args.cfg_options)
     with tested_config(args.config, args.checkpoint) as (path, checkpoint):
         cfg = config.load_config(
-            path, args.work_dir, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
+            path, args.work_dir or folder, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
         )
         if args.speed:
             config.enable_speed_in_testing(cfg, args.speed)
