@@ -102,7 +102,7 @@ def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple
         return
     tested = tested_parts(found.cfg, found.checkpoint)
     with registered_types_only():
-        yield Config(tested.to_dict(), filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
+        yield Config(tested, filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
 
 
 def is_checkpoint(text: str) -> bool:

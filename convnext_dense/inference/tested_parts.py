@@ -29,7 +29,7 @@ METRIC_KEYS = (
 )
 
 
-def tested_parts(cfg: Config, source: str) -> Config:
+def tested_parts(cfg: Config, source: str) -> dict[str, Any]:
     """Return what a test reads of a config that a checkpoint holds, without what could fetch, write or delete files.
 
     Args:
@@ -42,7 +42,7 @@ def tested_parts(cfg: Config, source: str) -> Config:
     Example:
         >>> dataset = dict(type='CocoDataset', ann_file='a.json', proposal_file='b.pkl')
         >>> parts = dict(model=dict(type='RetinaNet'), test_dataloader=dict(dataset=dataset))
-        >>> tested_parts(Config(parts), 'model.pth').test_dataloader.dataset
+        >>> tested_parts(Config(dict(parts, default_scope='mmdet')), 'model.pth')['test_dataloader']['dataset']
         {'type': 'CocoDataset', 'ann_file': 'a.json'}
     """
     config = without_weights(cfg.to_dict())
@@ -62,7 +62,7 @@ def tested_parts(cfg: Config, source: str) -> Config:
     for key, part in found.items():
         if key != 'model':
             _check_places(part, key, source)
-    return Config(found)
+    return found
 
 
 def _known(part: Any, types: tuple, keys: tuple, name: str, source: str) -> dict:  # noqa: ANN401 - a config's part
