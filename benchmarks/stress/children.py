@@ -82,9 +82,19 @@ def group_members(group: int) -> list[int]:
 
 
 def resident_bytes(process: int) -> int:
-    """Return the resident memory of a process, without the files that it maps: libraries come in page by page."""
-    lines = Path(f'/proc/{process}/status').read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('RssAnon'))
+    """Return the resident memory of a process, without the files that it maps: libraries come in page by page.
+
+    Args:
+        process: The process.
+
+    Raises:
+        ProcessLookupError: If it has ended.
+    """
+    for line in Path(f'/proc/{process}/status').read_text().splitlines():
+        if line.startswith('RssAnon'):
+            return int(line.split()[1]) * 1024
+    # A process that has ended and whose parent has not asked for its exit code yet: it has no memory.
+    raise ProcessLookupError(f'process {process} has ended')
 
 
 def open_files(process: int) -> int:

@@ -9,6 +9,7 @@ import pytest
 from helpers.demo_runs import ROOT
 
 from benchmarks.stress import command
+from benchmarks.stress.children import open_files, resident_bytes
 from benchmarks.stress.kills import EQUAL, _difference
 from benchmarks.stress.soak import Sample, slope
 
@@ -33,6 +34,20 @@ class TestDifference:
         others = {'a': torch.nextafter(weights['a'], torch.tensor(2.0))}
         assert not _difference(weights, {'a': torch.ones(3)})
         assert '1 of 1 tensors differ, by 1.19e-07' in _difference(weights, others)
+
+
+class TestOfAProcess:
+    def test_that_runs_has_memory_and_files(self):
+        assert resident_bytes(os.getpid()) > 2**20
+        assert open_files(os.getpid()) > 2
+
+    def test_that_has_ended_has_no_memory(self):
+        child = subprocess.Popen(['true'])
+        # It stays a zombie until it is asked for its exit code.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ProcessLookupError):
+            resident_bytes(child.pid)
+        child.wait()
 
 
 @pytest.mark.full

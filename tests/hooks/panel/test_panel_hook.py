@@ -59,7 +59,7 @@ class Bracketed(Rising):
     """Scores whose names look like rich's styles."""
 
     def compute_metrics(self, results):
-        return {'mIoU[red]': 0.25, '[b]_precision': 0.5}
+        return {'mIoU[red]': 0.25, '[b]_accuracy': 0.5}
 
 
 class Talking(Hook):
@@ -255,14 +255,14 @@ class TestAPanelThatFails:
 
     def test_names_in_brackets_are_shown_as_they_are(self, tmp_path, terminal):
         train(terminal, tmp_path, with_validation=True, metrics=[Bracketed()])
-        assert 'step 1: mIoU[red] 0.25, [b]_precision 0.5' in terminal.getvalue()
-        assert 'mIoU[red]' in panels(terminal)[-1] and '[b]_precision' in panels(terminal)[-1]
+        assert 'step 1: mIoU[red] 0.25, [b]_accuracy 0.5' in terminal.getvalue()
+        assert 'mIoU[red]' in panels(terminal)[-1] and '[b]_accuracy' in panels(terminal)[-1]
 
     def test_brackets_that_close_nothing_are_shown_too(self, terminal):
-        scores = [Score('[/b]_precision', np.ones(1), 1.0)]
+        scores = [Score('[/b]_accuracy', np.ones(1), 1.0)]
         figures = Figures('[/t]', '[/p]', 'epoch 1 of 2', 1, 2, losses={'loss[/b]': np.ones(1)}, scores=scores)
         Console(file=terminal, width=80).print(draw_panel(figures))
-        for name in ('[/t]', '[/p]', 'loss[/b]', '[/b]_precision'):
+        for name in ('[/t]', '[/p]', 'loss[/b]', '[/b]_accuracy'):
             assert name in terminal.getvalue()
 
 
