@@ -12,6 +12,8 @@ from convnext_dense.export.operators import pyramid_pooling, resizing, suppressi
 # ONNX's standard operators of this version are used. Its types say what becomes a tensor only when it runs.
 OPSET = 20
 op: Any = opset20
+# A tensor of the graph. torch reads annotations as types of attributes, and passes over this one.
+Value = Any
 INT64 = int(ir.DataType.INT64)
 
 
@@ -26,7 +28,7 @@ def onnx_forms() -> dict[Callable, Callable]:
     }
 
 
-def _suppress(boxes: ir.Value, scores: ir.Value, iou_threshold: float, score_threshold: float, most: int) -> ir.Value:
+def _suppress(boxes: Value, scores: Value, iou_threshold: float, score_threshold: float, most: int) -> Value:
     found = op.NonMaxSuppression(
         boxes,
         op.Unsqueeze(scores, op.Constant(value_ints=[1])),
@@ -52,8 +54,8 @@ def _suppress(boxes: ir.Value, scores: ir.Value, iou_threshold: float, score_thr
 
 
 def _pool_regions(
-    features: Sequence[ir.Value], regions: ir.Value, levels: ir.Value, scales: Sequence[float], size: int, samples: int
-) -> ir.Value:
+    features: Sequence[Value], regions: Value, levels: Value, scales: Sequence[float], size: int, samples: int
+) -> Value:
     images = op.Cast(_column(regions, 0), to=INT64)
     boxes = op.Slice(regions, op.Constant(value_ints=[1]), op.Constant(value_ints=[5]), op.Constant(value_ints=[1]))
     channels = op.Shape(features[0], start=1, end=2)
@@ -76,7 +78,7 @@ def _pool_regions(
     return pooled
 
 
-def _resize(maps: ir.Value, size: ir.Value, align_corners: bool) -> ir.Value:
+def _resize(maps: Value, size: Value, align_corners: bool) -> Value:
     return op.Resize(
         maps,
         None,
@@ -88,11 +90,11 @@ def _resize(maps: ir.Value, size: ir.Value, align_corners: bool) -> ir.Value:
 
 
 def _deform_conv(
-    input: ir.Value,
-    weight: ir.Value,
-    offset: ir.Value,
-    mask: ir.Value,
-    bias: ir.Value,
+    input: Value,
+    weight: Value,
+    offset: Value,
+    mask: Value,
+    bias: Value,
     stride_h: int,
     stride_w: int,
     pad_h: int,
@@ -102,7 +104,7 @@ def _deform_conv(
     groups: int,
     offset_groups: int,
     use_mask: bool,
-) -> ir.Value:
+) -> Value:
     return op.DeformConv(
         input,
         weight,
@@ -117,6 +119,6 @@ def _deform_conv(
     )
 
 
-def _column(rows: ir.Value, number: int) -> ir.Value:
+def _column(rows: Value, number: int) -> Value:
     """Return a column of a matrix."""
     return op.Gather(rows, op.Constant(value_int=number), axis=1)
