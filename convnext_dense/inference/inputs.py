@@ -3,7 +3,6 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,14 @@ import torch
 from PIL import Image, ImageOps
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.video.videos import Video, is_video, read_frames
+from convnext_dense.inference.video.videos import is_video, read_frames
+from convnext_dense.results.image_input import ImageInput
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 WEB = ('http://', 'https://')
 ORDERS = ('rgb', 'bgr')
 # Pillow's kinds of images that 8 bits do not hold.
 DEEP_MODES = ('I', 'F')
-
-
-@dataclass(frozen=True)
-class ImageInput:
-    """An image to predict on.
-
-    Args:
-        name: What it is called: its path or address, or its number.
-        path: Its file, if it is in one.
-        pixels: Else the image as BGR of 8 bits, with shape (height, width, 3).
-        video: The video that it is a frame of.
-        frame: Its number there.
-    """
-
-    name: str
-    path: str | None = None
-    pixels: np.ndarray | None = None
-    video: Video | None = None
-    frame: int = 0
 
 
 def image_inputs(source: Any, channels: str = 'rgb') -> Iterator[ImageInput]:  # noqa: ANN401 - see Args

@@ -23,12 +23,14 @@ from convnext_dense.config.foreign import registered_types_only
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
-from convnext_dense.inference.inputs import ImageInput, image_inputs
+from convnext_dense.inference.inputs import image_inputs
 from convnext_dense.inference.network import build_network, find_device, load_weights
 from convnext_dense.inference.pipeline import PredictPipeline, batches, classes_and_colors, dataset_info
-from convnext_dense.inference.result import Result, result_of
+from convnext_dense.inference.samples import result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
 from convnext_dense.registry import SCOPE
+from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.result import Result
 from convnext_dense.weights.storage.checksums import verify_checksums
 from convnext_dense.weights.storage.sources import load_from_anywhere
 

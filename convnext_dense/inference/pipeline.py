@@ -14,7 +14,7 @@ from convnext_dense.config.data.replace import make_palette
 from convnext_dense.config.tree import bare_type, leaf_datasets
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading
 from convnext_dense.errors import UsageError, describe
-from convnext_dense.inference.inputs import ImageInput
+from convnext_dense.results.image_input import ImageInput
 
 # What mmdet's and mmseg's datasets put into each sample, and their packing transforms may ask for.
 SAMPLE = dict(img_id=0, reduce_zero_label=False, seg_fields=[])

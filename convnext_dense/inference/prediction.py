@@ -9,12 +9,12 @@ from convnext_dense.config.machine import check_folder
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.inputs import image_files, image_inputs
 from convnext_dense.inference.model import Model
-from convnext_dense.inference.result import SCORE, check_classes
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.outputs import KINDS, Outputs
 from convnext_dense.inference.tiling.tiles import check_tiles
 from convnext_dense.inference.video.tracking import Tracker
 from convnext_dense.inference.video.videos import describe_video, is_video
+from convnext_dense.results.result import SCORE, check_classes
 
 GPU_BATCH = 8
 

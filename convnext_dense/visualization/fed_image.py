@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from mmengine.structures import BaseDataElement
 
 from convnext_dense.datasets.images.picture import COLORS
+
+if TYPE_CHECKING:
+    from mmengine.structures import BaseDataElement
 
 # The label of pixels that are ignored.
 IGNORED = -1
@@ -55,7 +57,7 @@ class FedImage:
 
 
 def fed_image(
-    sample: BaseDataElement, picture: np.ndarray, channels: int, classes: int, ignore_index: int, branch: str = ''
+    sample: 'BaseDataElement', picture: np.ndarray, channels: int, classes: int, ignore_index: int, branch: str = ''
 ) -> FedImage:
     """Return an image with the targets of its data sample.
 
@@ -94,7 +96,7 @@ def _objects(instances: Any, shape: tuple[int, int], is_ignored: bool) -> Iterat
         yield FedObject((left, top, right, bottom), label, fitted, is_ignored)
 
 
-def _label_map(sample: BaseDataElement, shape: tuple[int, int], ignored: int, classes: int) -> np.ndarray | None:
+def _label_map(sample: 'BaseDataElement', shape: tuple[int, int], ignored: int, classes: int) -> np.ndarray | None:
     found = sample.get('gt_sem_seg')
     if found is None:
         return None
@@ -112,7 +114,7 @@ def _fit(values: np.ndarray, shape: tuple[int, int], padding: int) -> np.ndarray
     return fitted
 
 
-def _remarks(sample: BaseDataElement, shape: tuple[int, int], channels: int, branch: str) -> Iterator[str]:
+def _remarks(sample: 'BaseDataElement', shape: tuple[int, int], channels: int, branch: str) -> Iterator[str]:
     if branch:
         yield branch
     height, width = sample.get('ori_shape', shape)[:2]

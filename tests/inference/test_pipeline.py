@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.inputs import ImageInput
 from convnext_dense.inference.pipeline import PredictPipeline, dataset_info
+from convnext_dense.results.image_input import ImageInput
 
 PACK = dict(type='PackDetInputs', meta_keys=('img_path', 'ori_shape'))
 

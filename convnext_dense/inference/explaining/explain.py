@@ -11,11 +11,12 @@ from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.inference.explaining.features import FeatureSheets
 from convnext_dense.inference.explaining.fed_backbone import FedBackbone
 from convnext_dense.inference.explaining.fields import PARTS, draw_fields, fields_of, sample
-from convnext_dense.inference.inputs import ImageInput, image_files, image_inputs
+from convnext_dense.inference.inputs import image_files, image_inputs
 from convnext_dense.inference.prediction import expand
 from convnext_dense.inference.saving.drawings import save_drawn
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.video.videos import is_video
+from convnext_dense.results.image_input import ImageInput
 
 FEATURES, FIELDS = 'features', 'receptive_fields.jpg'
 HEADER = ('backbone', 'stage', 'stride', 'channels', '3 components', *(f'{100 * part:.0f} % in' for part in PARTS))

@@ -10,7 +10,7 @@ from torch.nn import functional
 from convnext_dense.analysis.principal_colors import PrincipalColors
 from convnext_dense.datasets.images.picture import COLORS, as_picture
 from convnext_dense.inference.explaining.fed_backbone import FedBackbone
-from convnext_dense.inference.inputs import ImageInput
+from convnext_dense.results.image_input import ImageInput
 from convnext_dense.visualization.fed_image import resize
 from convnext_dense.visualization.sheet import PAPER, TILE, make_sheet, make_tile
 

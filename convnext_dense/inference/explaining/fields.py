@@ -15,7 +15,7 @@ from convnext_dense.analysis.receptive_field import Square, effective_fields, sm
 from convnext_dense.errors import RunError
 from convnext_dense.inference.explaining.features import Stage, pad_row, read, stages_of
 from convnext_dense.inference.explaining.fed_backbone import FedBackbone
-from convnext_dense.inference.inputs import ImageInput
+from convnext_dense.results.image_input import ImageInput
 from convnext_dense.visualization.drawing import Color
 from convnext_dense.visualization.sheet import TILE, make_sheet, make_tile
 

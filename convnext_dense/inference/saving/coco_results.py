@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convnext_dense.inference.masks import cropped, encode
-from convnext_dense.inference.result import Result
+from convnext_dense.results.masks import cropped, encode
+from convnext_dense.results.result import Result
 
 
 class CocoResults:

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from convnext_dense.evaluation.output_files import write_whole
-from convnext_dense.inference.result import Result
-from convnext_dense.inference.video.videos import Video, VideoFile
+from convnext_dense.inference.video.videos import VideoFile
+from convnext_dense.results.image_input import Video
+from convnext_dense.results.result import Result
 from convnext_dense.visualization.drawing import Drawing
 from convnext_dense.visualization.sheet import COLUMNS, ROWS, TILE, make_sheet, make_tile
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnext_dense.inference.result import INSTANCE_OFFSET
+from convnext_dense.results.result import INSTANCE_OFFSET
 
 MOST_COLORS = 256
 BLACK = (0, 0, 0)

@@ -6,8 +6,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from convnext_dense.evaluation.output_files import OutputNames
-from convnext_dense.inference.inputs import ImageInput
-from convnext_dense.inference.video.videos import Video
+from convnext_dense.results.image_input import ImageInput, Video
 
 WEBCAM = 'webcam-'
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from convnext_dense.inference.masks import CroppedMask, cropped
-from convnext_dense.inference.result import Result
+from convnext_dense.results.masks import CroppedMask, cropped
+from convnext_dense.results.result import Result
 
 # What the names of folders must not have on any system.
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')

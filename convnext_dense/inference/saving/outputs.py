@@ -10,12 +10,12 @@ import numpy as np
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.inference.model import Model
-from convnext_dense.inference.result import Result
 from convnext_dense.inference.saving.coco_results import CocoResults
 from convnext_dense.inference.saving.drawings import DrawnVideo, Sheet, save_drawn
 from convnext_dense.inference.saving.maps import PanopticResults, save_label_map
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.objects import crops, write_yolo, yolo_names
+from convnext_dense.results.result import Result
 from convnext_dense.visualization.drawing import Drawing
 
 IMAGES, JSON, YOLO, MAPS, CROPS = KINDS = ('images', 'json', 'yolo', 'maps', 'crops')

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convnext_dense.inference.masks import CroppedMask
+from convnext_dense.results.masks import CroppedMask
 
 # Left, top, right and bottom.
 Box = tuple[int, int, int, int]

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.masks import CroppedMask, CroppedMasks, cropped
-from convnext_dense.inference.result import Result
 from convnext_dense.inference.tiling.merging import Box, Found, merge
+from convnext_dense.results.masks import CroppedMask, CroppedMasks, cropped
+from convnext_dense.results.result import Result
 
 MOST_OVERLAP = 0.9
 SMALLEST = 64

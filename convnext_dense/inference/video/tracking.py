@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.result import Result
+from convnext_dense.results.result import Result
 
 # Objects below a score of interest still say where a known one has gone; those below this one are noise.
 LEAST_SCORE = 0.1

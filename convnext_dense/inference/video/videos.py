@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,29 +11,13 @@ import cv2
 import numpy as np
 
 from convnext_dense.errors import UsageError
+from convnext_dense.results.image_input import Video
 
 SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 STREAMS = ('rtsp://', 'rtmp://', 'udp://')
 # Of a webcam that does not say.
 FRAMES_A_SECOND = 25.0
 CODEC = 'mp4v'
-
-
-@dataclass(frozen=True)
-class Video:
-    """A video that is read.
-
-    Args:
-        name: Its path, address, or the webcam's number.
-        size: Its height and width in pixels.
-        rate: How many frames it has a second.
-        length: How many frames it has; 0 if it does not say.
-    """
-
-    name: str
-    size: tuple[int, int]
-    rate: float
-    length: int
 
 
 def is_video(text: str) -> bool:

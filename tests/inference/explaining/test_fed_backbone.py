@@ -10,7 +10,8 @@ from torch import nn
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.inference.explaining.features import FeatureSheets, read
 from convnext_dense.inference.explaining.fed_backbone import RANDOM, FedBackbone, load_fed_backbone
-from convnext_dense.inference.inputs import ImageInput, image_inputs
+from convnext_dense.inference.inputs import image_inputs
+from convnext_dense.results.image_input import ImageInput
 from convnext_dense.visualization.sheet import TILE
 
 SMALL = 'convnext_dense/ModernizedResNet(depths=(1,1,1,1),width=8,inverted_bottleneck=True)'

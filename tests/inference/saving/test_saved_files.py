@@ -11,15 +11,14 @@ from pycocotools.coco import COCO
 
 from convnext_dense.datasets.formats.objects.sources import Source
 from convnext_dense.datasets.formats.objects.yolo import read_yolo
-from convnext_dense.inference.inputs import ImageInput
-from convnext_dense.inference.masks import crop
-from convnext_dense.inference.result import Result
 from convnext_dense.inference.saving.coco_results import CocoResults
 from convnext_dense.inference.saving.drawings import sheet_places
 from convnext_dense.inference.saving.maps import PanopticResults, save_label_map
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.saving.objects import crops, write_yolo, yolo_names
-from convnext_dense.inference.video.videos import Video
+from convnext_dense.results.image_input import ImageInput, Video
+from convnext_dense.results.masks import crop
+from convnext_dense.results.result import Result
 
 SIZE = (40, 60)
 CLASSES = ['cat', 'black: "dog"/wolf', '猫']

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.inputs import ImageInput
-from convnext_dense.inference.result import Result
 from convnext_dense.inference.tiling.merging import Found, merge
 from convnext_dense.inference.tiling.tiles import predict_tiles, tile_boxes
+from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.result import Result
 
 # Of an object, how much a tile must show for it to be found there.
 SHOWN = 0.25

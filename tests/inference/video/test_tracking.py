@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.inputs import ImageInput
 from convnext_dense.inference.prediction import predict
-from convnext_dense.inference.result import Result
 from convnext_dense.inference.video.tracking import Tracker
-from convnext_dense.inference.video.videos import Video
+from convnext_dense.results.image_input import ImageInput, Video
+from convnext_dense.results.result import Result
 
 CLASSES, COLORS = ['cat', 'dog'], [(255, 0, 0), (0, 0, 255)]
 

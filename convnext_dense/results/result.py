@@ -1,23 +1,21 @@
-"""What a model predicts on an image."""
+"""What a model predicts on an image. What draws it is imported when it is drawn: it runs where numpy alone is."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from mmengine.structures import BaseDataElement
-from PIL import Image
 
-from convnext_dense.datasets.images.picture import picture
 from convnext_dense.errors import UsageError
-from convnext_dense.inference.inputs import ImageInput
-from convnext_dense.inference.masks import CroppedMasks, choose, cropped
-from convnext_dense.visualization.drawing import Drawing
-from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject
+from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.masks import CroppedMasks, choose, cropped
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from supervision import Detections
+
+    from convnext_dense.visualization.fed_image import FedImage, FedObject
 
 # From which score on an object is drawn, and saved.
 SCORE = 0.3
@@ -97,15 +95,19 @@ class Result:
         """Return the image as RGB of 8 bits, with shape (height, width, 3)."""
         if self.image.path is None:
             return np.ascontiguousarray(self.image.pixels[..., ::-1])
+        from convnext_dense.datasets.images.picture import picture
+
         with open(self.image.path, 'rb') as file:
             return picture(file.read(), self.size)
 
-    def shown(self, pixels: np.ndarray | None = None) -> FedImage:
+    def shown(self, pixels: np.ndarray | None = None) -> 'FedImage':
         """Return what is drawn of it.
 
         Args:
             pixels: The image as `pixels` returns it, if it is there already.
         """
+        from convnext_dense.visualization.fed_image import FedImage
+
         objects, label_map = list(self._objects()), self.semantic
         if self.panoptic is not None:
             objects, label_map = _segments(self.panoptic, len(self.classes))
@@ -116,12 +118,14 @@ class Result:
             None if label_map is None else label_map.astype(np.int64),
         )
 
-    def plot(self, score: float = SCORE) -> Image.Image:
+    def plot(self, score: float = SCORE) -> 'Image':
         """Return the image with what is predicted drawn over it. Small images are enlarged.
 
         Args:
             score: The least score of an object that is drawn.
         """
+        from convnext_dense.visualization.drawing import Drawing
+
         return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side)
 
     def __repr__(self) -> str:
@@ -171,7 +175,9 @@ class Result:
             return float(part.left), float(part.top), float(part.left + width), float(part.top + height)
         return left, top, right, bottom
 
-    def _objects(self) -> Iterator[FedObject]:
+    def _objects(self) -> Iterator['FedObject']:
+        from convnext_dense.visualization.fed_image import FedObject
+
         for i in range(len(self)):
             number = '' if self.ids is None or self.ids[i] < 0 else f'#{self.ids[i]} '
             drawn = FedObject(self.box(i), int(self.labels[i]), note=f'{number}{self.scores[i]:.2f}')
@@ -194,35 +200,10 @@ def check_classes(classes: Sequence[str] | None, known: Sequence[str]) -> None:
         raise UsageError(f'classes: {unknown[0]!r} is none of the model, whose classes are {_few(known)}.')
 
 
-def result_of(
-    sample: BaseDataElement, image: ImageInput, classes: Sequence[str], colors: Sequence[tuple[int, ...]]
-) -> Result:
-    """Return the result that a data sample holds.
-
-    Args:
-        sample: mmdet's or mmseg's data sample of a test.
-        image: The image that it is of.
-        classes: The names of the model's classes.
-        colors: A color for each class.
-    """
-    parts: dict[str, Any] = {}
-    if (found := sample.get('pred_instances')) is not None:
-        boxes = found.bboxes
-        parts['boxes'] = getattr(boxes, 'tensor', boxes).cpu().numpy()
-        parts['labels'], parts['scores'] = found.labels.cpu().numpy(), found.scores.cpu().numpy()
-        if 'masks' in found:
-            parts['masks'] = np.asarray(found.masks.cpu() if hasattr(found.masks, 'cpu') else found.masks, bool)
-    for key, name in (('pred_sem_seg', 'semantic'), ('pred_panoptic_seg', 'panoptic')):
-        if (found := sample.get(key)) is not None:
-            # mmseg's name of it, and mmdet's.
-            values = found.get('data', found.get('sem_seg'))
-            values = values.cpu().numpy() if hasattr(values, 'cpu') else np.asarray(values)
-            parts[name] = values.reshape(values.shape[-2:])
-    return Result(image, tuple(sample.ori_shape[:2]), classes, colors, **parts)
-
-
-def _segments(panoptic: np.ndarray, classes: int) -> tuple[list[FedObject], np.ndarray]:
+def _segments(panoptic: np.ndarray, classes: int) -> tuple[list['FedObject'], np.ndarray]:
     """Return the objects of a panoptic map, and the class of its other pixels."""
+    from convnext_dense.visualization.fed_image import IGNORED, FedObject
+
     label_map = panoptic % INSTANCE_OFFSET
     label_map = np.where(label_map < classes, label_map, IGNORED)
     objects = []

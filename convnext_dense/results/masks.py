@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,13 @@ def encode(part: CroppedMask, size: tuple[int, int]) -> dict:
         size: The image's height and width.
 
     Example:
+        >>> from pycocotools import mask as coco_mask
         >>> rle = encode(crop(np.eye(3, 5, dtype=bool)), (3, 5))
         >>> rle['size'], coco_mask.decode(rle).tolist()
         ([3, 5], [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
     """
+    from pycocotools import mask as coco_mask
+
     height, width = size
     # COCO counts down the columns; those left and right of the part are one run each.
     columns = np.zeros((part.pixels.shape[1], height), np.int8)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco_mask
 
-from convnext_dense.inference.masks import CroppedMasks, choose, crop, encode
+from convnext_dense.results.masks import CroppedMasks, choose, crop, encode
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
