@@ -1,7 +1,5 @@
 """A trained model that predicts on new images."""
 
-import logging
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,6 @@ from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
@@ -24,7 +21,7 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.evaluation.finite_predictions import HeadWatch
 from convnext_dense.inference.find_model import FoundModel, find_model
 from convnext_dense.inference.inputs import image_inputs
-from convnext_dense.inference.network import build_network, find_device, load_weights
+from convnext_dense.inference.network import build_network, find_device, load_weights, quiet
 from convnext_dense.inference.pipeline import PredictPipeline, batches, classes_and_colors, dataset_info
 from convnext_dense.inference.samples import result_of
 from convnext_dense.inference.tiling.tiles import check_tiles, predict_tiles
@@ -192,6 +189,31 @@ class Model:
             data = self.module.data_preprocessor(pseudo_collate([self.pipeline(images[0])]), False)
             return tuple(self.module.backbone(data['inputs']))
 
+    def export(
+        self,
+        file: str | Path | None = None,
+        calibrate: Any = (),  # noqa: ANN401 - see Args
+        **options: Any,  # noqa: ANN401 - see Args
+    ) -> Path:
+        """Write it for another runtime, such as ONNX Runtime, and return the file.
+
+        Args:
+            file: The file. Defaults to ``exports/NAME``, with the format's suffix.
+            calibrate: Images for ``int8=True``, as in `image_inputs`.
+            options: As in `ExportOptions`.
+
+        Raises:
+            UsageError: If a part of it cannot be exported.
+
+        Example:
+            >>> model.export('my_run.onnx')  # doctest: +SKIP
+            >>> model.export(to='openvino', shape=(512, 512))  # doctest: +SKIP
+        """
+        from convnext_dense.export.exporting import ExportOptions
+        from convnext_dense.inference.exporting.export_model import export_model
+
+        return export_model(self, file, calibrate, ExportOptions(**options))
+
     def _read(self, images: Iterable[ImageInput], on_unreadable: Callable | None) -> Iterator[tuple[ImageInput, dict]]:
         """Yield images as the model is fed them. Threads read those that follow."""
         waiting: deque = deque()
@@ -256,20 +278,6 @@ class Model:
         except Exception as error:
             names = ', '.join(image.name for image in images)
             raise UsageError(f'model: it cannot predict on {names}: {message_of(error).rstrip(".")}.') from error
-
-
-@contextmanager
-def quiet() -> Generator[None]:
-    """Leave out what mmseg warns of when it builds a loss, and what is logged of weights that fit."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _report(on_unreadable: Callable | None, image: ImageInput, error: UsageError) -> None:

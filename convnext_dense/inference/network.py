@@ -1,9 +1,13 @@
 """Builds a model of its config and its checkpoint, on a device."""
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -75,6 +79,20 @@ def find_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f'device: {name!r} cannot be used here: {str(error).splitlines()[0]}.') from error
     return device
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Leave out what mmseg warns of when it builds a loss, and what is logged of weights that fit."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _imports(found: FoundModel) -> str:

@@ -13,6 +13,9 @@ class Backbone(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.backbone = model.backbone
+        # Its first weight says how many channels images have.
+        first = next(weight for weight in self.backbone.parameters() if weight.dim() == 4)
+        self.channels = first.shape[1]
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps.

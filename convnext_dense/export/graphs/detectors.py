@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from convnext_dense.export.graphs.dense_head import DenseHead
 from convnext_dense.export.graphs.images import Images
+from convnext_dense.export.graphs.pasting import paste
 from convnext_dense.export.graphs.two_stage import RegionHead
 from convnext_dense.export.operators.suppression import NO_SCORE
 
@@ -17,9 +18,10 @@ class Detector(nn.Module):
 
     Args:
         model: The detector.
+        pastes: Whether masks are those of the image, and not of their boxes.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, pastes: bool = False) -> None:
         super().__init__()
         preprocessor = model.data_preprocessor
         self.images = Images(preprocessor, preprocessor.pad_size_divisor, preprocessor.pad_value)
@@ -27,6 +29,7 @@ class Detector(nn.Module):
         self.is_two_stage = hasattr(model, 'roi_head')
         self.first = DenseHead(model.rpn_head if self.is_two_stage else model.bbox_head)
         self.second = RegionHead(model.roi_head) if self.is_two_stage else None
+        self.pastes = pastes
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return boxes in pixels with shape (N, most, 4), scores and labels with shape (N, most), and masks, if any.
@@ -42,5 +45,7 @@ class Detector(nn.Module):
         masks = ()
         if self.second is not None:
             boxes, scores, labels, *masks = self.second(features, boxes, scores, size)
+        if masks and self.pastes:
+            masks = (paste(masks[0], boxes, size) >= self.second.config.mask_thr_binary,)
         is_object = scores > NO_SCORE
         return boxes, scores.clamp(min=0), torch.where(is_object, labels, NO_LABEL), *masks

@@ -16,9 +16,7 @@ class Images(nn.Module):
     def __init__(self, preprocessor: nn.Module, divisor: int = 1, value: float = 0.0) -> None:
         super().__init__()
         self.divisor, self.value = divisor, value
-        self.swaps = bool(
-            getattr(preprocessor, 'channel_conversion', getattr(preprocessor, '_channel_conversion', False))
-        )
+        self.swaps = swaps_channels(preprocessor)
         enabled = getattr(preprocessor, '_enable_normalize', False)
         for name in ('mean', 'std'):
             self.register_buffer(name, getattr(preprocessor, name).detach().clone() if enabled else None)
@@ -38,3 +36,26 @@ class Images(nn.Module):
         if self.divisor > 1:
             images = pad(images, (0, -width % self.divisor, 0, -height % self.divisor), value=self.value)
         return images
+
+
+def swaps_channels(preprocessor: nn.Module) -> bool:
+    """Return whether a data preprocessor swaps the first and the last channel.
+
+    Args:
+        preprocessor: mmdet's or mmseg's, which have different names for it.
+    """
+    return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
+
+
+def fill_value(model: nn.Module) -> list[int]:
+    """Return the color that is nearest to none after it was normalized, in the order of the file's channels.
+
+    Args:
+        model: The detector or segmenter.
+    """
+    preprocessor = model.data_preprocessor
+    mean = getattr(preprocessor, 'mean', None)
+    if mean is None:
+        return [0, 0, 0]
+    values = [round(value) for value in mean.flatten().tolist()]
+    return values[::-1] if swaps_channels(preprocessor) else values

@@ -1,0 +1,142 @@
+"""Write a trained model for other runtimes, and check it against PyTorch."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convnext_dense.cli.arguments import at_least, not_empty
+from convnext_dense.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from convnext_dense.export.exporting import ExportOptions
+    from convnext_dense.inference.model import Model
+
+# As in `export.exporting`, which is not imported for them.
+FORMATS = ('onnx', 'openvino', 'torch', 'tensorrt')
+PARTS, MASKS, OUTPUTS = ('model', 'backbone'), ('boxes', 'image'), ('labels', 'scores')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        'model',
+        type=not_empty,
+        help='work directory of a training (its best checkpoint, or the last); a checkpoint of a training; name of a '
+        'published model; or a config, followed by its checkpoint',
+    )
+    parser.add_argument('checkpoint', nargs='?', type=not_empty, help='checkpoint of a config')
+    parser.add_argument('--to', choices=FORMATS, default='onnx', help='format (default: onnx)')
+    parser.add_argument('--out', type=not_empty, metavar='FILE', help='file to write (default: exports/MODEL.onnx)')
+    parser.add_argument('--part', choices=PARTS, default='model', help='the whole model, or its backbone alone')
+    parser.add_argument(
+        '--shape',
+        nargs=2,
+        type=at_least(32),
+        metavar=('HEIGHT', 'WIDTH'),
+        help='one size of the input in pixels, into which images are fitted (default: any size)',
+    )
+    parser.add_argument('--batch', type=at_least(1), metavar='N', help='number of images of the input (default: any)')
+    parser.add_argument(
+        '--masks',
+        choices=MASKS,
+        default='boxes',
+        help="masks within their boxes (28 x 28), or of the input's size",
+    )
+    parser.add_argument(
+        '--output', choices=OUTPUTS, default='labels', help="a segmenter's labels, or the probabilities of all classes"
+    )
+    parser.add_argument('--half', action='store_true', help='keep weights in 16 bits')
+    parser.add_argument('--int8', action='store_true', help='compute in 8 bits; needs --calibrate')
+    parser.add_argument(
+        '--calibrate',
+        nargs='+',
+        type=not_empty,
+        default=(),
+        metavar='INPUT',
+        help='images and folders for --int8',
+    )
+    parser.add_argument(
+        '--check',
+        nargs='+',
+        type=not_empty,
+        default=(),
+        metavar='INPUT',
+        help="images, folders or patterns on which the file is compared with PyTorch (default: 16 of the config's "
+        'validation set)',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export, and say how far the file is off."""
+    from convnext_dense.config.machine import check_output_file
+    from convnext_dense.export.exporting import ExportOptions
+    from convnext_dense.export.formats.tensorrt_file import check_tensorrt
+    from convnext_dense.inference.exporting.export_model import export_model
+    from convnext_dense.inference.find_model import find_model
+    from convnext_dense.inference.model import Model
+
+    shape = tuple(args.shape) if args.shape else None
+    options = ExportOptions(args.to, args.part, shape, args.batch, args.masks, args.output, args.half, args.int8)
+    # Before the model is built, which takes longer.
+    options.check()
+    if args.int8 != bool(args.calibrate):
+        raise UsageError('calibrate: it is for --int8, which needs it.')
+    if args.to == 'tensorrt':
+        check_tensorrt()
+    check_output_file(args.out, 'out')
+    found = find_model(args.model, args.checkpoint)
+    checked = _files(args.check)
+    model = Model(found, 'cpu')
+    file = export_model(model, args.out, list(args.calibrate), options)
+    size = sum(part.stat().st_size for part in {file, file.with_suffix('.bin')} if part.exists())
+    print(f'{file}: {size / 1e6:.1f} MB')
+    if args.to == 'tensorrt':
+        return
+    if args.part == 'backbone':
+        _check_features(model, file, options)
+        return
+    if not checked and not found.is_foreign:
+        from convnext_dense.inference.exporting.check import validation_images
+
+        with model._scope():
+            checked = validation_images(model.cfg)
+    if not checked:
+        print('warning: the file is not checked; give images by --check.', file=sys.stderr)
+        return
+    _check(model, file, options, checked)
+
+
+def _check(model: 'Model', file: Path, options: 'ExportOptions', images: list[str]) -> None:
+    from convnext_dense.export.comparing import TOLERANCES
+    from convnext_dense.inference.exporting.check import check_export, precision_of
+
+    difference = check_export(model, file, options, images)
+    rows = difference.rows()
+    width = max(len(name) for name, _ in rows)
+    print('Compared with PyTorch:')
+    print('\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
+    tolerance = TOLERANCES[precision_of(options)]
+    if not difference.is_within(tolerance):
+        raise RunError(f'{file} predicts something else than PyTorch: see the table.')
+
+
+def _check_features(model: 'Model', file: Path, options: 'ExportOptions') -> None:
+    from convnext_dense.inference.exporting.check import FEATURE_TOLERANCES, check_features, precision_of
+
+    difference, tolerance = check_features(model, file, options), FEATURE_TOLERANCES[precision_of(options)]
+    print(f'Compared with PyTorch: features differ by {difference:.1e} of the largest.')
+    if difference > tolerance:
+        raise RunError(f'{file} computes something else than PyTorch: the features may differ by {tolerance:g}.')
+
+
+def _files(inputs: list[str]) -> list[str]:
+    from convnext_dense.inference.inputs import image_files
+
+    files = []
+    for text in inputs:
+        found = image_files(text)
+        if found is None:
+            raise UsageError(f'check: {text} names no image files.')
+        files += found
+    return files

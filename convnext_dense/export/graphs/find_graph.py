@@ -1,0 +1,33 @@
+"""The graph that fits a model."""
+
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmseg.models.segmentors import EncoderDecoder
+from torch import nn
+
+from convnext_dense.errors import UsageError
+from convnext_dense.export.graphs.backbone import Backbone
+from convnext_dense.export.graphs.detectors import Detector
+from convnext_dense.export.graphs.segmenter import Segmenter
+
+
+def find_graph(model: nn.Module, part: str = 'model', masks: str = 'boxes', output: str = 'labels') -> nn.Module:
+    """Return a model as a graph: tensors in, tensors out.
+
+    Args:
+        model: The detector or segmenter, which is changed.
+        part: 'model', or 'backbone' for its backbone alone.
+        masks: 'boxes' for masks of the size of their boxes, or 'image' for masks of the image's.
+        output: 'labels' or 'scores', of a segmenter.
+
+    Raises:
+        UsageError: If its form in other runtimes is not known.
+    """
+    if part == 'backbone':
+        return Backbone(model)
+    if isinstance(model, EncoderDecoder):
+        return Segmenter(model, with_scores=output == 'scores')
+    if isinstance(model, TwoStageDetector | SingleStageDetector):
+        return Detector(model, pastes=masks == 'image')
+    raise UsageError(
+        f"export: {type(model).__name__} has no known form in other runtimes; part='backbone' exports its backbone."
+    )

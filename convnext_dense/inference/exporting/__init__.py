@@ -1,0 +1,1 @@
+"""A loaded model, exported, checked and timed."""

@@ -1,0 +1,120 @@
+"""An exported model that predicts on new images."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convnext_dense.errors import UsageError
+from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.result import Result
+from convnext_dense.runtime.description import FEATURES, SEGMENTATION
+from convnext_dense.runtime.outputs import detections, label_map
+from convnext_dense.runtime.preparing import feed, read_image
+from convnext_dense.runtime.sessions import Session, open_session
+
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+
+class Model:
+    """A model that `convnext-dense export` wrote.
+
+    It takes numpy, OpenCV, and ONNX Runtime or OpenVINO.
+
+    Args:
+        file: An ``.onnx`` file, an ``.xml`` file of OpenVINO, or a session.
+        runtime: 'onnxruntime' or 'openvino'. Defaults to the one that is installed.
+        threads: How many threads it uses; None for as many as there are cores.
+
+    Raises:
+        UsageError: If the file cannot be run.
+
+    Example:
+        >>> model = Model('my_run.onnx')  # doctest: +SKIP
+        >>> model.predict('photo.jpg').at_least(0.3).names  # doctest: +SKIP
+    """
+
+    def __init__(self, file: str | Path | Session, runtime: str | None = None, threads: int | None = None) -> None:
+        self.session = open_session(str(file), runtime, threads) if isinstance(file, str | Path) else file
+        self.description = self.session.description
+        self.classes = self.description.classes
+        self.colors = [tuple(color) for color in self.description.colors]
+
+    def predict(self, inputs: Any, channels: str = 'rgb') -> Any:  # noqa: ANN401 - see Args and Returns
+        """Predict on images, one at a time. Objects of all scores are returned; `Result.at_least` chooses.
+
+        Args:
+            inputs: A path, a folder, an array of 8 bits with shape (height, width, 3), a PIL image, or several of
+                these.
+            channels: The order of an array's channels, 'rgb' or 'bgr'.
+
+        Returns:
+            The `Result` of an image, or a list of them if `inputs` is a folder or several images.
+
+        Raises:
+            UsageError: If an image cannot be read, or the model is a backbone alone.
+        """
+        is_folder = isinstance(inputs, str | Path) and os.path.isdir(inputs)
+        is_many = is_folder or isinstance(inputs, list | tuple | Iterator)
+        results = list(self.stream(inputs if is_many else [inputs], channels))
+        return results if is_many else results[0]
+
+    def stream(self, inputs: Any, channels: str = 'rgb') -> Iterator[Result]:  # noqa: ANN401 - see Args
+        """Yield the result of each image as soon as it is there.
+
+        Args:
+            inputs: As in `predict`.
+            channels: As in `predict`.
+
+        Raises:
+            UsageError: If an image cannot be read.
+        """
+        if self.description.task == FEATURES:
+            raise UsageError('model: it is a backbone alone, which predicts nothing.')
+        for image in read_inputs(inputs, channels):
+            yield self._result(image)
+
+    def _result(self, image: ImageInput) -> Result:
+        pixels = image.pixels
+        if pixels is None:
+            pixels = read_image(image.path or image.name)
+        inputs, prepared = feed(pixels, self.description)
+        outputs = self.session.run(inputs)
+        result = Result(image, pixels.shape[:2], self.classes, self.colors)
+        if self.description.task == SEGMENTATION:
+            return label_map(result, outputs, self.description)
+        return detections(result, outputs, prepared, self.description)
+
+
+def read_inputs(inputs: Any, channels: str) -> Iterator[ImageInput]:  # noqa: ANN401 - see Args
+    """Yield images.
+
+    Args:
+        inputs: A folder, or several paths, arrays or PIL images.
+        channels: The order of an array's channels.
+
+    Raises:
+        UsageError: If one is none of these.
+    """
+    if channels not in ('rgb', 'bgr'):
+        raise UsageError(f"channels must be 'rgb' or 'bgr', not {channels!r}.")
+    if isinstance(inputs, str | Path):
+        files = sorted(str(file) for file in Path(inputs).rglob('*') if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise UsageError(f'inputs: there is no image in {inputs} ({", ".join(SUFFIXES)}).')
+        inputs = files
+    if not isinstance(inputs, Iterable):
+        raise UsageError(f'inputs: {type(inputs).__name__} is no path, array or image, nor several of them.')
+    for number, part in enumerate(inputs):
+        if isinstance(part, str | Path):
+            yield ImageInput(str(part), str(part))
+            continue
+        pixels = np.asarray(part.convert('RGB') if hasattr(part, 'convert') else part)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise UsageError(
+                f'inputs: an array must be an image of 8 bits with shape (height, width, 3); got {pixels.dtype} with '
+                f'shape {pixels.shape}.'
+            )
+        yield ImageInput(str(number), pixels=pixels[..., ::-1] if channels == 'rgb' else pixels)
