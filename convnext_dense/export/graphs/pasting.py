@@ -19,7 +19,7 @@ def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
     Example:
         >>> paste(torch.ones(1, 1, 2, 2), torch.tensor([[[1.0, 1, 3, 3]]]), (4, 4))[0, 0, 1].tolist()
-        [0.25, 0.75, 0.75, 0.25]
+        [0.0, 1.0, 1.0, 0.0]
     """
     left, top, right, bottom = boxes[..., None].unbind(2)
     across = _weights(left, right, size[1], masks.shape[-1])

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from convnext_dense.errors import UsageError
 from convnext_dense.export.graphs.images import Images
 from convnext_dense.export.graphs.pooling import replace_pools
+from convnext_dense.export.graphs.windows import Windows
 from convnext_dense.export.operators.resizing import resize
 
 
@@ -15,23 +15,16 @@ class Segmenter(nn.Module):
     Args:
         model: The segmenter.
         with_scores: Whether the probabilities of all classes are the result, and not the label of the highest.
-
-    Raises:
-        UsageError: If it predicts in windows that slide over the image.
     """
 
     def __init__(self, model: nn.Module, with_scores: bool = False) -> None:
         super().__init__()
-        if model.test_cfg.get('mode', 'whole') != 'whole':
-            raise UsageError(
-                "export: model.test_cfg.mode is 'slide', which runs the network a number of times that depends on the "
-                'image; export with --cfg-options model.test_cfg.mode=whole, and predict in tiles.'
-            )
         preprocessor = model.data_preprocessor
         config = preprocessor.test_cfg or {}
         self.images = Images(preprocessor, config.get('size_divisor') or 1, preprocessor.pad_val)
         replace_pools(model)
         self.model = model
+        self.slides = model.test_cfg.get('mode', 'whole') == 'slide'
         self.with_scores = with_scores
 
     def forward(self, images: Tensor, size: Tensor) -> Tensor:
@@ -55,6 +48,13 @@ class Segmenter(nn.Module):
         """Return what the head gives each class at each pixel, with shape (N, classes, H, W)."""
         height, width = images.shape[1:3]
         inputs = self.images(images)
-        meta = dict(img_shape=inputs.shape[2:], ori_shape=inputs.shape[2:], pad_shape=inputs.shape[2:])
-        logits = self.model.encode_decode(inputs, [meta])
-        return logits[..., :height, :width]
+        if not self.slides:
+            return self._decode(inputs)[..., :height, :width]
+        config = self.model.test_cfg
+        windows = Windows(inputs.shape[2:], config.crop_size, config.stride)
+        logits = self._decode(windows.split(inputs))
+        return windows.merge(logits, inputs.shape[0])[..., :height, :width]
+
+    def _decode(self, inputs: Tensor) -> Tensor:
+        size = inputs.shape[2:]
+        return self.model.encode_decode(inputs, [dict(img_shape=size, ori_shape=size, pad_shape=size)])
