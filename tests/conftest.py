@@ -19,6 +19,9 @@ from helpers.commands import run_command
 import convnext_dense  # noqa: F401 - registers everything, and provides mmcv.ops
 from convnext_dense.datasets.demo import DemoSpec, make_demo_data
 
+# The demo's data, and its models of random weights.
+pytest_plugins = ['helpers.random_fixtures']
+
 ROOT = Path(__file__).resolve().parents[1]
 # Two processes of these tests at a time would otherwise take all cores each.
 THREADS = 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2

@@ -18,7 +18,7 @@ HEAVY_OPERATORS = ('Conv', 'MatMul', 'Gemm')
 
 
 def onnx_to_half(file: Path) -> None:
-    """Write an ONNX file anew with weights of 16 bits. Inputs and outputs stay as they are.
+    """Rewrite an ONNX file with weights of 16 bits. Inputs and outputs stay as they are.
 
     Args:
         file: The file.
@@ -38,7 +38,7 @@ def onnx_to_half(file: Path) -> None:
 
 
 def onnx_to_int8(file: Path, description: Description, images: Sequence[np.ndarray]) -> None:
-    """Write an ONNX file anew whose convolutions and products compute in 8 bits.
+    """Rewrite an ONNX file so that convolutions and products compute in 8 bits.
 
     Args:
         file: The file.

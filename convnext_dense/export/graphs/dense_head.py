@@ -29,7 +29,7 @@ class DenseHead(nn.Module):
         super().__init__()
         base = RPNHead if isinstance(head, RPNHead) else BaseDenseHead
         for method in METHODS:
-            if getattr(type(head), method) is not getattr(base, method):
+            if getattr(type(head), method, None) is not getattr(base, method):
                 raise UsageError(
                     f'export: {type(head).__name__} has a {method} of its own, whose ONNX form is not known.'
                 )

@@ -1,6 +1,7 @@
-"""Fixtures that the tests of predictions share."""
+"""Fixtures that the tests of predictions and of exports share."""
 
 import pytest
+
 from helpers.demo_runs import DETECTOR, SEGMENTER
 from helpers.random_models import random_model, small_config
 
