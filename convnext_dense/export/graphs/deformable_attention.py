@@ -92,3 +92,20 @@ def join(maps: Sequence[Tensor]) -> Tensor:
         With shape (N, places, C).
     """
     return torch.cat([one.flatten(2).transpose(1, 2) for one in maps], 1)
+
+
+def place_centers(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return the x and y of the places of a feature map, from 0 to 1, with shape (H W, 2).
+
+    Args:
+        size: The map's height and width.
+        device: Where they are made.
+
+    Example:
+        >>> place_centers((1, 2), 'cpu')
+        tensor([[0.2500, 0.5000],
+                [0.7500, 0.5000]])
+    """
+    rows, columns = ((torch.arange(places, device=device) + 0.5) / places for places in size)
+    rows, columns = torch.meshgrid(rows, columns, indexing='ij')
+    return torch.stack([columns.flatten(), rows.flatten()], -1)
