@@ -9,8 +9,8 @@ from mmdet.models.layers import inverse_sigmoid
 from torch import Tensor, nn
 
 from convnext_dense.export.graphs.boxes import take
-from convnext_dense.export.graphs.deformable_attention import join, replace_attention
 from convnext_dense.export.graphs.images import Images
+from convnext_dense.export.graphs.queries.deformable_attention import join, replace_attention
 from convnext_dense.export.graphs.two_stage import check_kind
 
 

@@ -8,7 +8,7 @@ from mmseg.models.decode_heads import Mask2FormerHead
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from convnext_dense.export.graphs.deformable_attention import join, place_centers, replace_attention
+from convnext_dense.export.graphs.queries.deformable_attention import join, place_centers, replace_attention
 from convnext_dense.export.graphs.segmenter import Segmenter
 from convnext_dense.export.graphs.two_stage import check_kind
 from convnext_dense.export.operators.resizing import resize
@@ -22,7 +22,7 @@ class QuerySegmenter(Segmenter):
         with_scores: Whether the scores of all classes are the result, and not the label of the highest.
 
     Raises:
-        UsageError: If it has another head, or predicts in windows that slide over the image.
+        UsageError: If it has another head.
     """
 
     def __init__(self, model: nn.Module, with_scores: bool = False) -> None:
@@ -49,14 +49,11 @@ class QuerySegmenter(Segmenter):
         labels = scores.argmax(1)
         return labels.to(torch.uint8) if scores.shape[1] <= 256 else labels
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the score of each class at each pixel, with shape (N, classes, H, W)."""
-        height, width = images.shape[1:3]
-        inputs = self.images(images)
+    def _decode(self, inputs: Tensor) -> Tensor:
         classes, masks = self.model.decode_head(self.model.extract_feat(inputs), [])
         masks = interpolate(masks[-1], size=inputs.shape[2:], mode='bilinear', align_corners=False)
         # The sigmoid of ONNX Runtime is 0 below -18, where small scores still tell the classes apart.
-        masks = 1 / (1 + torch.exp(-masks[..., :height, :width]))
+        masks = 1 / (1 + torch.exp(-masks))
         return torch.einsum('bqc, bqhw->bchw', classes[-1].softmax(-1)[..., :-1], masks)
 
 
