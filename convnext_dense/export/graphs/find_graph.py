@@ -1,12 +1,16 @@
 """The graph that fits a model."""
 
-from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
+from mmdet.models.detectors import MaskFormer, SingleStageDetector, TwoStageDetector
+from mmdet.models.detectors.base_detr import DetectionTransformer
+from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import nn
 
 from convnext_dense.errors import UsageError
 from convnext_dense.export.graphs.backbone import Backbone
 from convnext_dense.export.graphs.detectors import Detector
+from convnext_dense.export.graphs.queries.detector import QueryDetector
+from convnext_dense.export.graphs.queries.segmenter import QuerySegmenter
 from convnext_dense.export.graphs.segmenter import Segmenter
 
 
@@ -25,8 +29,12 @@ def find_graph(model: nn.Module, part: str = 'model', masks: str = 'boxes', outp
     if part == 'backbone':
         return Backbone(model)
     if isinstance(model, EncoderDecoder):
-        return Segmenter(model, with_scores=output == 'scores')
-    if isinstance(model, TwoStageDetector | SingleStageDetector):
+        kind = QuerySegmenter if isinstance(model.decode_head, Mask2FormerHead) else Segmenter
+        return kind(model, with_scores=output == 'scores')
+    if isinstance(model, DetectionTransformer):
+        return QueryDetector(model)
+    # mmdet's MaskFormer and Mask2Former are detectors of one stage by name only.
+    if isinstance(model, TwoStageDetector | SingleStageDetector) and not isinstance(model, MaskFormer):
         return Detector(model, pastes=masks == 'image')
     raise UsageError(
         f"export: {type(model).__name__} has no known form in other runtimes; part='backbone' exports its backbone."

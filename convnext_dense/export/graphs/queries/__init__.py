@@ -1,0 +1,1 @@
+"""Models whose queries look for objects or classes, as graphs."""
