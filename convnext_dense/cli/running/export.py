@@ -26,8 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'published model; or a config, followed by its checkpoint',
     )
     parser.add_argument('checkpoint', nargs='?', type=not_empty, help='checkpoint of a config')
-    parser.add_argument('--to', choices=FORMATS, default='onnx', help='format (default: onnx)')
-    parser.add_argument('--out', type=not_empty, metavar='FILE', help='file to write (default: exports/MODEL.onnx)')
+    parser.add_argument(
+        '--to',
+        nargs='+',
+        choices=FORMATS,
+        default=['onnx'],
+        metavar='FORMAT',
+        help=f'{", ".join(FORMATS)} (default: onnx)',
+    )
+    parser.add_argument(
+        '--out',
+        type=not_empty,
+        metavar='FILE',
+        help='file to write; its suffix is that of the format (default: exports/MODEL.onnx)',
+    )
     parser.add_argument('--part', choices=PARTS, default='model', help='the whole model, or its backbone alone')
     parser.add_argument(
         '--shape',
@@ -65,10 +77,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, folders or patterns on which the file is compared with PyTorch (default: 16 of the config's "
         'validation set)',
     )
+    parser.add_argument(
+        '--benchmark',
+        nargs='*',
+        type=not_empty,
+        metavar='FILE',
+        help='measure time, memory and the score on the validation set of PyTorch, of what is exported, and of other '
+        'exported files',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export, and say how far the file is off."""
+    """Export, and say how far the files are off."""
     from convnext_dense.config.machine import check_output_file
     from convnext_dense.export.exporting import ExportOptions
     from convnext_dense.export.formats.tensorrt_file import check_tensorrt
@@ -77,57 +97,80 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.inference.model import Model
 
     shape = tuple(args.shape) if args.shape else None
-    options = ExportOptions(args.to, args.part, shape, args.batch, args.masks, args.output, args.half, args.int8)
+    rest = (args.part, shape, args.batch, args.masks, args.output, args.half, args.int8)
+    chosen = [ExportOptions(to, *rest) for to in args.to]
     # Before the model is built, which takes longer.
-    options.check()
+    for options in chosen:
+        options.check()
     if args.int8 != bool(args.calibrate):
-        raise UsageError('calibrate: it is for --int8, which needs it.')
-    if args.to == 'tensorrt':
+        raise UsageError('calibrate: it is for int8, which needs it.')
+    if args.benchmark is not None and args.part == 'backbone':
+        raise UsageError('benchmark: it is of a whole model.')
+    if 'tensorrt' in args.to:
         check_tensorrt()
     check_output_file(args.out, 'out')
-    found = find_model(args.model, args.checkpoint)
     checked = _files(args.check)
+    found = find_model(args.model, args.checkpoint)
     model = Model(found, 'cpu')
-    file = export_model(model, args.out, list(args.calibrate), options)
-    size = sum(part.stat().st_size for part in {file, file.with_suffix('.bin')} if part.exists())
-    print(f'{file}: {size / 1e6:.1f} MB')
-    if args.to == 'tensorrt':
-        return
-    if args.part == 'backbone':
-        _check_features(model, file, options)
-        return
     if not checked and not found.is_foreign:
-        from convnext_dense.inference.exporting.check import validation_images
+        checked = _validation_images(model)
+    failed, files = [], []
+    for options in chosen:
+        file = export_model(model, _place(args.out, options), list(args.calibrate), options)
+        size = sum(part.stat().st_size for part in {file, file.with_suffix('.bin')} if part.exists())
+        print(f'{file}: {size / 1e6:.1f} MB')
+        if options.to == 'tensorrt':
+            continue
+        files.append(file)
+        is_right = (
+            _check_features(model, file, options) if args.part == 'backbone' else _check(model, file, options, checked)
+        )
+        if not is_right:
+            failed.append(str(file))
+    if args.benchmark is not None:
+        from convnext_dense.cli.running.export_benchmark import show_benchmark
 
-        with model._scope():
-            checked = validation_images(model.cfg)
-    if not checked:
-        print('warning: the file is not checked; give images by --check.', file=sys.stderr)
-        return
-    _check(model, file, options, checked)
+        source = [args.model, *([args.checkpoint] if args.checkpoint else [])]
+        show_benchmark(found, source, [*files, *map(Path, args.benchmark)], checked)
+    if failed:
+        raise RunError(f'{" and ".join(failed)} predict{"s" if len(failed) == 1 else ""} something else than PyTorch.')
 
 
-def _check(model: 'Model', file: Path, options: 'ExportOptions', images: list[str]) -> None:
+def _place(out: str | None, options: 'ExportOptions') -> Path | None:
+    from convnext_dense.export.exporting import SUFFIXES
+
+    return Path(out).with_suffix(SUFFIXES[options.to]) if out else None
+
+
+def _validation_images(model: 'Model') -> list[str]:
+    from convnext_dense.inference.exporting.check import validation_images
+
+    with model._scope():
+        return validation_images(model.cfg)
+
+
+def _check(model: 'Model', file: Path, options: 'ExportOptions', images: list[str]) -> bool:
+    """Show how a file's results differ from PyTorch's, and return whether they are within the tolerance."""
     from convnext_dense.export.comparing import TOLERANCES
     from convnext_dense.inference.exporting.check import check_export, precision_of
 
+    if not images:
+        print(f'warning: {file} is not checked; give images by --check.', file=sys.stderr)
+        return True
     difference = check_export(model, file, options, images)
     rows = difference.rows()
     width = max(len(name) for name, _ in rows)
     print('Compared with PyTorch:')
     print('\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
-    tolerance = TOLERANCES[precision_of(options)]
-    if not difference.is_within(tolerance):
-        raise RunError(f'{file} predicts something else than PyTorch: see the table.')
+    return difference.is_within(TOLERANCES[precision_of(options)])
 
 
-def _check_features(model: 'Model', file: Path, options: 'ExportOptions') -> None:
+def _check_features(model: 'Model', file: Path, options: 'ExportOptions') -> bool:
     from convnext_dense.inference.exporting.check import FEATURE_TOLERANCES, check_features, precision_of
 
     difference, tolerance = check_features(model, file, options), FEATURE_TOLERANCES[precision_of(options)]
-    print(f'Compared with PyTorch: features differ by {difference:.1e} of the largest.')
-    if difference > tolerance:
-        raise RunError(f'{file} computes something else than PyTorch: the features may differ by {tolerance:g}.')
+    print(f'Compared with PyTorch: features differ by {difference:.1e} of the largest; {tolerance:g} is allowed.')
+    return difference <= tolerance
 
 
 def _files(inputs: list[str]) -> list[str]:
