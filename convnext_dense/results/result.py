@@ -126,7 +126,7 @@ class Result:
         """
         from convnext_dense.visualization.drawing import Drawing
 
-        return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side)
+        return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side, has_legend=True)
 
     def __repr__(self) -> str:
         found = Counter(self.names)

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from convnext_dense.visualization.drawing import Color, LegendEntry
-from convnext_dense.visualization.text import shorten, text_size, write
+from convnext_dense.visualization.legend import (
+    FAINT,
+    FONT_SIZE,
+    INK,
+    LINE,
+    PAPER,
+    LegendEntry,
+    wrap_legend,
+    write_legend,
+)
+from convnext_dense.visualization.text import shorten, write
 
 COLUMNS, ROWS = 4, 3
-# Of an image's longer side, between images, and of the fonts of captions and titles, in pixels.
-TILE, GAP, FONT_SIZE, TITLE_SIZE = 360, 20, 13, 18
-PAPER, INK, FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
-LINE = FONT_SIZE + 5
+# Of an image's longer side, between images, and of the font of titles, in pixels.
+TILE, GAP, TITLE_SIZE = 360, 20, 18
 
 
 def make_sheet(title: str, tiles: Sequence[Image.Image], most: int = COLUMNS) -> Image.Image:
@@ -54,7 +61,7 @@ def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[Lege
         >>> make_tile(Image.new('RGB', (360, 100)), 'a.jpg', '', [((255, 0, 0), 'cat', '1')], '').width
         360
     """
-    lines = _wrap(legend)
+    lines = wrap_legend(legend, TILE)
     tile = Image.new('RGB', (TILE, drawn.height + 4 + (2 + max(len(lines), 1)) * LINE), PAPER)
     tile.paste(drawn, ((TILE - drawn.width) // 2, 0))
     top = drawn.height + 4
@@ -63,29 +70,9 @@ def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[Lege
     top += 2 * LINE
     if not legend:
         write(tile, (0, top), none, FONT_SIZE, FAINT)
-    for line in lines:
-        for left, color, text in line:
-            ImageDraw.Draw(tile).rectangle((left, top + 3, left + 10, top + 13), color, outline=FAINT)
-            write(tile, (left + 15, top), text, FONT_SIZE, INK)
-        top += LINE
+    write_legend(tile, lines, 0, top)
     return tile
 
 
 def _height(row: Sequence[Image.Image]) -> int:
     return max(tile.height for tile in row) + GAP
-
-
-def _wrap(legend: Sequence[LegendEntry]) -> list[list[tuple[int, Color, str]]]:
-    """Return the entries of a legend in lines, each with its left edge in pixels."""
-    lines: list[list[tuple[int, Color, str]]] = []
-    left = TILE
-    for color, name, amount in legend:
-        room = TILE - 15 - text_size(f' {amount}', FONT_SIZE)[0]
-        text = f'{shorten(name, FONT_SIZE, room)} {amount}'
-        width = 15 + text_size(text, FONT_SIZE)[0]
-        if left + width > TILE or not lines:
-            lines.append([])
-            left = 0
-        lines[-1].append((left, color, text))
-        left += width + 12
-    return lines

@@ -109,7 +109,7 @@ class DrawnVideo:
             pixels: The frame as RGB of 8 bits.
             drawing: What draws.
         """
-        frame = np.asarray(drawing.draw(result.shown(pixels), result.drawn_side, has_margin=False))
+        frame = np.asarray(drawing.draw_frame(result.shown(pixels), result.drawn_side))
         height, width = (length - length % EVEN for length in frame.shape[:2])
         self.file.write(frame[:height, :width])
 
