@@ -1,6 +1,6 @@
 """Puts drawn images with captions onto contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
@@ -72,6 +72,41 @@ def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[Lege
         write(tile, (0, top), none, FONT_SIZE, FAINT)
     write_legend(tile, lines, 0, top)
     return tile
+
+
+def side_by_side(views: Mapping[str, Image.Image]) -> Image.Image:
+    """Return views of an image next to each other, each with a caption above.
+
+    Args:
+        views: The drawn views, of one width, by their captions.
+
+    Example:
+        >>> side_by_side(dict(truth=Image.new('RGB', (360, 100)), prediction=Image.new('RGB', (360, 110)))).size
+        (740, 132)
+    """
+    width, height = (max(sizes) for sizes in zip(*(view.size for view in views.values()), strict=True))
+    canvas = Image.new('RGB', (len(views) * (width + GAP) - GAP, height + LINE + 4), PAPER)
+    for i, (caption, view) in enumerate(views.items()):
+        left = i * (width + GAP)
+        write(canvas, (left, 2), shorten(caption, FONT_SIZE, width), FONT_SIZE, FAINT)
+        canvas.paste(centered(view, height), (left, LINE + 4))
+    return canvas
+
+
+def centered(drawn: Image.Image, height: int) -> Image.Image:
+    """Return a picture in the middle of one of a given height: one without objects has no room for names.
+
+    Args:
+        drawn: The picture.
+        height: The height in pixels.
+
+    Example:
+        >>> centered(Image.new('RGB', (360, 100)), 120).size
+        (360, 120)
+    """
+    canvas = Image.new('RGB', (drawn.width, height), PAPER)
+    canvas.paste(drawn, (0, (height - drawn.height) // 2))
+    return canvas
 
 
 def _height(row: Sequence[Image.Image]) -> int:
