@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.reports.run.finished_run import FinishedRun
 from convnext_dense.reports.run.logged import Curve
 from convnext_dense.reports.run.svg import COLORS, draw
@@ -58,7 +59,20 @@ def _plot(groups: dict[str, list[FinishedRun]], part: str, name: str) -> str:
         if drawn > 1:
             axes.legend()
 
-    return draw(plot, name)
+    return draw(plot, with_unit(name) if part == 'validation' else name)
+
+
+def with_unit(name: str) -> str:
+    """Return a score's name with its unit, if that is known.
+
+    Args:
+        name: The metric.
+
+    Example:
+        >>> with_unit('coco/bbox_mAP'), with_unit('rmse')
+        ('coco/bbox_mAP, %', 'rmse')
+    """
+    return name if points_factor(name) is None else f'{name}, %'
 
 
 def _line(axes: Any, curves: Sequence[Curve], label: str, color: str) -> None:  # noqa: ANN401 - matplotlib's

@@ -44,8 +44,8 @@ def _classes(record: ValidationRecord, confusion: np.ndarray, near: np.ndarray) 
         rows.append([name, percent(ious[i]), bar(part), percent(recalls[i]), percent(near_ious[i]), shown])
     header = ['class', 'IoU', '', 'recall', 'near edges', '% of pixels']
     return (
-        '<h3>IoU by class</h3><p class="faint">The worst classes first. Near edges is the IoU within 2 % of '
-        f"the image's diagonal of a boundary of the truth.</p>{folded_table(header, rows)}"
+        '<h3>IoU by class</h3><p class="faint">In percent, the worst classes first. Near edges is the IoU within '
+        f"2 % of the image's diagonal of a boundary of the truth.</p>{folded_table(header, rows)}"
     )
 
 

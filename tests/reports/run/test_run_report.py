@@ -31,7 +31,9 @@ class TestRunPage:
         page = page_of(run)
         for title in ('Scores', 'Curves', 'Types of errors', 'Precision and recall', 'Confusion', 'Worst images'):
             assert f'>{title}<' in page
-        assert '0.4' in page
+        # 0.4 in the log.
+        assert '<td>coco/bbox_mAP, %</td><td>40</td>' in page
+        assert 'coco/bbox_mAP, %</text>' in page
         assert page.count('src="data:image/jpeg') >= 4
 
     def test_a_segmenters_errors_are_on_it(self, run):
@@ -81,7 +83,7 @@ class TestSeveralRuns:
     def test_the_spread_of_seeds_is_shown(self, tmp_path):
         for seed, score in ((0, 0.4), (1, 0.6)):
             run_folders.finished(tmp_path / f'seed-{seed}', seed, score)
-        assert '0.5 (0.4 to 0.6)' in pages.report([tmp_path]).read_text()
+        assert '50 (40 to 60)' in pages.report([tmp_path]).read_text()
 
 
 class TestReadCurves:
