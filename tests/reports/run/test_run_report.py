@@ -12,6 +12,7 @@ from helpers.commands import run_command
 from convnext_dense.apis.reporting import pages
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.recording.record import RECORD_FILE, read_record
+from convnext_dense.reports.run.curves import readable_range
 from convnext_dense.reports.run.finished_run import FACTS_FILE, find_runs, groups_of, read_runs
 from convnext_dense.reports.run.logged import read_curves
 
@@ -110,6 +111,23 @@ class TestReadCurves:
         file = run_folders.log(tmp_path, '1', run_folders.train_row(1, 1.0)) / '1' / 'vis_data' / 'scalars.json'
         file.write_text(file.read_text() + '\n{"loss": 0.')
         assert read_curves(tmp_path)[0]['loss'] == {1: 1.0}
+
+
+class TestReadableRange:
+    def test_a_spike_is_cut_off_and_said(self, run):
+        norms = [5.0, 6.0, 4.0, 5.5, 4.5, 5.2, 4.8, 90000.0, 5.1, 4.9]
+        run_folders.log(run, '20260102', *[dict(grad_norm=norm, iter=i, step=i) for i, norm in enumerate(norms, 3)])
+        assert 'step (1 value cut off, up to 9e+04)' in page_of(run)
+
+    def test_a_loss_that_falls_is_whole(self):
+        assert readable_range([10 * 0.8**step for step in range(20)]) is None
+
+    @pytest.mark.parametrize('values', [[], [1.0], [2.0] * 9, [float('nan')] * 3, [0.0] * 9 + [1.0]])
+    def test_what_has_no_middle_is_whole(self, values):
+        assert readable_range(values) is None
+
+    def test_infinite_values_are_left_out(self):
+        assert readable_range([4.0, 5.0, 6.0, float('inf')]) is None
 
 
 class TestRecords:
