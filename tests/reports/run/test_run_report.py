@@ -103,6 +103,16 @@ class TestReadCurves:
         run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 30}, rows[1], {'mIoU': 40.0, 'step': 60})
         assert read_curves(tmp_path)[1]['mIoU'] == {30: 30.0, 60: 40.0}
 
+    def test_a_validation_of_an_epoch_has_its_own_step(self, tmp_path):
+        rows = [{'iter': step, 'step': step, 'epoch': 1, 'loss': 1.0} for step in (25, 50)]
+        run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 30}, rows[1], {'mIoU': 40.0, 'step': 60})
+        assert read_curves(tmp_path)[1]['mIoU'] == {30: 30.0, 60: 40.0}
+
+    def test_a_score_that_was_logged_by_epoch_has_the_last_step(self, tmp_path):
+        rows = [{'iter': step, 'step': step, 'epoch': 1, 'loss': 1.0} for step in (25, 50)]
+        run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 1}, rows[1], {'mIoU': 40.0, 'step': 2})
+        assert read_curves(tmp_path)[1]['mIoU'] == {25: 30.0, 50: 40.0}
+
     def test_a_run_that_logged_no_step_has_its_validations(self, tmp_path):
         run_folders.log(tmp_path, '1', {'mIoU': 30.0, 'step': 3})
         assert read_curves(tmp_path) == ({}, {'mIoU': {3: 30.0}})
