@@ -1,6 +1,5 @@
 """Says in a few lines what a run is."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from convnext_dense.backbones.base import Backbone
 from convnext_dense.config.schedule.forecast import Forecast, count_checkpoints, count_evaluations
 from convnext_dense.config.schedule.run_length import RunLength
 from convnext_dense.config.schedule.warm_up import warm_up_share
@@ -21,6 +19,7 @@ from convnext_dense.hooks.run_time_hook import FIRST_STEPS, duration_of
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
 from convnext_dense.training.unwrap import unwrap
+from convnext_dense.weights.origin import initial_weights
 
 SHOWN_CLASSES = 6
 RANDOM = 'random initialization'
@@ -162,14 +161,8 @@ def _weights(runner: Runner, model: nn.Module) -> str:
         return f'the model is resumed at step {runner.iter}'
     if runner._load_from:
         return f'the model is from {runner._load_from}'
-    backbone = getattr(model, 'backbone', None)
-    if isinstance(backbone, Backbone) and backbone.weights_from:
-        is_random = backbone.weights_from.startswith('random')
-        return RANDOM if is_random else f'weights: {backbone.weights_from}'
-    init_cfg = getattr(backbone, 'init_cfg', None)
-    for init in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get('checkpoint'):
-            return f'weights: {init["checkpoint"]}'
+    if found := initial_weights(getattr(model, 'backbone', None)):
+        return f'weights: {found}'
     # Those that wrap timm's models, such as mmseg's TIMMBackbone, keep no word of it.
     settings = (runner.cfg.get('model') or {}).get('backbone') or {}
     return "weights: the library's own" if settings.get('pretrained') is True else RANDOM

@@ -20,6 +20,7 @@ from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.model import Model, quiet
 from convnext_dense.inference.network import find_device
 from convnext_dense.inference.pipeline import PredictPipeline
+from convnext_dense.weights.origin import initial_weights
 
 RANDOM = 'random weights'
 SEED = 0
@@ -159,7 +160,9 @@ def load_fed_backbone(
     channels = named.config.get('in_channels', 3)
     # mmdet's backbones return nothing from `eval`.
     network.to(place).eval()
-    return FedBackbone(source, _weights(network), network, preprocessor.to(place), pipeline, 'mmseg', channels, place)
+    return FedBackbone(
+        source, initial_weights(network) or RANDOM, network, preprocessor.to(place), pipeline, 'mmseg', channels, place
+    )
 
 
 def is_backbone(source: str) -> bool:
@@ -193,11 +196,3 @@ def _of_model(model: Model) -> FedBackbone:
         channels,
         model.device,
     )
-
-
-def _weights(network: nn.Module) -> str:
-    """Return what a network was initialized with. It may have made its `init_cfg` of another argument."""
-    parts = getattr(network, 'init_cfg', None)
-    parts = parts if isinstance(parts, list | tuple) else [parts]
-    found = [part['checkpoint'] for part in parts if isinstance(part, dict) and part.get('checkpoint')]
-    return str(found[0]) if found else RANDOM
