@@ -105,6 +105,7 @@ def forecast_run(runner: Runner) -> Forecast:
         warm_up=warm_up_share(runner.cfg, length),
         evaluations=evaluations,
         checkpoints=sum(_checkpoints(hook, length) for hook in runner.hooks if isinstance(hook, CheckpointHook)),
+        done=runner.iter,
     )
 
 

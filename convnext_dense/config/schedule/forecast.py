@@ -20,6 +20,7 @@ class Forecast:
         warm_up: Which share of the run warm-up takes, as `warm_up_share` returns it.
         evaluations: How often the model is validated.
         checkpoints: How often it is saved.
+        done: How many of its steps a run that is resumed has behind it.
 
     Example:
         >>> forecast = Forecast(60, 2, 8, 1, RunLength(36, True, lambda: 4), 1000 / 144, 36, 3)
@@ -34,6 +35,8 @@ class Forecast:
 
         >>> Forecast(60, 2, 1, 8, RunLength(36, True, lambda: 30), 100 / 1080, 36, 3).lines()['warm-up']
         '100 steps, 12 updates, 9.3% of the run'
+        >>> Forecast(60, 2, 1, 1, RunLength(36, True, lambda: 30), 100 / 1080, 36, 3, done=540).lines()['warm-up']
+        'over, it was 100 steps'
     """
 
     images: int
@@ -44,6 +47,7 @@ class Forecast:
     warm_up: float
     evaluations: int
     checkpoints: int
+    done: int = 0
 
     @property
     def batch(self) -> int:
@@ -84,7 +88,11 @@ class Forecast:
             return 'none'
         number = round(self.warm_up * self.length.steps)
         steps = _count(number, 'step') + self._updates(number)
-        return f'{steps}, longer than the run' if self.warm_up > 1 else f'{steps}, {self.warm_up:.1%} of the run'
+        if self.done and self.done >= number:
+            return f'over, it was {steps}'
+        going = f', {self.done} of them done' if self.done else ''
+        share = 'longer than the run' if self.warm_up > 1 else f'{self.warm_up:.1%} of the run'
+        return f'{steps}, {share}{going}'
 
 
 def count_evaluations(count: int, begin: int, milestones: Sequence[int], intervals: Sequence[int]) -> int:
