@@ -1,6 +1,5 @@
 """A backbone with what feeds it images: that of a trained model, or one by its name."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from convnext_dense.build_errors import message_of
 from convnext_dense.config.backbone.create import create_backbone
 from convnext_dense.config.backbone.names import CONVNEXT, NAME, SCOPES, parse_backbone
-from convnext_dense.config.find import WEIGHT_SUFFIXES
+from convnext_dense.config.find import is_model
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.model import Model, quiet
@@ -176,7 +175,7 @@ def is_backbone(source: str) -> bool:
         [True, True, False, False]
     """
     match = NAME.fullmatch(source.strip())
-    if not match or os.path.isdir(os.path.expanduser(source)) or source.endswith((*WEIGHT_SUFFIXES, '.py')):
+    if not match or is_model(source) or source.endswith('.py'):
         return False
     return match['scope'] in SCOPES if match['scope'] else bool(CONVNEXT.fullmatch(match['name']))
 
