@@ -20,6 +20,7 @@ from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
 from convnext_dense.training.unwrap import unwrap
 from convnext_dense.weights.origin import initial_weights
+from convnext_dense.wording import counted
 
 SHOWN_CLASSES = 6
 RANDOM = 'random initialization'
@@ -126,7 +127,7 @@ def _kept_weights(runner: Runner) -> dict[str, str]:
             facts['best'] = f'the checkpoint with the best {", ".join(hook.save_best)} is kept'
         elif isinstance(hook, EarlyStopping):
             rise = f'without {hook.monitor} better by {abs(hook.min_delta):g}'
-            facts['early end'] = f'after {hook.patience} evaluations {rise}'
+            facts['early end'] = f'after {counted(hook.patience, "evaluation")} {rise}'
     return facts
 
 
@@ -175,7 +176,7 @@ def _duration(runner: Runner) -> str:
     measured = runner.message_hub.log_scalars.get('train/time')
     if measured is not None:
         a_step = measured.mean(FIRST_STEPS)
-        return f'about {duration_of(steps * a_step)} for {steps} steps of {a_step:.3g} s, as before'
+        return f'about {duration_of(steps * a_step)} for {counted(steps, "step")} of {a_step:.3g} s, as before'
     return f'known after {FIRST_STEPS} steps' if steps > FIRST_STEPS else f'too short to tell: {steps} steps'
 
 
@@ -186,9 +187,9 @@ def _data(dataset: Dataset) -> str:
         innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
     parts = len(getattr(dataset, 'datasets', []))
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
-    count = f'{len(samples)} images'
+    count = f'{counted(len(samples), "image")}'
     if parts < 2 and hasattr(innermost, '__len__') and len(innermost) != len(samples):
-        count = f'{len(samples)} samples of {len(innermost)} images'
+        count = f'{counted(len(samples), "sample")} of {len(innermost)} images'
     folders = (getattr(innermost, 'data_prefix', None) or {}).values()
     folder = next(iter(folders), '') or getattr(innermost, 'data_root', '') or ''
     annotations = getattr(innermost, 'ann_file', '') or ''

@@ -8,6 +8,7 @@ from convnext_dense.analysis.rates import RateGroup, rate_groups
 from convnext_dense.analysis.stages import backbone_parts
 from convnext_dense.reports.complexity import complexity_table
 from convnext_dense.reports.table import format_table
+from convnext_dense.wording import counted
 
 BAR = 30
 
@@ -61,7 +62,7 @@ def _memory(cfg: Config, shape: tuple[int, int] | None) -> str:
         ('weights and gradients', _gib(memory.weights)),
         ('state of the optimizer', _gib(memory.optimizer)),
         (f'activations of an image of {trained[0]} x {trained[1]}', _gib(memory.activations)),
-        (f'with {batch_size} images a step', _gib(memory.total(batch_size))),
+        (f'with {counted(batch_size, "image")} a step', _gib(memory.total(batch_size))),
     ]
     return f'{format_table(rows, header=["part", "at least"])}\n\nin float32, counted; kernels take memory on top'
 

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 
-from torch import nn
-
 from convnext_dense.backbones.base import Backbone
 
 
-def initial_weights(backbone: nn.Module | None) -> str | None:
+def initial_weights(backbone: object) -> str | None:
     """Return the file or the name of the weights that a backbone was initialized with; None if they are random.
 
     Args:
         backbone: Ours, or one of another library, which may have made its `init_cfg` of another argument.
 
     Example:
+        >>> from torch import nn
         >>> backbone = nn.Identity()
         >>> backbone.init_cfg = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='torchvision://resnet50')]
         >>> initial_weights(backbone)

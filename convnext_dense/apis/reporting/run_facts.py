@@ -19,6 +19,7 @@ from convnext_dense.config.resolved.values import ABSENT, differences
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.reports.run.finished_run import FACTS_FILE
+from convnext_dense.wording import counted
 
 # Of more images, classes are not counted.
 MOST_COUNTED = 20000
@@ -101,7 +102,7 @@ def _data(runner: Runner, cfg: Config) -> dict[str, Any]:
 
 def _dataset_facts(split: str, dataset: Any) -> dict[str, str]:  # noqa: ANN401 - PyTorch's type has no length
     classes = [str(name) for name in (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()]
-    facts = {split: f'{len(dataset):,} images'}
+    facts = {split: counted(len(dataset), 'image')}
     if split == 'train':
         facts['classes'] = f'{len(classes)}: {", ".join(classes[:SHOWN_CLASSES])}'
     if not hasattr(dataset, 'get_data_info') or len(dataset) > MOST_COUNTED:

@@ -14,6 +14,7 @@ from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.recording.record import ValidationRecord, read_record
 from convnext_dense.reports.run.logged import SCALARS, Curve, read_curves
+from convnext_dense.wording import counted
 
 FACTS_FILE = 'run_facts.json'
 # What tells seeds of one recipe apart.
@@ -98,7 +99,7 @@ def groups_of(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
         name = members[0].name
         if len(members) > 1:
             parent = os.path.commonpath([run.name for run in members])
-            name = f'{parent or members[0].name}, {len(members)} seeds'
+            name = f'{parent or members[0].name}, {counted(len(members), "seed")}'
         groups[name] = members
     return groups
 

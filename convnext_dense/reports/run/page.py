@@ -12,6 +12,7 @@ from convnext_dense.reports.run.finished_run import FinishedRun, groups_of
 from convnext_dense.reports.run.label_maps import label_map_sections
 from convnext_dense.reports.run.parts import STYLE, facts_list, folded_table
 from convnext_dense.reports.run.pictures import picture_sections
+from convnext_dense.wording import counted
 
 PERCENT = 100.0
 OTHERS = ('data_time', 'time', 'memory')
@@ -92,8 +93,8 @@ def _analysis(name: str, members: Sequence[FinishedRun]) -> Iterator[str]:
 
 
 def _place(record: ValidationRecord) -> str:
-    part = f'{record.images:,}' + (f' of {record.images_in_all:,}' if record.images < record.images_in_all else '')
-    return f'The validation of {html.escape(record.place)}, on {part} images.'
+    part = f'{record.images:,} of ' if record.images < record.images_in_all else ''
+    return f'The validation of {html.escape(record.place)}, on {part}{counted(record.images_in_all, "image")}.'
 
 
 def _facts(name: str, run: FinishedRun) -> Iterator[str]:

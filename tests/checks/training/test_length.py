@@ -68,7 +68,7 @@ class TestSmallData:
         options = {**FINE, 'train_cfg__max_epochs': 300, 'param_scheduler': []}
         (sentence,) = sentences(processes=2, **options, optim_wrapper__accumulative_counts=1)
         assert sentence == (
-            'train_dataloader.batch_size: an epoch has 4 steps, as 16 images are taken 4 at a time; a smaller '
+            'train_dataloader.batch_size: an epoch has 4 steps, with 16 images taken 4 at a time; a smaller '
             'batch_size makes more of them.'
         )
 
@@ -77,9 +77,7 @@ class TestSmallData:
         repeated['dataset'] = load_config(str(DETECTOR)).train_dataloader.dataset.to_dict()
         options = dict(train_cfg__max_epochs=1, train_dataloader__batch_size=1, param_scheduler=[])
         (sentence,) = sentences(**options, train_dataloader__dataset=repeated)
-        assert sentence.startswith(
-            'train_cfg: each of the 400 images is seen 1 times; give more epochs, such as epochs'
-        )
+        assert sentence.startswith('train_cfg: each of 400 images is seen once; give more epochs, such as epochs')
 
     def test_of_less_than_a_batch_is_an_error(self):
         options = {'train_dataloader.batch_size': 32, 'train_dataloader.drop_last': True}
