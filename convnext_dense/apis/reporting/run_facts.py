@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.apis.environment import describe_environment
 from convnext_dense.config.bases import base_files
-from convnext_dense.config.resolved.values import ABSENT, differences
+from convnext_dense.config.resolved.values import ABSENT, differences, same_differences
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.reports.run.finished_run import FACTS_FILE
@@ -83,11 +83,12 @@ def _differences(runner: Runner, cfg: Config) -> dict[str, Any]:
         base = Config.fromfile(whole)
     found = [
         (
-            part.key,
+            ', '.join(keys),
             *(None if value is ABSENT else repr(value)[:SHOWN_CHARACTERS] for value in (part.first, part.second)),
         )
-        for part in differences(base.to_dict(), cfg.to_dict())
-        if part.key.partition('.')[0] not in OTHER_KEYS
+        for keys, part in same_differences(
+            part for part in differences(base.to_dict(), cfg.to_dict()) if part.key.partition('.')[0] not in OTHER_KEYS
+        )
     ]
     return dict(differences=found, bases=[base.name for base in bases])
 
