@@ -160,9 +160,7 @@ def _plot(rows: list[dict], scores: list[str], shape: tuple[int, int], file: Pat
 
 
 def _page(comparison: Comparison, columns: list[str], cells: list[list[str]], plot: str, facts: dict[str, str]) -> str:
-    # The plot's ink is black.
-    style = 'svg { background: #fff }'
-    return html_page('Backbones compared', *_sections(comparison, columns, cells, plot, facts), style=style)
+    return html_page('Backbones compared', *_sections(comparison, columns, cells, plot, facts))
 
 
 def _sections(

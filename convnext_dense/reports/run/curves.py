@@ -9,7 +9,7 @@ import numpy as np
 from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.reports.run.finished_run import FinishedRun
 from convnext_dense.reports.run.logged import Curve
-from convnext_dense.reports.run.svg import COLORS, INK, draw
+from convnext_dense.reports.svg import COLORS, INK, draw
 from convnext_dense.wording import counted
 
 # What is no loss or score.

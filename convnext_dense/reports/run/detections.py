@@ -12,7 +12,7 @@ from convnext_dense.evaluation.errors.error_types import CORRECT, IGNORED, RECAL
 from convnext_dense.evaluation.recording.record import ValidationRecord
 from convnext_dense.reports.run.calibration_plot import calibration_section
 from convnext_dense.reports.run.parts import bar, confusion_section, folded_table, percent, swatch
-from convnext_dense.reports.run.svg import COLORS, INK, draw
+from convnext_dense.reports.svg import COLORS, INK, draw
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 SIZES = ('all', 'small', 'medium', 'large')

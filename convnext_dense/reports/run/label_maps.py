@@ -10,7 +10,7 @@ from convnext_dense.evaluation.errors.label_maps import DISTANCES, class_ious
 from convnext_dense.evaluation.recording.record import ValidationRecord
 from convnext_dense.reports.run.calibration_plot import calibration_section
 from convnext_dense.reports.run.parts import bar, confusion_section, folded_table, percent, swatch
-from convnext_dense.reports.run.svg import COLORS, draw
+from convnext_dense.reports.svg import COLORS, draw
 
 
 def label_map_sections(record: ValidationRecord) -> Iterator[str]:
