@@ -76,9 +76,8 @@ def _accumulation(plan: RunPlan, length: RunLength, epoch: Epoch | None) -> Iter
     for steps, what in limits:
         if isinstance(count, int) and count > max(steps, 1):
             yield (
-                f'optim_wrapper.accumulative_counts: an update would take {counted(count, "step")}, and {what} '
-                f'has {steps}; '
-                f'accumulate {steps} at most.'
+                f'accumulate (optim_wrapper.accumulative_counts): an update would take {counted(count, "step")}, '
+                f'and {what} has {steps}; accumulate {steps} at most.'
             )
             return
 
@@ -96,8 +95,8 @@ def _patience(plan: RunPlan, length: RunLength) -> Iterator[str]:
             if number <= patience:
                 has = counted(number, 'validation')
                 yield (
-                    f'custom_hooks.{i}.patience: it is {patience}, and the run has {has}, so it is never ended early; '
-                    'give a smaller one, or validate more often by train_cfg.val_interval.'
+                    f'patience (custom_hooks.{i}.patience): it is {patience}, and the run has {has}, so it never ends '
+                    'early; give a smaller one, or validate more often by train_cfg.val_interval.'
                 )
 
 
@@ -151,7 +150,7 @@ def _small_data(plan: RunPlan, length: RunLength, epoch: Epoch, processes: int) 
         )
     if length.by_epoch and epoch.steps <= FEW_STEPS_AN_EPOCH and batch > 1:
         yield (
-            f'train_dataloader.batch_size: an epoch has {counted(epoch.steps, "step")}, with '
+            f'batch_size (train_dataloader.batch_size): an epoch has {counted(epoch.steps, "step")}, with '
             f'{counted(epoch.images, "image")} taken '
             f'{batch} at a time; a smaller batch_size makes more of them.'
         )

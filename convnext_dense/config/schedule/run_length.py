@@ -21,7 +21,7 @@ from convnext_dense.wording import counted
 
 EPOCH_LOOP, ITER_LOOP = 'EpochBasedTrainLoop', 'IterBasedTrainLoop'
 # How an error begins if an epoch has no step.
-NO_STEP = 'train_dataloader.batch_size:'
+NO_STEP = 'batch_size (train_dataloader.batch_size):'
 
 
 @dataclass(frozen=True)
