@@ -15,6 +15,7 @@ from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import RunError, UsageError, describe
 from convnext_dense.training.memory import batch_probe
 from convnext_dense.training.memory.worst_batch import WorstSample, worst_sample
+from convnext_dense.wording import counted
 
 
 def find_batch_size(cfg: Config) -> int:
@@ -50,7 +51,7 @@ def find_batch_size(cfg: Config) -> int:
     if processes > 1:
         found = _smallest(found, cfg)
     height, width = sample.inputs.shape[-2:]
-    worst = f'images of {height}x{width} with {sample.objects} objects'
+    worst = f'images of {height}x{width} with {counted(sample.objects, "object")}'
     if not found:
         raise RunError(
             f'batch_size: not even one of the largest {worst} fits into the memory of {device}. Take smaller images '

@@ -12,17 +12,16 @@ from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan, check_run
 from convnext_dense.config.machine import check_folder, check_output_file
 from convnext_dense.config.options import check_checkpoint
-from convnext_dense.config.testing import enable_tta, ensure_visualizer, leave_out_label_maps, missing_label_maps
+from convnext_dense.config.testing import enable_tta, leave_out_label_maps, missing_label_maps
 from convnext_dense.datasets.checked_loading import is_a
 from convnext_dense.errors import UsageError
-from convnext_dense.evaluation.draw_predictions import DrawPredictionsHook
 from convnext_dense.evaluation.finite_predictions import FinitePredictionsHook
 from convnext_dense.evaluation.save_label_maps import SaveLabelMapsHook
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
+from convnext_dense.inference.saving.draw_predictions import DrawPredictionsHook
+from convnext_dense.results.result import SCORE
 
 PICKLE_SUFFIXES = ('.pkl', '.pickle')
-# mmdet's own hook draws detections from this score on.
-SCORE_THR = 0.3
 
 
 def test(
@@ -67,8 +66,6 @@ def test(
     cfg.load_from = checkpoint
     if tta:
         enable_tta(cfg)
-    if show_dir:
-        ensure_visualizer(cfg)
     with errors_as_sentences(cfg):
         runner = build_runner(cfg, StrictLoadRunner, skip_check)
         _check_evaluator(runner, is_saved)
@@ -121,8 +118,8 @@ def _save_predictions(runner: Runner, out: str | None, show_dir: str | None) -> 
     if show_dir:
         # The config's own hook may draw from another score on, or read the images elsewhere.
         given = runner.cfg.get('default_hooks', {}).get('visualization') or {}
-        options = dict(score_thr=given.get('score_thr', SCORE_THR)) if is_detector else dict(suffix='.png')
-        runner.register_hook(DrawPredictionsHook(show_dir, backend_args=given.get('backend_args'), **options))
+        score, suffix = given.get('score_thr', SCORE), None if is_detector else '.png'
+        runner.register_hook(DrawPredictionsHook(show_dir, suffix, score, given.get('backend_args')))
 
 
 # pytest must not take it for a test where it is imported by name.

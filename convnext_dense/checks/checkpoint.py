@@ -7,6 +7,7 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.matching import describe_diverged, printable, shorten
 from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.wording import counted
 
 
 def find(plan: RunPlan) -> Iterator[Finding]:
@@ -87,7 +88,7 @@ def _plain(classes: Sequence[str]) -> list[str]:
 
 def _difference(own: list[str], saved: list[str]) -> str:
     if len(own) != len(saved):
-        return f'{len(own)} classes instead of {len(saved)}'
+        return f'{counted(len(own), "class")} instead of {len(saved)}'
     if sorted(_plain(own)) == sorted(_plain(saved)):
         return 'the order differs'
     differing = [i for i, (a, b) in enumerate(zip(_plain(own), _plain(saved), strict=True)) if a != b]

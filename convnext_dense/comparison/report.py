@@ -10,24 +10,25 @@ from pathlib import Path
 
 from convnext_dense.comparison.facts import recipe_facts
 from convnext_dense.comparison.runs import Comparison, Run
+from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.reports.page import html_facts, html_page, html_table
 from convnext_dense.reports.plot import plot_scores
 from convnext_dense.reports.table import format_table
 
-# What the report calls mmdet's and mmseg's main scores, and what makes them 0 to 100.
+# What the report calls mmdet's and mmseg's main scores.
 SCORES = {
-    'coco/bbox_mAP': ('box AP', 100),
-    'coco/segm_mAP': ('mask AP', 100),
-    'coco_panoptic/PQ': ('PQ', 1),
-    'pascal_voc/mAP': ('mAP', 100),
-    'mIoU': ('mIoU', 1),
+    'coco/bbox_mAP': 'box AP',
+    'coco/segm_mAP': 'mask AP',
+    'coco_panoptic/PQ': 'PQ',
+    'pascal_voc/mAP': 'mAP',
+    'mIoU': 'mIoU',
 }
 MISSING = '-'
-EXPLANATION = """<p>Scores are those of the last validation. Several seeds have the mean and the standard deviation of
-their scores, and the median of speed and time; a seed that failed or diverged is
-left out, and the score says so. Speed is measured
-in training, and holds for the device below. Peak memory is what PyTorch allocated on a GPU, and on a CPU the process's.
-Parameters and FLOPs are of the whole model, counted as convnext-dense flops does.</p>"""
+EXPLANATION = """<p>Scores are those of the last validation, in percent. Several seeds have the mean and the
+standard deviation of their scores, and the median of speed and time; a seed that failed or diverged is left out, and
+the score says so. Speed is measured in training, and holds for the device below. Peak memory is what PyTorch allocated
+on a GPU, and on a CPU the process's. Parameters and FLOPs are of the whole model, counted as convnext-dense flops
+does.</p>"""
 
 
 def write_report(comparison: Comparison, folder: Path) -> None:
@@ -72,8 +73,8 @@ def _row(comparison: Comparison, backbone: str) -> dict:
     # A run that failed is no result, whatever it has written.
     costs = [run.cost for run in runs if run.cost and not run.failure]
     scores = {}
-    for key, (name, factor) in SCORES.items():
-        values = [cost['metrics'].get(key, math.nan) * factor for cost in costs]
+    for key, name in SCORES.items():
+        values = [cost['metrics'].get(key, math.nan) * (points_factor(key) or 1.0) for cost in costs]
         if finite := [value for value in values if math.isfinite(value)]:
             scores[name] = finite
     params, flops = comparison.complexity[backbone]
@@ -159,9 +160,7 @@ def _plot(rows: list[dict], scores: list[str], shape: tuple[int, int], file: Pat
 
 
 def _page(comparison: Comparison, columns: list[str], cells: list[list[str]], plot: str, facts: dict[str, str]) -> str:
-    # The plot's ink is black.
-    style = 'svg { background: #fff }'
-    return html_page('Backbones compared', *_sections(comparison, columns, cells, plot, facts), style=style)
+    return html_page('Backbones compared', *_sections(comparison, columns, cells, plot, facts))
 
 
 def _sections(

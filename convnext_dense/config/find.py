@@ -56,6 +56,19 @@ def find_config(name: str) -> Path:
     raise UsageError(f'config: there is no config {name}{nearest_names(stem, configs)}.')
 
 
+def is_model(name: str) -> bool:
+    """Return whether a text names a trained model with its config: a work directory, or a file of weights.
+
+    Args:
+        name: The text.
+
+    Example:
+        >>> is_model('epoch_3.pth'), is_model('upernet_convnext-demo_demo-ade20k')
+        (True, False)
+    """
+    return name.endswith(WEIGHT_SUFFIXES) or Path(name).expanduser().is_dir()
+
+
 def check_file(path: str, argument: str) -> None:
     """Raise UsageError if `path` is neither a file nor an address.
 

@@ -12,7 +12,6 @@ from convnext_dense.errors import UsageError
 # What PackDetInputs keeps by default, as far as merging needs it.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 LOADS_LABEL_MAPS = 'LoadAnnotations'
-VISUALIZERS = dict(mmdet='DetLocalVisualizer', mmseg='SegLocalVisualizer')
 
 
 def enable_tta(cfg: Config) -> None:
@@ -123,18 +122,3 @@ def _without_label_maps(transforms: list) -> list:
                 transform = ConfigDict(transform, transforms=_without_label_maps(transform['transforms']))
             kept.append(transform)
     return kept
-
-
-def ensure_visualizer(cfg: Config) -> None:
-    """Give a config that has no visualizer that of its package.
-
-    Args:
-        cfg: The config, which is changed.
-
-    Example:
-        >>> cfg = Config(dict(default_scope='mmdet'))
-        >>> ensure_visualizer(cfg)
-        >>> cfg.visualizer.type
-        'DetLocalVisualizer'
-    """
-    cfg.visualizer = cfg.get('visualizer') or ConfigDict(type=VISUALIZERS[cfg.default_scope])

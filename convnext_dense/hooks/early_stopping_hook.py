@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START
+from convnext_dense.wording import counted
 
 
 @HOOKS.register_module()
@@ -44,7 +45,8 @@ class EarlyStoppingHook(_EarlyStoppingHook):
         if self.wait_count >= self.patience:
             runner.train_loop.stop_training = True
             runner.logger.info(
-                f'The run was ended early, after {self.wait_count} validations without a better {self.monitor} than '
+                f'The run was ended early, after {counted(self.wait_count, "validation")} without a better '
+                f'{self.monitor} than '
                 f'{self.best_score:.4g}; there is nothing to resume. A larger patience goes on.',
                 extra=SHOWN_AT_START,
             )

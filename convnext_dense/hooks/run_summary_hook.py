@@ -1,6 +1,5 @@
 """Says in a few lines what a run is."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from convnext_dense.backbones.base import Backbone
 from convnext_dense.config.schedule.forecast import Forecast, count_checkpoints, count_evaluations
 from convnext_dense.config.schedule.run_length import RunLength
 from convnext_dense.config.schedule.warm_up import warm_up_share
@@ -21,6 +19,8 @@ from convnext_dense.hooks.run_time_hook import FIRST_STEPS, duration_of
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START, show_everything
 from convnext_dense.training.unwrap import unwrap
+from convnext_dense.weights.origin import initial_weights
+from convnext_dense.wording import counted
 
 SHOWN_CLASSES = 6
 RANDOM = 'random initialization'
@@ -106,6 +106,7 @@ def forecast_run(runner: Runner) -> Forecast:
         warm_up=warm_up_share(runner.cfg, length),
         evaluations=evaluations,
         checkpoints=sum(_checkpoints(hook, length) for hook in runner.hooks if isinstance(hook, CheckpointHook)),
+        done=runner.iter,
     )
 
 
@@ -126,7 +127,7 @@ def _kept_weights(runner: Runner) -> dict[str, str]:
             facts['best'] = f'the checkpoint with the best {", ".join(hook.save_best)} is kept'
         elif isinstance(hook, EarlyStopping):
             rise = f'without {hook.monitor} better by {abs(hook.min_delta):g}'
-            facts['early end'] = f'after {hook.patience} evaluations {rise}'
+            facts['early end'] = f'after {counted(hook.patience, "evaluation")} {rise}'
     return facts
 
 
@@ -162,14 +163,8 @@ def _weights(runner: Runner, model: nn.Module) -> str:
         return f'the model is resumed at step {runner.iter}'
     if runner._load_from:
         return f'the model is from {runner._load_from}'
-    backbone = getattr(model, 'backbone', None)
-    if isinstance(backbone, Backbone) and backbone.weights_from:
-        is_random = backbone.weights_from.startswith('random')
-        return RANDOM if is_random else f'weights: {backbone.weights_from}'
-    init_cfg = getattr(backbone, 'init_cfg', None)
-    for init in init_cfg if isinstance(init_cfg, list) else [init_cfg]:
-        if isinstance(init, Mapping) and init.get('checkpoint'):
-            return f'weights: {init["checkpoint"]}'
+    if found := initial_weights(getattr(model, 'backbone', None)):
+        return f'weights: {found}'
     # Those that wrap timm's models, such as mmseg's TIMMBackbone, keep no word of it.
     settings = (runner.cfg.get('model') or {}).get('backbone') or {}
     return "weights: the library's own" if settings.get('pretrained') is True else RANDOM
@@ -181,7 +176,7 @@ def _duration(runner: Runner) -> str:
     measured = runner.message_hub.log_scalars.get('train/time')
     if measured is not None:
         a_step = measured.mean(FIRST_STEPS)
-        return f'about {duration_of(steps * a_step)} for {steps} steps of {a_step:.3g} s, as before'
+        return f'about {duration_of(steps * a_step)} for {counted(steps, "step")} of {a_step:.3g} s, as before'
     return f'known after {FIRST_STEPS} steps' if steps > FIRST_STEPS else f'too short to tell: {steps} steps'
 
 
@@ -192,9 +187,9 @@ def _data(dataset: Dataset) -> str:
         innermost = innermost.dataset if hasattr(innermost, 'dataset') else innermost.datasets[0]
     parts = len(getattr(dataset, 'datasets', []))
     and_more = f', the first of {parts} datasets' if parts > 1 else ''
-    count = f'{len(samples)} images'
+    count = f'{counted(len(samples), "image")}'
     if parts < 2 and hasattr(innermost, '__len__') and len(innermost) != len(samples):
-        count = f'{len(samples)} samples of {len(innermost)} images'
+        count = f'{counted(len(samples), "sample")} of {len(innermost)} images'
     folders = (getattr(innermost, 'data_prefix', None) or {}).values()
     folder = next(iter(folders), '') or getattr(innermost, 'data_root', '') or ''
     annotations = getattr(innermost, 'ann_file', '') or ''

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from convnext_dense.config.schedule.forecast import count_evaluations
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import SHOWN_AT_START
+from convnext_dense.wording import counted
 
 # The first steps start workers, allocate memory and choose kernels.
 LEFT_OUT_STEPS = 3
@@ -63,7 +64,9 @@ class RunTimeHook(Hook):
         self._seconds_a_step = statistics.fmean(self._durations[LEFT_OUT_STEPS:])
         left = runner.max_iters - runner.iter - 1
         apart = ', validation not included' if runner.val_loop else ''
-        self._say(runner, f'about {duration_of(left * self._seconds_a_step)} for the {left} steps to go{apart}')
+        self._say(
+            runner, f'about {duration_of(left * self._seconds_a_step)} for the {counted(left, "step")} to go{apart}'
+        )
 
     def before_val(self, runner: Runner) -> None:
         """Start the clock of the first validation."""
@@ -85,7 +88,8 @@ class RunTimeHook(Hook):
         validations = count_evaluations(count, begin, loop.dynamic_milestones, loop.dynamic_intervals)
         total = left * self._seconds_a_step + validations * a_validation
         self._say(
-            runner, f'about {duration_of(total)} to go, of which {validations} validations of {a_validation:.1f} s'
+            runner,
+            f'about {duration_of(total)} to go, of which {counted(validations, "validation")} of {a_validation:.1f} s',
         )
 
     def _say(self, runner: Runner, sentence: str) -> None:

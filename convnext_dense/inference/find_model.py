@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from convnext_dense.config import load_config
-from convnext_dense.config.find import URL_MARK, WEIGHT_SUFFIXES, our_configs
+from convnext_dense.config.find import URL_MARK, WEIGHT_SUFFIXES, is_model, our_configs
 from convnext_dense.config.foreign import check_strings, config_as_data, registered_types_only
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.resume import find_latest
@@ -73,7 +73,7 @@ def find_model(source: str | Path, checkpoint: str | None = None) -> FoundModel:
 
 
 @contextmanager
-def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple[str | Config, str]]:
+def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple[str | Config, str, str | None]]:
     """Find the config and the checkpoint that a test needs, as `find_model` does.
 
     While the block runs, the config of a checkpoint, which may be anyone's, builds only what OpenMMLab's and this
@@ -84,25 +84,27 @@ def tested_config(source: str, checkpoint: str | None = None) -> Generator[tuple
         checkpoint: As in `find_model`.
 
     Returns:
-        The config, or its file or name, as `load_config` takes it; and the checkpoint.
+        The config, or its file or name, as `load_config` takes it; the checkpoint; and the work directory, if `source`
+        is one.
 
     Raises:
         UsageError: If there is no model.
 
     Example:
-        >>> with tested_config('work_dirs/my_run') as (config, checkpoint):  # doctest: +SKIP
+        >>> with tested_config('work_dirs/my_run') as (config, checkpoint, _):  # doctest: +SKIP
         ...     test(load_config(config), checkpoint)
     """
-    if checkpoint and not os.path.isdir(os.path.expanduser(source)) and not source.endswith(WEIGHT_SUFFIXES):
-        yield source, checkpoint
+    if checkpoint and not is_model(source):
+        yield source, checkpoint, None
         return
     found = find_model(source, checkpoint)
     if not found.is_foreign:
-        yield found.cfg.filename, found.checkpoint
+        folder = os.path.expanduser(source)
+        yield found.cfg.filename, found.checkpoint, folder if os.path.isdir(folder) else None
         return
     tested = tested_parts(found.cfg, found.checkpoint)
     with registered_types_only():
-        yield Config(tested, filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint
+        yield Config(tested, filename=f'{found.name}.py', cfg_text=found.name), found.checkpoint, None
 
 
 def is_checkpoint(text: str) -> bool:

@@ -8,6 +8,7 @@ from convnext_dense.inference.find_model import FoundModel
 from convnext_dense.inference.model import Model
 from convnext_dense.weights.matching import describe_diverged
 from convnext_dense.weights.storage.files import check_new_file, write_file
+from convnext_dense.wording import counted
 
 SUFFIXES = ('.pth', '.pt')
 BUILT = ('model', 'test_dataloader', 'default_scope')
@@ -51,4 +52,4 @@ def write_model_file(found: FoundModel, path: str | Path) -> str:
     info = dict(classes=tuple(model.classes), palette=[tuple(color) for color in model.colors])
     write_file(path, weights, dict(cfg=text, dataset_meta=info))
     kinds = ' with '.join(type(part).__name__ for part in (model.module, model.module.backbone))
-    return f'{path}: {kinds}, {len(model.classes)} classes, {path.stat().st_size / 1e6:.1f} MB.'
+    return f'{path}: {kinds}, {counted(len(model.classes), "class")}, {path.stat().st_size / 1e6:.1f} MB.'

@@ -9,6 +9,7 @@ from torch import nn
 from convnext_dense.backbones.base import layer_depth
 from convnext_dense.optim.layer_ids import convnext_depths, layer_ids, stage_ids
 from convnext_dense.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from convnext_dense.wording import counted
 
 DECAY_TYPES = ('layer_wise', 'stage_wise')
 REMEDY = 'give it a method get_layer_depth(param_name, prefix) -> (layer_id, num_layers).'
@@ -100,7 +101,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for group in groups.values():
             print_log(
                 f'{group["group_name"]}: lr {group["lr"]:.3g}, weight decay {group.get("weight_decay", 0):.3g}, '
-                f'{len(group["params"])} parameters',
+                f'{counted(len(group["params"]), "parameter")}',
                 logger='current',
             )
         params.extend(groups.values())

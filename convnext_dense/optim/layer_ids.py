@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from convnext_dense.wording import counted
+
 # The indices that open the names of a backbone's blocks: `layer1.0.` of ResNet, `stages.0.blocks.1.` of Swin,
 # `layers.3.` of ViT, `layers.0.1.2.` of MiT and PVT, `stage2.0.` of HRNet and CSPDarknet, `block1.0.` of MSCAN,
 # `conv_res_block1.` of Darknet, `features.7.` of VGG; TimmBackbone's follow `model.`.
@@ -124,7 +126,8 @@ def _placed_steps(names: list[str], units: list[tuple[int, ...]], order: dict[tu
                 placed.update(dict.fromkeys(members, before))
         elif _are_together(names, units, numbered):
             raise ValueError(
-                f'its downsampling, {kind} with {len(numbered)} steps, cannot be placed between its {len(earlier)} '
+                f'its downsampling, {kind} with {counted(len(numbered), "step")}, cannot be placed between its '
+                f'{len(earlier)} '
                 'stages by the names of its parameters'
             )
     return placed

@@ -7,7 +7,7 @@ from typing import Any
 from convnext_dense.compat.package_configs import SEPARATOR, configs_folder
 from convnext_dense.config.load import load_config
 from convnext_dense.config.resolved.origins import WORKED_OUT, origins
-from convnext_dense.config.resolved.values import ABSENT, differences, values_of
+from convnext_dense.config.resolved.values import ABSENT, differences, same_differences, values_of
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE
 
@@ -71,28 +71,49 @@ def differences_text(
         nothing differs
     """
     configs = [load_config(name, cfg_options=cfg_options, **asked).to_dict() for name in (path, other)]
-    found = [part for part in differences(*configs) if key is None or f'{part.key}.'.startswith(f'{key}.')]
+    found = [
+        part for part in differences(*configs) if key is None or _is_below(part.key, key) or _is_below(key, part.key)
+    ]
     # By default it has the config's name.
     found = [part for part in found if part.key != 'work_dir']
     lines = []
-    for part in found:
-        lines += [f'{part.key}', f'  - {_text(part.first)}', f'  + {_text(part.second)}']
+    for keys, part in same_differences(found):
+        lines.append(', '.join(keys))
+        lines += [
+            f'  {sign} {text}' for sign, value in (('-', part.first), ('+', part.second)) for text in _texts(value)
+        ]
     return '\n'.join(lines) or 'nothing differs'
 
 
 def _below(values: dict[str, Any], key: str | None, path: str) -> dict[str, Any]:
-    kept = {name: value for name, value in values.items() if key is None or f'{name}.'.startswith(f'{key}.')}
+    kept = {name: value for name, value in values.items() if key is None or _is_below(name, key)}
     if not kept:
         raise UsageError(f'key: {path} has no {key}; its keys begin with {", ".join(dict.fromkeys(_tops(values)))}.')
     return kept
+
+
+def _is_below(name: str, key: str) -> bool:
+    return f'{name}.'.startswith(f'{key}.')
 
 
 def _tops(values: dict[str, Any]) -> list[str]:
     return [name.partition('.')[0] for name in values]
 
 
+def _texts(value: Any) -> list[str]:  # noqa: ANN401 - any value
+    """Return a value as text, each part of a list in its own line."""
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return [_text(part) for part in value]
+    return [_text(value)]
+
+
 def _text(value: Any) -> str:  # noqa: ANN401 - any value
-    return '(not there)' if value is ABSENT else repr(value)
+    """Return a value as it is written in a config."""
+    if value is ABSENT:
+        return '(not there)'
+    if isinstance(value, dict) and value and all(str(key).isidentifier() for key in value):
+        return f'dict({", ".join(f"{key}={_text(part)}" for key, part in value.items())})'
+    return f'[{", ".join(map(_text, value))}]' if isinstance(value, list) else repr(value)
 
 
 def _readable(place: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.datasets.checker.kinds import KINDS
+from convnext_dense.wording import counted
 
 # How many files of a kind, and how many classes of a split, a text shows.
 EXAMPLES, SHOWN_CLASSES, SHOWN_SIZES = 3, 8, 3
@@ -31,7 +32,7 @@ def summary(report: DataReport) -> str:
         >>> summary(DataReport('pets', {}, [DataFinding('image-missing', 'a.jpg')]))
         'Found 1 error.'
     """
-    parts = [f'{count} {level}{"s" if count > 1 else ""}' for level, count in report.counts.items() if count]
+    parts = [counted(count, level) for level, count in report.counts.items() if count]
     return f'Found {", ".join(parts)}.' if parts else 'Nothing wrong was found.'
 
 

@@ -1,11 +1,12 @@
 """Plots of scores against costs."""
 
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+
+from convnext_dense.reports.svg import COLORS, STYLE, as_svg
 
 MARKERS = 'osD^vP*Xph<>'
 
@@ -35,8 +36,20 @@ def plot_scores(
         '<svg'
     """
     matplotlib.use('Agg')
+    with matplotlib.rc_context({**STYLE, 'svg.hashsalt': score}):
+        return _plot(names, score, values, costs, file)
+
+
+def _plot(
+    names: Sequence[str],
+    score: str,
+    values: Sequence[Sequence[float]],
+    costs: Mapping[str, Sequence[float]],
+    file: Path,
+) -> str:
     from matplotlib import pyplot as plt
 
+    colors = [COLORS[i % len(COLORS)] for i in range(len(names))]
     figure, axes = plt.subplots(1, len(costs), figsize=(4 * len(costs), 4.2), sharey=True, squeeze=False)
     for axis, (label, cost) in zip(axes[0], costs.items(), strict=True):
         for i, (name, scores) in enumerate(zip(names, values, strict=True)):
@@ -45,7 +58,7 @@ def plot_scores(
                 statistics.mean(scores),
                 yerr=statistics.stdev(scores) if len(scores) > 1 else None,
                 marker=MARKERS[i % len(MARKERS)],
-                color=f'C{i % 10}',
+                color=colors[i],
                 markersize=9,
                 linestyle='none',
                 label=name,
@@ -59,8 +72,6 @@ def plot_scores(
         figure.legend(handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0.02), ncol=2, frameon=False)
     figure.tight_layout()
     figure.savefig(file, dpi=120, bbox_inches='tight')
-    drawn = io.StringIO()
-    figure.savefig(drawn, format='svg', bbox_inches='tight')
+    svg = as_svg(figure)
     plt.close(figure)
-    svg = drawn.getvalue()
-    return svg[svg.index('<svg') :]
+    return svg

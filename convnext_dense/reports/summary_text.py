@@ -6,8 +6,10 @@ from convnext_dense.analysis.image_shape import default_shape
 from convnext_dense.analysis.memory import measure_training_memory
 from convnext_dense.analysis.rates import RateGroup, rate_groups
 from convnext_dense.analysis.stages import backbone_parts
+from convnext_dense.analysis.training_shape import training_shape
 from convnext_dense.reports.complexity import complexity_table
 from convnext_dense.reports.table import format_table
+from convnext_dense.wording import counted
 
 BAR = 30
 
@@ -17,8 +19,8 @@ def summary_text(cfg: Config, shape: tuple[int, int] | None = None) -> str:
 
     Args:
         cfg: As `load_config` returns it.
-        shape: Height and width of the image in pixels. Defaults to `default_shape`; memory is that of the crop on which
-            a segmenter trains.
+        shape: Height and width of the image in pixels. Defaults to `default_shape`, and of a training's memory to
+            `training_shape`.
 
     Raises:
         UsageError: If the model cannot be built.
@@ -53,15 +55,14 @@ def _stages(cfg: Config, shape: tuple[int, int]) -> str:
 
 
 def _memory(cfg: Config, shape: tuple[int, int] | None) -> str:
-    crop = (cfg.model.get('data_preprocessor') or {}).get('size')
-    trained = shape or (tuple(crop) if crop else default_shape(cfg))
+    trained = shape or training_shape(cfg)
     memory = measure_training_memory(cfg, trained)
     batch_size = (cfg.get('train_dataloader') or {}).get('batch_size') or 1
     rows = [
         ('weights and gradients', _gib(memory.weights)),
         ('state of the optimizer', _gib(memory.optimizer)),
         (f'activations of an image of {trained[0]} x {trained[1]}', _gib(memory.activations)),
-        (f'with {batch_size} images a step', _gib(memory.total(batch_size))),
+        (f'with {counted(batch_size, "image")} a step', _gib(memory.total(batch_size))),
     ]
     return f'{format_table(rows, header=["part", "at least"])}\n\nin float32, counted; kernels take memory on top'
 

@@ -10,6 +10,7 @@ import numpy as np
 from convnext_dense.errors import UsageError
 from convnext_dense.results.image_input import ImageInput
 from convnext_dense.results.masks import CroppedMasks, choose, cropped
+from convnext_dense.wording import counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -126,12 +127,12 @@ class Result:
         """
         from convnext_dense.visualization.drawing import Drawing
 
-        return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side)
+        return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side, has_legend=True)
 
     def __repr__(self) -> str:
         found = Counter(self.names)
         objects = ', '.join(f'{name} {count}' for name, count in found.most_common())
-        parts = [f'{len(self)} objects{": " if objects else ""}{objects}'] if self.boxes is not None else []
+        parts = [f'{counted(len(self), "object")}{": " if objects else ""}{objects}'] if self.boxes is not None else []
         maps = (('semantic', self.semantic), ('panoptic', self.panoptic))
         parts += [f'a {name} map' for name, value in maps if value is not None]
         return f'Result({self.image.name}, {self.size[0]}x{self.size[1]} px, {"; ".join(parts)})'

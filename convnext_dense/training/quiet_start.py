@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from convnext_dense.datasets.cache.built_datasets import remembered_datasets
 from convnext_dense.datasets.unreadable import note_with_batches
 from convnext_dense.training.loading.orphaned_workers import end_with_reader
+from convnext_dense.wording import counted
 
 # Attributes of a log record: it is shown before the first step, or never on the terminal.
 SHOWN_AT_START = {'shown_at_start': True}
@@ -153,9 +154,10 @@ class QuietStart(Runner):
             for group in wrapper.optimizer.param_groups:
                 group['lr'] *= count
             total = images * self.world_size * count
-            factors = f'{images} images x {self.world_size} (processes) x {count} (accumulated steps)'
+            factors = f'{counted(images or 0, "image")} x {self.world_size} (processes) x {count} (accumulated steps)'
             self.logger.info(
-                f'auto_scale_lr: {factors} = {total} images an update; the lr is for {base}, and is multiplied by '
+                f'auto_scale_lr: {factors} = {counted(total, "image")} an update; the lr is for {base}, and is '
+                'multiplied by '
                 f'{total / base:g}.',
                 extra=SHOWN_AT_START,
             )

@@ -10,11 +10,8 @@ from PIL import Image, ImageDraw
 
 from convnext_dense.visualization.fed_image import IGNORED, FedImage, FedObject, resize
 from convnext_dense.visualization.label_places import place_labels
+from convnext_dense.visualization.legend import Color, LegendEntry, with_legend
 from convnext_dense.visualization.text import text_color, text_size, write
-
-Color = tuple[int, ...]
-# A class's color and name, and how much of it there is.
-LegendEntry = tuple[Color, str, str]
 
 IGNORED_COLOR: Color = (150, 150, 150)
 BACKGROUND = 255
@@ -25,8 +22,10 @@ STRIPE, DASH = 5, 6
 RIM = 2
 # A name is its font's size in pixels, and this much to its left and right.
 FONT_SIZE, PADDING = 12, 3
-# How many objects of a class have its name in an image.
-MOST_NAMES = 5
+# How many objects of a class get their name before those of other classes do.
+FIRST_NAMES = 5
+# How much of a picture names cover before the others get theirs. With more, it could not be read.
+MOST_COVERED = 0.1
 
 
 class Drawing:
@@ -46,14 +45,28 @@ class Drawing:
     def __init__(self, classes: Sequence[str], colors: Sequence[Color], ignored_name: str = 'ignored') -> None:
         self.classes, self.colors, self.ignored_name = classes, colors, ignored_name
 
-    def draw(self, image: FedImage, side: int, has_margin: bool = True) -> Image.Image:
+    def draw(self, image: FedImage, side: int, has_legend: bool = False) -> Image.Image:
         """Return an image with all that it has drawn over it, and room for names above and below.
 
         Args:
             image: The image.
             side: Its longer side in pixels, to which it is enlarged or reduced before.
-            has_margin: Whether there is such room, if there are objects. Frames of a video have one size.
+            has_legend: Whether there is a legend below, if not all that is drawn has its name.
         """
+        drawn, is_named = self._draw(image, side, has_margin=True)
+        return with_legend(drawn, self.legend(image)) if has_legend and not is_named else drawn
+
+    def draw_frame(self, image: FedImage, side: int) -> Image.Image:
+        """Return a frame of a video with all that it has drawn over it, and a line of its legend below.
+
+        Args:
+            image: The frame.
+            side: Its longer side in pixels, to which it is enlarged or reduced before.
+        """
+        return with_legend(self._draw(image, side, has_margin=False)[0], self.legend(image), only_line=True)
+
+    def _draw(self, image: FedImage, side: int, has_margin: bool) -> tuple[Image.Image, bool]:
+        """Return the drawn image, and whether all that is drawn has its name."""
         height, width = image.picture.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -70,8 +83,8 @@ class Drawing:
         for part, box in zip(objects, boxes, strict=True):
             _draw_box(canvas, box, self.color(part), 1 if part.mask is not None else 2, part.is_ignored)
         drawn = Image.fromarray(canvas)
-        self._write_names(drawn, objects, boxes)
-        return drawn
+        are_named = self._write_names(drawn, objects, boxes)
+        return drawn, are_named and image.label_map is None
 
     def color(self, part: FedObject) -> Color:
         """Return the color of an object."""
@@ -132,23 +145,32 @@ class Drawing:
             cv2.drawContours(drawn, outlines, -1, self.color(part), 1, cv2.LINE_AA)
             canvas[:] = drawn
 
-    def _write_names(self, drawn: Image.Image, objects: Sequence[FedObject], boxes: Sequence[np.ndarray]) -> None:
-        """Write names at the largest objects of each class. The color and the legend say what the others are."""
+    def _write_names(self, drawn: Image.Image, objects: Sequence[FedObject], boxes: Sequence[np.ndarray]) -> bool:
+        """Write names at objects, and return whether each has its own. Colors say what the others are."""
         names = [self.name(part) for part in objects]
-        counts = Counter(names)
-        named = [i for i, name in enumerate(names) if names[:i].count(name) < MOST_NAMES]
-        # Rare classes first.
-        named.sort(key=lambda i: counts[names[i]])
-        others = sorted(set(range(len(names))) - set(named))
-        texts = [f'{name} {part.note}'.strip() for name, part in zip(names, objects, strict=True)]
-        sizes = [_name_size(texts[i]) for i in named]
-        places = place_labels([boxes[i] for i in (*named, *others)], sizes, drawn.size)
-        for i, (width, height), place in zip(named, sizes, places, strict=True):
-            if place is not None:
+        counts, ranks = Counter(names), [names[:i].count(name) for i, name in enumerate(names)]
+        # Rare classes first, then the largest of the others.
+        waiting = sorted(range(len(names)), key=lambda i: counts[names[i]] if ranks[i] < FIRST_NAMES else len(names))
+        full = [f'{name} {part.note}'.strip() for name, part in zip(names, objects, strict=True)]
+        taken: list[tuple[float, ...]] = []
+        room = MOST_COVERED * drawn.width * drawn.height
+        for texts in (full, names):
+            sizes = [_name_size(texts[i]) for i in waiting]
+            order = [*waiting, *sorted(set(range(len(names))) - set(waiting))]
+            places = place_labels([boxes[i] for i in order], sizes, drawn.size, taken)
+            named = set()
+            for i, (width, height), place in zip(waiting, sizes, places, strict=True):
+                if place is None or (ranks[i] >= FIRST_NAMES and width * height > room):
+                    continue
                 color = self.color(objects[i])
                 x, y = round(place[0]), round(place[1])
                 ImageDraw.Draw(drawn).rectangle((x, y, x + width - 1, y + height - 1), color)
                 write(drawn, (x + PADDING, y), texts[i], FONT_SIZE, text_color(color))
+                taken.append((x, y, x + width, y + height))
+                named.add(i)
+                room -= width * height
+            waiting = [i for i in waiting if i not in named]
+        return not waiting
 
 
 def _area(part: FedObject) -> float:

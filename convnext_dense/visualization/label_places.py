@@ -11,46 +11,55 @@ GAP = 1
 
 
 def place_labels(
-    boxes: Sequence[Sequence[float] | np.ndarray], sizes: Sequence[tuple[int, int]], area: tuple[int, int]
+    boxes: Sequence[Sequence[float] | np.ndarray],
+    sizes: Sequence[tuple[int, int]],
+    area: tuple[int, int],
+    taken: Sequence[Sequence[float]] = (),
 ) -> list[tuple[float, float] | None]:
-    """Return the left and top of the names of objects, next to their boxes; None where there is no place.
+    """Return the left and top of the names of objects, next to their boxes or in a corner of them; None where there is
+    no place.
 
-    Names do not overlap, do not cover their own object, and no more than a quarter of another.
+    Names do not overlap, and cover no more than a quarter of an object.
 
     Args:
         boxes: Each object's left, top, right and bottom, the most important first.
         sizes: Each name's width and height. There may be fewer of them than objects.
         area: The picture's width and height.
+        taken: Where names are already: left, top, right and bottom.
 
     Example:
         >>> place_labels([(0, 20, 30, 50), (0, 22, 30, 52)], [(40, 10), (40, 10)], (100, 60))
         [(0.0, 9.0), (31.0, 22.0)]
     """
     corners = np.array(boxes, float).reshape(-1, 4)
-    placed = np.zeros((0, 4))
+    areas = np.maximum(_areas(corners), 1)
+    placed = np.array(taken, float).reshape(-1, 4)
     found: list[tuple[float, float] | None] = []
     for i, size in enumerate(sizes):
-        others = np.delete(corners, i, axis=0)
-        best, least = None, MOST_COVERED
-        for left, top in _candidates(corners[i], size, area):
-            name = np.array([left, top, left + size[0], top + size[1]])
-            if _overlaps(name, placed).any() or _overlaps(name, corners[i : i + 1]).any():
-                continue
-            covered = (_overlaps(name, others) / np.maximum(_areas(others), 1)).max(initial=0)
-            if covered < least:
-                best, least = name, covered
-        if best is None:
+        names = np.array(_candidates(corners[i], size, area)).reshape(-1, 2)
+        names = np.hstack([names, names + size])
+        covered = _overlaps(names, corners) / areas
+        # Next to its own object if it can be.
+        rank = covered.max(axis=1) + (covered[:, i] > 0)
+        is_free = (covered < MOST_COVERED).all(axis=1) & ~_overlaps(names, placed).any(axis=1)
+        if not is_free.any():
             found.append(None)
-        else:
-            found.append((best[0].item(), best[1].item()))
-            placed = np.vstack([placed, best])
+            continue
+        best = names[np.where(is_free, rank, np.inf).argmin()]
+        found.append((best[0].item(), best[1].item()))
+        placed = np.vstack([placed, best])
     return found
 
 
 def _candidates(box: np.ndarray, size: tuple[int, int], area: tuple[int, int]) -> list[tuple[float, float]]:
-    """Return places around a box that are inside of the area, the usual ones first."""
+    """Return places in the corners of a box and around it that are inside of the area."""
     (left, top, right, bottom), (width, height) = box, size
+    # Its corners first: beyond the picture's edge, the places to its right and left are in it, too.
     places = [
+        (left, top),
+        (right - width, top),
+        (left, bottom - height),
+        (right - width, bottom - height),
         (left, top - height - GAP),
         (right - width, top - height - GAP),
         (left, bottom + GAP),
@@ -65,9 +74,10 @@ def _candidates(box: np.ndarray, size: tuple[int, int], area: tuple[int, int]) -
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
 
 
-def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return how much area a box has in common with each of others."""
-    return _areas(np.hstack([np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])]))
+def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return how much area each box has in common with each of others."""
+    first, last = np.maximum(boxes[:, None, :2], others[:, :2]), np.minimum(boxes[:, None, 2:], others[:, 2:])
+    return _areas(np.concatenate([first, last], axis=-1))

@@ -1,17 +1,24 @@
 """Puts drawn images with captions onto contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from convnext_dense.visualization.drawing import Color, LegendEntry
-from convnext_dense.visualization.text import shorten, text_size, write
+from convnext_dense.visualization.legend import (
+    FAINT,
+    FONT_SIZE,
+    INK,
+    LINE,
+    PAPER,
+    LegendEntry,
+    wrap_legend,
+    write_legend,
+)
+from convnext_dense.visualization.text import shorten, write
 
 COLUMNS, ROWS = 4, 3
-# Of an image's longer side, between images, and of the fonts of captions and titles, in pixels.
-TILE, GAP, FONT_SIZE, TITLE_SIZE = 360, 20, 13, 18
-PAPER, INK, FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
-LINE = FONT_SIZE + 5
+# Of an image's longer side, between images, and of the font of titles, in pixels.
+TILE, GAP, TITLE_SIZE = 360, 20, 18
 
 
 def make_sheet(title: str, tiles: Sequence[Image.Image], most: int = COLUMNS) -> Image.Image:
@@ -54,7 +61,7 @@ def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[Lege
         >>> make_tile(Image.new('RGB', (360, 100)), 'a.jpg', '', [((255, 0, 0), 'cat', '1')], '').width
         360
     """
-    lines = _wrap(legend)
+    lines = wrap_legend(legend, TILE)
     tile = Image.new('RGB', (TILE, drawn.height + 4 + (2 + max(len(lines), 1)) * LINE), PAPER)
     tile.paste(drawn, ((TILE - drawn.width) // 2, 0))
     top = drawn.height + 4
@@ -63,29 +70,44 @@ def make_tile(drawn: Image.Image, title: str, remark: str, legend: Sequence[Lege
     top += 2 * LINE
     if not legend:
         write(tile, (0, top), none, FONT_SIZE, FAINT)
-    for line in lines:
-        for left, color, text in line:
-            ImageDraw.Draw(tile).rectangle((left, top + 3, left + 10, top + 13), color, outline=FAINT)
-            write(tile, (left + 15, top), text, FONT_SIZE, INK)
-        top += LINE
+    write_legend(tile, lines, 0, top)
     return tile
+
+
+def side_by_side(views: Mapping[str, Image.Image]) -> Image.Image:
+    """Return views of an image next to each other, each with a caption above.
+
+    Args:
+        views: The drawn views, of one width, by their captions.
+
+    Example:
+        >>> side_by_side(dict(truth=Image.new('RGB', (360, 100)), prediction=Image.new('RGB', (360, 110)))).size
+        (740, 132)
+    """
+    width, height = (max(sizes) for sizes in zip(*(view.size for view in views.values()), strict=True))
+    canvas = Image.new('RGB', (len(views) * (width + GAP) - GAP, height + LINE + 4), PAPER)
+    for i, (caption, view) in enumerate(views.items()):
+        left = i * (width + GAP)
+        write(canvas, (left, 2), shorten(caption, FONT_SIZE, width), FONT_SIZE, FAINT)
+        canvas.paste(centered(view, height), (left, LINE + 4))
+    return canvas
+
+
+def centered(drawn: Image.Image, height: int) -> Image.Image:
+    """Return a picture in the middle of one of a given height: one without objects has no room for names.
+
+    Args:
+        drawn: The picture.
+        height: The height in pixels.
+
+    Example:
+        >>> centered(Image.new('RGB', (360, 100)), 120).size
+        (360, 120)
+    """
+    canvas = Image.new('RGB', (drawn.width, height), PAPER)
+    canvas.paste(drawn, (0, (height - drawn.height) // 2))
+    return canvas
 
 
 def _height(row: Sequence[Image.Image]) -> int:
     return max(tile.height for tile in row) + GAP
-
-
-def _wrap(legend: Sequence[LegendEntry]) -> list[list[tuple[int, Color, str]]]:
-    """Return the entries of a legend in lines, each with its left edge in pixels."""
-    lines: list[list[tuple[int, Color, str]]] = []
-    left = TILE
-    for color, name, amount in legend:
-        room = TILE - 15 - text_size(f' {amount}', FONT_SIZE)[0]
-        text = f'{shorten(name, FONT_SIZE, room)} {amount}'
-        width = 15 + text_size(text, FONT_SIZE)[0]
-        if left + width > TILE or not lines:
-            lines.append([])
-            left = 0
-        lines[-1].append((left, color, text))
-        left += width + 12
-    return lines

@@ -13,6 +13,7 @@ from convnext_dense.weights.recognize import BACKBONE, DetectedWeights, flatten,
 from convnext_dense.weights.storage.checksums import verify_checksums
 from convnext_dense.weights.storage.files import check_new_file, write_file
 from convnext_dense.weights.storage.sources import read_weights
+from convnext_dense.wording import counted
 
 
 def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', backbone_only: bool = False) -> str:
@@ -58,7 +59,7 @@ def convert_checkpoint(source: str, path: str | Path, layout: str = 'ours', back
     write_file(path, {**weights, **rest}, meta if isinstance(meta, Mapping) else None)
     kept = f', with {len(rest)} of the rest of the model' if rest else ''
     lines = [
-        f'{path}: {size} in the {EXPORTS[layout].name} layout, {len(weights)} tensors{kept}; '
+        f'{path}: {size} in the {EXPORTS[layout].name} layout, {counted(len(weights), "tensor")}{kept}; '
         f'{path.stat().st_size / 1e6:.1f} MB, from the {detected.layout.name} layout.'
     ]
     left_out += [*official.unexpected, *(name for name, reason in official.dropped.items() if reason != OUTSIDE)]

@@ -17,6 +17,7 @@ from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
 from convnext_dense.weights.storage.checksums import verify_checksums
 from convnext_dense.weights.storage.sources import read_weights
+from convnext_dense.wording import counted
 
 
 class Inspection(NamedTuple):
@@ -54,8 +55,9 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
     keys = [str(key) for key, value in checkpoint.items() if not isinstance(value, Tensor)]
     values = ', '.join(f'{key}={value!r}' for key, value in config.items())
     lines = [
-        f'file         {size}{len(tensors)} tensors{", top keys " if keys else ""}{printable(", ".join(sorted(keys)))}',
-        f'backbone     {count / 1e6:.1f} M parameters in {len(weights)} tensors',
+        f'file         '
+        f'{size}{counted(len(tensors), "tensor")}{", top keys " if keys else ""}{printable(", ".join(sorted(keys)))}',
+        f'backbone     {count / 1e6:.1f} M parameters in {counted(len(weights), "tensor")}',
         f'to use it    backbone=dict({values},',
         f"                 init_cfg=dict(type='Pretrained', checkpoint={source!r}))",
         str(report),

@@ -13,6 +13,7 @@ from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import CheckpointError
 from convnext_dense.weights.conversion import OUTSIDE, to_official
 from convnext_dense.weights.recognize import DetectedWeights, Size, infer_size, recognize
+from convnext_dense.wording import counted
 
 STEM = 'downsample_layers.0.0.weight'
 NORM = re.compile(r'norm\d')
@@ -192,8 +193,8 @@ def locate(tensors: Mapping[str, Tensor], source: str, prefix: str | None = None
     """
     detected = recognize(tensors, prefix)
     if detected is None:
-        holds = f'its {len(tensors)} tensors are such as {shorten(tensors)}' if tensors else 'it has no tensors'
-        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: {holds}.')
+        has = counted(len(tensors), 'tensor') + (f', such as {shorten(tensors)}' if tensors else '')
+        raise CheckpointError(f'{source} holds no ConvNeXt in any known layout: it has {has}.')
     return detected
 
 
@@ -206,14 +207,14 @@ def describe_diverged(tensors: Mapping[str, object], source: str) -> str:
 
     Example:
         >>> describe_diverged({'weight': torch.tensor([1.0, float('nan')])}, 'a.pth')[:52]
-        'a.pth has 1 NaN or infinite values in 1 of its 1 ten'
+        'a.pth has 1 NaN or infinite values in 1 of 1 tensor,'
     """
     broken = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor) and not _is_finite(tensor)}
     if not broken:
         return ''
     count = sum(int((~tensor.float().isfinite()).sum()) for tensor in broken.values())
     return (
-        f'{source} has {count:,} NaN or infinite values in {len(broken)} of its {len(tensors)} tensors, such as '
+        f'{source} has {count:,} NaN or infinite values in {len(broken)} of {counted(len(tensors), "tensor")}, such as '
         f'{shorten(broken)}; the training that saved it has diverged, so take an earlier one.'
     )
 

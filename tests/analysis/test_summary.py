@@ -10,6 +10,7 @@ from convnext_dense.analysis import measure_complexity
 from convnext_dense.analysis.memory import measure_training_memory
 from convnext_dense.analysis.rates import rate_groups
 from convnext_dense.analysis.stages import backbone_parts
+from convnext_dense.analysis.training_shape import training_shape
 from convnext_dense.config import load_config
 
 BACKBONES = [None, 'timm/resnet18', 'mmdet/ResNet(depth=50)', 'convnextv2_atto']
@@ -65,3 +66,32 @@ def test_the_command_shows_it(tmp_path):
     assert 'stages.0' in run.out
     assert '128 x 128' in run.out
     assert '█' in run.out
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape'),
+    [
+        ('mask-rcnn_convnext-t_fpn_amp-1x_coco', (800, 1344)),
+        # Crops and batches of one size, mosaics, and padding.
+        ('upernet_convnext-t_8xb2-amp-160k_ade20k-512x512', (512, 512)),
+        ('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', (1024, 1024)),
+        ('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', (640, 640)),
+        ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', (640, 640)),
+        # One of several pipelines, not padded.
+        ('mmdet::detr/detr_r50_8xb2-150e_coco.py', (800, 1333)),
+    ],
+)
+def test_memory_is_of_the_images_that_the_recipe_trains_on(name, shape):
+    assert training_shape(load_config(name)) == shape
+
+
+def test_a_recipe_that_keeps_sizes_has_those_of_the_data(demo_data, monkeypatch):
+    monkeypatch.chdir(demo_data)
+    assert training_shape(load_config(str(DETECTOR))) == (128, 128)
+
+
+def test_a_dataset_of_ones_own_is_summed_up(demo_data, tmp_path):
+    folder = demo_data / 'data' / 'demo' / 'coco'
+    result = run_command(tmp_path, 'summary', DETECTOR, '--data', folder)
+    assert result.status == 0, result.err
+    assert 'activations of an image of 128 x 128' in result.out

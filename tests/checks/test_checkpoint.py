@@ -43,7 +43,7 @@ class TestWeights:
         (finding,) = CHECKPOINT.find(plan(content, save, split=split))
         assert finding.is_error
         assert finding.sentence.startswith(f'{key}: ')
-        assert '1 of its 3 tensors, such as neck.y' in finding.sentence
+        assert '1 of 3 tensors, such as neck.y' in finding.sentence
 
     @pytest.mark.parametrize('content', [dict(state_dict='x'), dict(state_dict={1: torch.ones(1)}), [1]])
     def test_of_another_form_are_an_error(self, content, save):

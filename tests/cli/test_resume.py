@@ -1,6 +1,7 @@
 """`convnext-dense train --resume`, when what it resumes is not what it should be."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -50,6 +51,11 @@ class TestAuto:
         assert result.status == 0
         assert 'the run is finished' in result.out
         assert 'iter 4 of 4' in result.out
+
+    def test_says_that_the_warm_up_is_over(self, resume):
+        result = resume('param_scheduler.0.end=3', '--skip-check', 'schedule')
+        assert result.status == 0, result.err[-3000:]
+        assert re.search('warm-up +over, it was 3 steps', result.out)
 
     def test_without_last_checkpoint_takes_the_newest_good_one(self, resume, run):
         (run / 'last_checkpoint').unlink()

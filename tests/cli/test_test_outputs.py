@@ -5,9 +5,13 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.demo_runs import DETECTOR, FEW_WORKERS, SEGMENTER
+from PIL import Image
+
+from convnext_dense.visualization.sheet import side_by_side
 
 
 @pytest.fixture
@@ -85,6 +89,35 @@ class TestImagesOfOneName:
         result = command('test', SEGMENTER, segmenter.checkpoint, *arguments, '--cfg-options', *options)
         assert result.status == 0, result.err[-3000:]
         assert files(tmp_path / 'maps') == files(tmp_path / 'drawn') == ['a/0.png', 'a/1.png', 'b/0.png', 'b/1.png']
+
+
+class TestDrawings:
+    @pytest.fixture
+    def views(self, monkeypatch):
+        """What is drawn next to each other."""
+        views = []
+        place = 'convnext_dense.inference.saving.draw_predictions.side_by_side'
+        monkeypatch.setattr(place, lambda parts: views.append(parts) or side_by_side(parts))
+        return views
+
+    def test_are_predicts_own_next_to_the_truth(self, detector, command, detection_data, tmp_path, views):
+        arguments = ['--work-dir', tmp_path / 'work', '--show-dir', tmp_path / 'drawn', '--cfg-options']
+        result = command('test', DETECTOR, detector.checkpoint, *arguments, *detection_data())
+        assert result.status == 0, result.err[-3000:]
+        result = command('predict', DETECTOR, detector.checkpoint, tmp_path / 'images', '--out', tmp_path / 'out')
+        assert result.status == 0, result.err[-3000:]
+        assert [list(parts) for parts in views] == [['truth', 'prediction']] * 2
+        for i, parts in enumerate(views):
+            predicted = Image.open(tmp_path / 'out' / 'images' / f'{i}.jpg')
+            drawn = np.asarray(parts['prediction'], np.int16)
+            # A JPEG; a legend may follow below.
+            assert np.abs(np.asarray(predicted, np.int16)[: len(drawn)] - drawn).mean() < 3
+
+    def test_have_no_truth_where_there_is_none(self, segmenter, command, segmentation_data, tmp_path, views):
+        arguments = ['--work-dir', tmp_path / 'work', '--show-dir', tmp_path / 'drawn', '--cfg-options']
+        result = command('test', SEGMENTER, segmenter.checkpoint, *arguments, *segmentation_data(maps=False))
+        assert result.status == 0, result.err[-3000:]
+        assert len(files(tmp_path / 'drawn')) == 4 and not views
 
 
 class TestWithoutTruth:

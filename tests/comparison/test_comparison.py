@@ -82,6 +82,8 @@ class TestReport:
         assert '<script' not in page
         assert '@import' not in page
         assert page.count('<svg') == 1
+        # Drawn in the page's own color of text, on its own background.
+        assert 'currentColor' in page and '#ffffff' not in page and '#000000' not in page
         assert (folder / 'comparison.png').read_bytes().startswith(b'\x89PNG')
 
     def test_the_page_says_what_was_held_fixed_and_what_differs(self, folder):

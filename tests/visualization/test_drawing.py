@@ -69,6 +69,48 @@ class TestDrawing:
         assert DRAWING.legend(gray(objects=[FedObject((0, 0, 9, 9), 7)])) == [(IGNORED_COLOR, 'class 7', '1')]
 
 
+def square(left, top, side, label=0):
+    return FedObject((left, top, left + side, top + side), label, note='0.50')
+
+
+def written(monkeypatch, *objects):
+    """Return what is written at objects."""
+    texts = []
+    monkeypatch.setattr('convnext_dense.visualization.drawing.write', lambda *args: texts.append(args[2]))
+    DRAWING.draw(gray(300, 400, objects=list(objects)), side=400)
+    return texts
+
+
+class TestNames:
+    def test_each_object_has_its_name_where_there_is_room(self, monkeypatch):
+        objects = [square(left, top, 40) for left in (5, 105, 205, 305) for top in (20, 110, 200)]
+        assert written(monkeypatch, *objects) == ['cat 0.50'] * 12
+
+    def test_an_object_that_fills_the_picture_has_its_name(self, monkeypatch):
+        assert written(monkeypatch, FedObject((0, 0, 400, 300), 1)) == ['dog']
+
+    def test_a_name_without_its_score_fits_a_narrow_place(self, monkeypatch):
+        monkeypatch.setattr(
+            'convnext_dense.visualization.drawing.place_labels',
+            lambda boxes, sizes, area, taken: [(0, 0) if width < 50 else None for width, _ in sizes],
+        )
+        assert written(monkeypatch, square(50, 50, 40)) == ['cat']
+
+    @pytest.mark.parametrize(('count', 'has_legend'), [(1, False), (60, True)])
+    def test_a_legend_names_what_has_no_name(self, count, has_legend):
+        image = gray(300, 400, objects=[square(150 + i, 120, 30) for i in range(count)])
+        plain, drawn = DRAWING.draw(image, 400), DRAWING.draw(image, 400, has_legend=True)
+        assert (drawn.height > plain.height) == has_legend
+
+    def test_a_legend_names_the_classes_of_a_map(self):
+        drawn = DRAWING.draw(gray(label_map=np.zeros((40, 60), np.int64)), 240, has_legend=True)
+        assert pixels_of(drawn, RED)[160:].any()
+
+    def test_frames_of_a_video_have_one_size(self):
+        frames = [gray(300, 400), gray(300, 400, objects=[square(i, 120, 30) for i in range(60)])]
+        assert len({DRAWING.draw_frame(frame, 400).size for frame in frames}) == 1
+
+
 class TestLegend:
     def test_counts_objects(self):
         objects = [FedObject((0, 0, 9, 9), label) for label in (1, 0, 1)]

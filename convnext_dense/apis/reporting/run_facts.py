@@ -15,10 +15,11 @@ from mmengine.runner import Runner
 
 from convnext_dense.apis.environment import describe_environment
 from convnext_dense.config.bases import base_files
-from convnext_dense.config.resolved.values import ABSENT, differences
+from convnext_dense.config.resolved.values import ABSENT, differences, same_differences
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.evaluation.output_files import write_whole
 from convnext_dense.reports.run.finished_run import FACTS_FILE
+from convnext_dense.wording import counted
 
 # Of more images, classes are not counted.
 MOST_COUNTED = 20000
@@ -82,11 +83,12 @@ def _differences(runner: Runner, cfg: Config) -> dict[str, Any]:
         base = Config.fromfile(whole)
     found = [
         (
-            part.key,
+            ', '.join(keys),
             *(None if value is ABSENT else repr(value)[:SHOWN_CHARACTERS] for value in (part.first, part.second)),
         )
-        for part in differences(base.to_dict(), cfg.to_dict())
-        if part.key.partition('.')[0] not in OTHER_KEYS
+        for keys, part in same_differences(
+            part for part in differences(base.to_dict(), cfg.to_dict()) if part.key.partition('.')[0] not in OTHER_KEYS
+        )
     ]
     return dict(differences=found, bases=[base.name for base in bases])
 
@@ -101,7 +103,7 @@ def _data(runner: Runner, cfg: Config) -> dict[str, Any]:
 
 def _dataset_facts(split: str, dataset: Any) -> dict[str, str]:  # noqa: ANN401 - PyTorch's type has no length
     classes = [str(name) for name in (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()]
-    facts = {split: f'{len(dataset):,} images'}
+    facts = {split: counted(len(dataset), 'image')}
     if split == 'train':
         facts['classes'] = f'{len(classes)}: {", ".join(classes[:SHOWN_CLASSES])}'
     if not hasattr(dataset, 'get_data_info') or len(dataset) > MOST_COUNTED:

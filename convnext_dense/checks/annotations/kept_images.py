@@ -9,6 +9,7 @@ from convnext_dense.checks.run_plan import PlannedDataset
 from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.annotations.objects import Objects
 from convnext_dense.datasets.annotations.wording import names
+from convnext_dense.wording import counted
 
 
 def find_nothing_left(
@@ -56,7 +57,7 @@ def find_nothing_left(
     elif not (left & ~file.flags('iscrowd') & ~is_masked).any():
         why = 'a crowd' if file.flags('iscrowd')[left].all() else 'a crowd, or ignored for its segmentation'
         effect = 'the box loss is 0' if is_training else end
-        yield Finding(f'{file.path}: each of its {int(left.sum())} objects is {why}; {effect}.', is_training)
+        yield Finding(f'{file.path}: each of its {counted(int(left.sum()), "object")} is {why}; {effect}.', is_training)
 
 
 def find_used(dataset: PlannedDataset, file: CocoFile) -> np.ndarray:

@@ -7,6 +7,7 @@ from convnext_dense.checks.classes_and_heads.metainfo import nearest, wrong_meta
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.datasets.annotations.coco_file import CocoFile, repeated
 from convnext_dense.datasets.annotations.wording import names
+from convnext_dense.wording import counted
 
 
 def find_in_classes(plan: RunPlan) -> Iterator[Finding]:
@@ -30,8 +31,8 @@ def _short_palette(dataset: PlannedDataset) -> Iterator[Finding]:
     palette = dataset.built.metainfo.get('palette')
     if isinstance(palette, list | tuple) and 0 < len(palette) < len(dataset.classes):
         yield Finding(
-            f'{dataset.key}.metainfo.palette: {type(dataset.built).__name__} has {len(palette)} colors for '
-            f'{len(dataset.classes)} classes, which drawing needs; give one for each.',
+            f'{dataset.key}.metainfo.palette: {type(dataset.built).__name__} has {counted(len(palette), "color")} for '
+            f'{counted(len(dataset.classes), "class")}, which drawing needs; give one for each.',
             is_error=False,
         )
 

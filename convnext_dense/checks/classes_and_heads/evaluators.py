@@ -9,6 +9,7 @@ from convnext_dense.config.find import URL_MARK
 from convnext_dense.config.tree import bare_type, evaluators
 from convnext_dense.datasets.annotations.coco_file import CocoFile
 from convnext_dense.datasets.annotations.wording import names, subject
+from convnext_dense.wording import counted
 
 # It takes each image's dataset from the predictions, and has an evaluator for each.
 SEVERAL = 'MultiDatasetsEvaluator'
@@ -59,7 +60,8 @@ def _other_file(plan: RunPlan, key: str, path: str, split: str) -> Iterator[Find
         if len(scored) == 1 and len(metric.image_rows) > len(data.image_rows):
             more = len(metric.image_rows) - len(data.image_rows)
             yield Finding(
-                f'{key}: {path} has {more} images that {data.path} ({dataset.key}.ann_file) has not; their objects '
+                f'{key}: {path} has {counted(more, "image")} that {data.path} ({dataset.key}.ann_file) has not; '
+                'their objects '
                 'count as missed.',
                 is_error=False,
             )

@@ -9,6 +9,7 @@ from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
 from convnext_dense.config.data.heads import STUFF, THINGS, find_heads, head_argument
 from convnext_dense.config.tree import bare_type
+from convnext_dense.wording import counted
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _wrong_decode_head(key: str, head: dict, wanted: Wanted) -> Iterator[Finding
     is_softmax = _is_softmax(head)
     if channels not in (1, count) or (channels == 1 and count > 2):
         yield Finding(
-            f'{key}.out_channels: is {channels} for {count} classes; it must be {count}, or 1 for two classes and a '
+            f'{key}.out_channels: is {channels} for {counted(count, "class")}; it must be {count}, or 1 for two '
+            'classes and a '
             'loss with use_sigmoid=True.'
         )
     elif channels == 1 and is_softmax and count == 1:
@@ -134,7 +136,7 @@ def _wrong_weights(key: str, head: dict, lengths: set[int] | None) -> Iterator[F
             weights = loss.get('class_weight')
             must = ' or '.join(str(length) for length in sorted(lengths))
             if isinstance(weights, list | tuple) and len(weights) not in lengths:
-                yield Finding(f'{place}.class_weight: has {len(weights)} weights; it must have {must}.')
+                yield Finding(f'{place}.class_weight: has {counted(len(weights), "weight")}; it must have {must}.')
             count = loss.get('num_classes')
             if isinstance(count, int) and count not in lengths:
                 yield Finding(f'{place}.num_classes: is {count}; it must be {min(lengths)}.')

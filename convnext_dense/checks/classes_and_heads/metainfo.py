@@ -7,6 +7,7 @@ from pathlib import Path
 from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.annotations.coco_file import repeated
 from convnext_dense.datasets.annotations.wording import names
+from convnext_dense.wording import counted
 
 # What classes are called elsewhere: in mmdet 2, in JSON, in other libraries.
 OTHER_NAMES = ('CLASSES', 'Classes', 'class', 'class_names', 'classnames', 'names', 'categories')
@@ -57,7 +58,8 @@ def wrong_metainfo(key: str, dataset: dict, own_metainfo: dict, needs_subset: bo
         )
     palette = metainfo.get('palette')
     if isinstance(palette, list | tuple) and len(palette) < len(classes):
-        yield f'{place}.palette: has {len(palette)} colors for {len(classes)} classes; it must have one for each.'
+        has = f'has {counted(len(palette), "color")} for {counted(len(classes), "class")}'
+        yield f'{place}.palette: {has}; it must have one for each.'
 
 
 def _wrong_names(place: str, classes: Sequence) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from convnext_dense.checks.run_plan import PlannedDataset, RunPlan
+from convnext_dense.wording import counted
 
 COLORS = 3
 # Transforms of these packages leave the channels as they are.
@@ -28,12 +29,12 @@ class ChannelsCheck:
     def fault(self, image: np.ndarray) -> str | None:
         """Return what does not fit, as part of a sentence; None if all does or it is not known."""
         channels = image.shape[2] if image.ndim == 3 else 1
-        has = f'the loader makes {channels} channel{"s" if channels > 1 else ""} of it'
+        has = f'the loader makes {counted(channels, "channel")} of it'
         if not self.is_known:
             return None
         if isinstance(self.in_channels, int) and self.in_channels != channels:
             return f'{has}, and model.backbone.in_channels is {self.in_channels}'
         for name, length in self.lengths.items():
             if length not in (1, channels):
-                return f'{has}, and model.data_preprocessor.{name} has {length} values'
+                return f'{has}, and model.data_preprocessor.{name} has {counted(length, "value")}'
         return None

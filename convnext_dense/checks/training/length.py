@@ -13,6 +13,7 @@ from convnext_dense.config.schedule.run_length import NO_STEP, Epoch, RunLength,
 from convnext_dense.config.schedule.warm_up import MAX_WARM_UP_SHARE, is_by_epoch, schedulers_of, warm_up_share
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted, times
 
 # Beyond this many images, an epoch has steps enough, and counting them takes seconds.
 MAX_COUNTED_IMAGES = 10_000
@@ -75,8 +76,8 @@ def _accumulation(plan: RunPlan, length: RunLength, epoch: Epoch | None) -> Iter
     for steps, what in limits:
         if isinstance(count, int) and count > max(steps, 1):
             yield (
-                f'optim_wrapper.accumulative_counts: an update would take {count} steps, and {what} has {steps}; '
-                f'accumulate {steps} at most.'
+                f'accumulate (optim_wrapper.accumulative_counts): an update would take {counted(count, "step")}, '
+                f'and {what} has {steps}; accumulate {steps} at most.'
             )
             return
 
@@ -92,10 +93,10 @@ def _patience(plan: RunPlan, length: RunLength) -> Iterator[str]:
             number = count_evaluations(length.count, begin, *intervals)
             # The first one is better than none.
             if number <= patience:
-                has = f'{number} validation{"" if number == 1 else "s"}'
+                has = counted(number, 'validation')
                 yield (
-                    f'custom_hooks.{i}.patience: it is {patience}, and the run has {has}, so it is never ended early; '
-                    'give a smaller one, or validate more often by train_cfg.val_interval.'
+                    f'patience (custom_hooks.{i}.patience): it is {patience}, and the run has {has}, so it never ends '
+                    'early; give a smaller one, or validate more often by train_cfg.val_interval.'
                 )
 
 
@@ -134,20 +135,23 @@ def _small_data(plan: RunPlan, length: RunLength, epoch: Epoch, processes: int) 
     batch = plan.cfg.train_dataloader.get('batch_size', 1) * processes
     updates = length.steps // (value_at(plan.cfg, 'optim_wrapper.accumulative_counts') or 1)
     if updates < FEW_STEPS:
-        made_of = f'{length.count} epochs of {epoch.steps}' if length.by_epoch else f'of {batch} images'
+        made_of = (
+            f'{counted(length.count, "epoch")} of {epoch.steps}' if length.by_epoch else f'of {counted(batch, "image")}'
+        )
         yield (
-            f'train_cfg: the run has {length.steps} steps, {made_of}, with {epoch.images} images'
+            f'train_cfg: the run has {counted(length.steps, "step")}, {made_of}, with {counted(epoch.images, "image")}'
             f'{f", and updates the weights {updates} times" if updates < length.steps else ""}; that is hardly a '
             f'training. Give more epochs, such as epochs {_enough_epochs(epoch.steps * updates / length.steps)}.'
         )
     elif length.steps / epoch.steps < FEW_PASSES and epoch.images <= MAX_COUNTED_IMAGES:
         yield (
-            f'train_cfg: each of the {epoch.images} images is seen {length.steps / epoch.steps:.2g} times; give more '
-            f'epochs, such as epochs {_enough_epochs(epoch.steps)}.'
+            f'train_cfg: each of {counted(epoch.images, "image")} is seen {times(length.steps / epoch.steps)}; give '
+            f'more epochs, such as epochs {_enough_epochs(epoch.steps)}.'
         )
     if length.by_epoch and epoch.steps <= FEW_STEPS_AN_EPOCH and batch > 1:
         yield (
-            f'train_dataloader.batch_size: an epoch has {epoch.steps} steps, as {epoch.images} images are taken '
+            f'batch_size (train_dataloader.batch_size): an epoch has {counted(epoch.steps, "step")}, with '
+            f'{counted(epoch.images, "image")} taken '
             f'{batch} at a time; a smaller batch_size makes more of them.'
         )
 

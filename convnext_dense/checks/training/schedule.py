@@ -15,6 +15,7 @@ from convnext_dense.config.schedule.warm_up import schedulers_of
 from convnext_dense.config.training_options.metrics import metric_names
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.meta_device import build_on_meta, without_allocating
+from convnext_dense.wording import counted
 
 # By key: what its value must be at least, and whether it must be a whole number.
 MINIMA = {
@@ -195,7 +196,7 @@ def _nothing_saved(cfg: Config) -> Iterator[str]:
     if hook_by_epoch and by_epoch is False and interval > 0:
         yield (
             f'default_hooks.checkpoint.by_epoch: it is True, and the run counts steps; nothing is saved before the '
-            f'last step. Set by_epoch=False to save every {interval} steps.'
+            f'last step. Set by_epoch=False to save every {counted(interval, "step")}.'
         )
     elif hook.get('save_last', True) is False and hook_by_epoch == by_epoch and not 0 < interval <= length:
         yield (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from convnext_dense.cli.arguments import at_least, not_empty
 from convnext_dense.errors import RunError, UsageError
+from convnext_dense.wording import counted
 
 if TYPE_CHECKING:
     from convnext_dense.inference.prediction import Predicted
@@ -124,7 +125,7 @@ def _progress() -> Generator[Callable[[int, int, str], None]]:
 
 
 def _summary(predicted: 'Predicted', checkpoint: str) -> str:
-    images = f'{predicted.images} image{"" if predicted.images == 1 else "s"}'
+    images = counted(predicted.images, 'image')
     lines = [f'Model: {checkpoint}']
     if predicted.score is None:
         lines.append(f'{images}.')
@@ -133,6 +134,6 @@ def _summary(predicted: 'Predicted', checkpoint: str) -> str:
         names = [f'{name} {count}' for name, count in predicted.found.items()]
         more = f' and {len(names) - SHOWN_CLASSES} more classes' if len(names) > SHOWN_CLASSES else ''
         found = f': {", ".join(names[:SHOWN_CLASSES])}{more}' if names else ''
-        objects = f'{total} object{"" if total == 1 else "s"} of score {predicted.score:g} or more'
+        objects = f'{counted(total, "object")} of score {predicted.score:g} or more'
         lines.append(f'{images}, {objects}{found}.')
     return '\n'.join([*lines, *(f'{what}: {place}' for what, place in predicted.places.items())])

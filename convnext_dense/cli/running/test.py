@@ -1,7 +1,6 @@
 """Evaluate a checkpoint of a detector or a segmenter."""
 
 import argparse
-import os
 
 from convnext_dense.cli.arguments import (
     add_config,
@@ -14,7 +13,7 @@ from convnext_dense.cli.arguments import (
     not_empty,
     parse_cfg_options,
 )
-from convnext_dense.config.find import WEIGHT_SUFFIXES, find_config
+from convnext_dense.config.find import find_config, is_model
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import TEST_SWITCHES
 
@@ -43,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate."""
-    folder = os.path.expanduser(args.config)
-    folder = folder if os.path.isdir(folder) else None
-    if args.checkpoint and not folder and not args.config.endswith(WEIGHT_SUFFIXES):
+    if args.checkpoint and not is_model(args.config):
         find_config(args.config)
     check_data(args.data)
     check_work_dir(args.work_dir)
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.inference.find_model import tested_config
 
     options = parse_cfg_options(args.cfg_options)
-    with tested_config(args.config, args.checkpoint) as (path, checkpoint):
+    with tested_config(args.config, args.checkpoint) as (path, checkpoint, folder):
         cfg = config.load_config(
             path, args.work_dir or folder, options, args.launcher, data=args.data, boxes_to_masks=args.boxes_to_masks
         )

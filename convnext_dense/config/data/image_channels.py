@@ -13,6 +13,7 @@ from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.datasets.channels import COLORS
 from convnext_dense.datasets.images.image_statistics import ChannelStatistics, ImageKind, channel_statistics, find_kinds
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted
 
 IN_CHANNELS, MEAN, STD = 'model.backbone.in_channels', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'
 LOADERS = ('LoadImageFromFile', 'CheckedImage')
@@ -131,7 +132,7 @@ def _fit(
         found = channel_statistics(files, is_gray)
         if found and len(found.mean) == channels:
             said.insert(0, _set_statistics(preprocessor, found, len(files)))
-    what = f'{kind}' if kind else f'{channels} channels'
+    what = f'{kind}' if kind else f'{counted(channels, "channel")}'
     print_log(f'images: {what}; {IN_CHANNELS}={channels}; {"; ".join(said)}.', logger='current')
 
 

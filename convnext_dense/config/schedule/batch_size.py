@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from convnext_dense.config.schedule.warm_up import schedulers_of
 from convnext_dense.config.tree import value_at
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted
 
 
 def set_batch_size(
@@ -58,7 +59,8 @@ def set_batch_size(
     if 'auto_scale_lr' in cfg and cfg.auto_scale_lr:
         # Scaling by it once more, here or in mmdet, changes nothing.
         cfg.auto_scale_lr.base_batch_size = total
-    counts = f'{batch_size} images x {processes} (processes) x {accumulation} (accumulated steps) = {total} an update'
+    factors = f'{counted(batch_size, "image")} x {processes} (processes) x {accumulation} (accumulated steps)'
+    counts = f'{factors} = {total} an update'
     if any(key.startswith('optim_wrapper') and key.rpartition('.')[2] in ('lr', 'optimizer') for key in given):
         rule = 'the lr is that of cfg_options'
     else:

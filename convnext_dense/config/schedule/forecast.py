@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convnext_dense.config.schedule.run_length import RunLength
+from convnext_dense.wording import counted, times
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Forecast:
         warm_up: Which share of the run warm-up takes, as `warm_up_share` returns it.
         evaluations: How often the model is validated.
         checkpoints: How often it is saved.
+        done: How many of its steps a run that is resumed has behind it.
 
     Example:
         >>> forecast = Forecast(60, 2, 8, 1, RunLength(36, True, lambda: 4), 1000 / 144, 36, 3)
@@ -34,6 +36,8 @@ class Forecast:
 
         >>> Forecast(60, 2, 1, 8, RunLength(36, True, lambda: 30), 100 / 1080, 36, 3).lines()['warm-up']
         '100 steps, 12 updates, 9.3% of the run'
+        >>> Forecast(60, 2, 1, 1, RunLength(36, True, lambda: 30), 100 / 1080, 36, 3, done=540).lines()['warm-up']
+        'over, it was 100 steps'
     """
 
     images: int
@@ -44,6 +48,7 @@ class Forecast:
     warm_up: float
     evaluations: int
     checkpoints: int
+    done: int = 0
 
     @property
     def batch(self) -> int:
@@ -59,12 +64,12 @@ class Forecast:
         """Return what there is to say, by its name."""
         length = self.length
         an_epoch = length.steps_an_epoch()
-        steps = _count(length.steps, 'step')
+        steps = counted(length.steps, 'step')
         if length.by_epoch:
-            steps = f'{_count(length.count, "epoch")} of {_count(an_epoch, "step")} = {steps}'
+            steps = f'{counted(length.count, "epoch")} of {counted(an_epoch, "step")} = {steps}'
         steps += self._updates(length.steps)
-        seen = f'each of {_count(self.images, "image")} is seen {_times(self.passes)}'
-        factors = [_count(self.batch_size, 'image')]
+        seen = f'each of {counted(self.images, "image")} is seen {times(self.passes)}'
+        factors = [counted(self.batch_size, 'image')]
         factors += [f'{self.processes} processes'] if self.processes > 1 else []
         factors += [f'{self.accumulation} accumulated steps'] if self.accumulation > 1 else []
         total = f' = {self.batch} an update' if len(factors) > 1 else ''
@@ -72,19 +77,23 @@ class Forecast:
             'batch': ' x '.join(factors) + total,
             'schedule': f'{steps}; {seen}',
             'warm-up': self._warm_up(),
-            'evaluations': f'{self.evaluations or "none"}, and {_count(self.checkpoints, "checkpoint")}',
+            'evaluations': f'{self.evaluations or "none"}, and {counted(self.checkpoints, "checkpoint")}',
         }
 
     def _updates(self, steps: int) -> str:
         """Return how many updates of the weights some steps are, if that is another number."""
-        return f', {_count(steps // self.accumulation, "update")}' if self.accumulation > 1 else ''
+        return f', {counted(steps // self.accumulation, "update")}' if self.accumulation > 1 else ''
 
     def _warm_up(self) -> str:
         if not self.warm_up:
             return 'none'
         number = round(self.warm_up * self.length.steps)
-        steps = _count(number, 'step') + self._updates(number)
-        return f'{steps}, longer than the run' if self.warm_up > 1 else f'{steps}, {self.warm_up:.1%} of the run'
+        steps = counted(number, 'step') + self._updates(number)
+        if self.done and self.done >= number:
+            return f'over, it was {steps}'
+        going = f', {self.done} of them done' if self.done else ''
+        share = 'longer than the run' if self.warm_up > 1 else f'{self.warm_up:.1%} of the run'
+        return f'{steps}, {share}{going}'
 
 
 def count_evaluations(count: int, begin: int, milestones: Sequence[int], intervals: Sequence[int]) -> int:
@@ -126,13 +135,3 @@ def count_checkpoints(count: int, interval: int, begin: int = 0, save_last: bool
     # A first one lies at the beginning itself.
     number += begin > 0
     return number + (save_last and (count - begin) % interval != 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
-
-
-def _times(number: float) -> str:
-    if number < 1:
-        return f'{number:.2g} times'
-    return 'once' if number < 1.05 else f'{number:.0f} times' if number >= 10 else f'{number:.2g} times'

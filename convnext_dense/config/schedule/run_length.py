@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader
 
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError, describe
+from convnext_dense.wording import counted
 
 EPOCH_LOOP, ITER_LOOP = 'EpochBasedTrainLoop', 'IterBasedTrainLoop'
 # How an error begins if an epoch has no step.
-NO_STEP = 'train_dataloader.batch_size:'
+NO_STEP = 'batch_size (train_dataloader.batch_size):'
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def measure_epoch(cfg: Config, processes: int = 1) -> Epoch:
     epoch = Epoch(len(dataset), _steps(loader, processes))
     if not epoch.steps:
         raise UsageError(
-            f'{NO_STEP} the dataset has {epoch.images} samples, too few for one batch of '
+            f'{NO_STEP} the dataset has {counted(epoch.images, "sample")}, too few for one batch of '
             f'{cfg.train_dataloader.get("batch_size")} a process in {processes}, and drop_last leaves out smaller ones.'
         )
     return epoch

@@ -1,6 +1,7 @@
 """Which metrics a validation reports, which of them matters most, and what an improvement of it is."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from mmengine.config import Config
@@ -27,6 +28,10 @@ MAIN_METRICS = {
 }
 LOWER_IS_BETTER = ('mMR', 'rmse', 'abs_rel', 'sq_rel', 'rmse_log', 'silog', 'log10')
 IN_PERCENT = frozenset([*PANOPTIC_ITEMS, *(name for names in IOU_ITEMS.values() for name in names)])
+
+# What is logged from 0 to 1: what these evaluators report, and any AP or AR.
+FRACTION_PREFIXES = ('coco', 'pascal_voc', 'openimages', 'cityscapes', 'lvis', 'crowd_human')
+FRACTION = re.compile(r'(^|_)m?(AP|AR)($|[\d@_])')
 
 
 def metric_names(cfg: Config) -> list[str]:
@@ -122,6 +127,22 @@ def least_rise(name: str) -> float:
         (0.1, 0.001)
     """
     return 0.1 if name.rpartition('/')[2] in IN_PERCENT else 0.001
+
+
+def points_factor(name: str) -> float | None:
+    """Return what makes a metric's values points, from 0 to 100; None if it has another scale, or an unknown one.
+
+    Args:
+        name: The metric.
+
+    Example:
+        >>> [points_factor(name) for name in ('mIoU', 'coco_panoptic/PQ', 'coco/bbox_mAP_50', 'rmse')]
+        [1.0, 1.0, 100.0, None]
+    """
+    prefix, _, last = name.rpartition('/')
+    if last in IN_PERCENT:
+        return 1.0
+    return 100.0 if prefix.rpartition('/')[2] in FRACTION_PREFIXES or FRACTION.search(last) else None
 
 
 def _names(evaluator: dict) -> Iterator[str]:

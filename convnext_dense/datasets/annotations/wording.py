@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from convnext_dense.wording import counted
+
 SHOWN_NAMES = 6
 
 
@@ -23,8 +25,7 @@ def subject(noun: str, ids: Sequence, total: int, singular: str = 'has', plural:
     """
     if len(ids) == 1:
         return f'{noun} {ids[0]!r} {singular}'
-    plural_noun = f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'
-    return f'{len(ids)} of {total} {plural_noun}, such as {ids[0]!r}, {plural}'
+    return f'{len(ids)} of {counted(total, noun)}, such as {ids[0]!r}, {plural}'
 
 
 def names(values: Sequence) -> str:

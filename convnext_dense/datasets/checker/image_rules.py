@@ -10,6 +10,7 @@ from convnext_dense.datasets.checker.image_facts import ImageFacts
 from convnext_dense.datasets.images.checked_image import size_fault
 from convnext_dense.datasets.images.image_faults import unclear_orientation, unseen_orientation
 from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT
+from convnext_dense.wording import counted
 
 GRAY = ('1', 'L', 'LA', 'I', 'I;16', 'F')
 # Names of one format.
@@ -52,7 +53,7 @@ class SplitImages:
         if facts.is_constant:
             yield self._finding('image-constant', facts, image_id, f'mode {facts.mode}')
         if facts.frames > 1 and facts.format not in FIRST_OF_SEVERAL:
-            yield self._finding('image-frames', facts, image_id, f'{facts.frames} images')
+            yield self._finding('image-frames', facts, image_id, f'{counted(facts.frames, "image")}')
         ending = facts.file[facts.file.rfind('.') :].lower()
         said = Image.registered_extensions().get(ending)
         if facts.format and said and SAME.get(said, said) != SAME.get(facts.format, facts.format):

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from convnext_dense.wording import counted
+
 SHOWN_CLASSES = 10
 
 
@@ -54,7 +56,11 @@ class DataDescription:
     without_mask: int = 0
 
     def __str__(self) -> str:
-        some = f'with masks, {self.without_mask} objects without' if self.without_mask else 'boxes without masks'
+        some = (
+            f'with masks, {counted(self.without_mask, "object")} without'
+            if self.without_mask
+            else 'boxes without masks'
+        )
         masks = 'with masks' if self.has_masks else some
         noun = 'class' if len(self.classes) == 1 else 'classes'
         lines = [f'data {self.place}: {self.format}, {masks}; {len(self.classes)} {noun}.']
@@ -62,7 +68,8 @@ class DataDescription:
             shown = ', '.join(f'{name} {split.objects.get(name, 0)}' for name in islice(self.classes, SHOWN_CLASSES))
             more = ', ...' if len(self.classes) > SHOWN_CLASSES else ''
             lines.append(
-                f'  {name}: {split.image_count} images in {split.images}, {sum(split.objects.values())} objects '
+                f'  {name}: {counted(split.image_count, "image")} in {split.images}, '
+                f'{counted(sum(split.objects.values()), "object")} '
                 f'({shown}{more}); {split.annotations}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
@@ -122,7 +129,7 @@ class MapDescription:
             chosen = f', those in {split.names}' if split.names else ''
             ending = f' ({self.image_ending})' if self.image_ending else ''
             lines.append(
-                f'  {name}: {split.count} images in {split.images}{ending}, maps in {split.maps} '
+                f'  {name}: {counted(split.count, "image")} in {split.images}{ending}, maps in {split.maps} '
                 f'({self.map_ending}){chosen}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])
@@ -183,7 +190,8 @@ class PanopticDescription:
         ]
         for name, split in self.splits.items():
             lines.append(
-                f'  {name}: {split.image_count} images in {split.images}, {split.segments} segments in {split.maps}; '
+                f'  {name}: {counted(split.image_count, "image")} in {split.images}, '
+                f'{counted(split.segments, "segment")} in {split.maps}; '
                 f'{split.annotations}'
             )
         return '\n'.join([*lines, *(f'  {remark}' for remark in self.remarks)])

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from convnext_dense.datasets.formats.places import SPLITS
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted
 
 VAL_FRACTION = 0.2
 SEED = 0
@@ -34,7 +35,7 @@ def complete_splits(
     """
     found = {name: images for name, images in splits.items() if images}
     left = found.pop('', ()) if len(found) > 1 else ()
-    remarks = [f'{len(left)} images are left out, since no name says which split they are of.'] if left else []
+    remarks = [f'left out: {counted(len(left), "image")}, since no name says of which split.'] if left else []
     if list(found) in (['train'], ['']):
         (images,) = found.values()
         said = f'There is one split: {VAL_FRACTION:.0%} of its images are for validation, drawn with seed {SEED}.'
@@ -63,7 +64,9 @@ def draw_parts(images: Sequence[Image], place: Path | str) -> dict[str, Sequence
         {'train': ['a', 'b', 'c', 'e'], 'val': ['d']}
     """
     if len(images) < 2:
-        raise UsageError(f'data: {place} has {len(images)} images; training and validation need one each at least.')
+        raise UsageError(
+            f'data: {place} has {counted(len(images), "image")}; training and validation need one each at least.'
+        )
     chosen = set(random.Random(SEED).sample(range(len(images)), max(1, round(len(images) * VAL_FRACTION))))
     return {
         'train': [image for i, image in enumerate(images) if i not in chosen],

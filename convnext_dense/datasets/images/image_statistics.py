@@ -9,6 +9,7 @@ import numpy as np
 from convnext_dense.datasets.channels import COLORS
 from convnext_dense.datasets.images.tiff import decode_many_channels
 from convnext_dense.regular_files import read_bytes
+from convnext_dense.wording import counted
 
 # How many images are looked at, and how many of an image's pixels are counted at most.
 KIND_SAMPLES, STATISTIC_SAMPLES = 16, 64
@@ -41,7 +42,7 @@ class ImageKind:
     by_tifffile: bool = False
 
     def __str__(self) -> str:
-        return f'{self.channels} channel{"s" if self.channels > 1 else ""} of {self.bits} bits'
+        return f'{counted(self.channels, "channel")} of {self.bits} bits'
 
 
 def find_kinds(files: Sequence[str]) -> list[ImageKind]:

@@ -6,6 +6,7 @@ from PIL import Image
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
 from convnext_dense.datasets.label_maps.label_rules import LARGEST, LabelRules, shown
 from convnext_dense.regular_files import refuse_special
+from convnext_dense.wording import counted
 
 
 def layout_fault(decoded: np.ndarray) -> str | None:
@@ -22,7 +23,7 @@ def layout_fault(decoded: np.ndarray) -> str | None:
     """
     channels = decoded.shape[2] if decoded.ndim > 2 else 1
     if channels > 1:
-        return f"it has {channels} channels; a label map has one, with the number of a pixel's class"
+        return f"it has {counted(channels, 'channel')}; a label map has one, with the number of a pixel's class"
     if decoded.dtype in (np.uint8, np.bool_):
         return None
     values = np.unique(decoded)

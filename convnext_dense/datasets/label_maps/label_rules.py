@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from convnext_dense.wording import counted
+
 # How many values a sentence shows.
 SHOWN_VALUES = 6
 LARGEST = 255
@@ -75,7 +77,8 @@ class LabelRules:
         ignored = np.flatnonzero(self.is_ignored).tolist()
         ignored = f'{shown(ignored)} {"are" if len(ignored) > 1 else "is"} ignored' if ignored else 'none is ignored'
         return (
-            f'with {self.num_classes} classes and reduce_zero_label={self.reduce_zero_label}, {allowed}, and {ignored}'
+            f'with {counted(self.num_classes or 0, "class")} and reduce_zero_label={self.reduce_zero_label}, '
+            f'{allowed}, and {ignored}'
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convnext_dense.datasets.checker.findings import DataReport
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted
 
 # How many files or ids a sentence shows.
 EXAMPLES = 3
@@ -17,9 +18,9 @@ class Changes:
 
     Example:
         >>> changes = Changes()
-        >>> changes.add('train', 'deleted', 'annotations', 'box-outside', 7)
+        >>> changes.add('train', 'deleted', 'annotation', 'box-outside', 7)
         >>> list(changes.sentences())
-        ['train: deleted 1 annotations with box-outside: 7']
+        ['train: deleted 1 annotation with box-outside: 7']
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class Changes:
         Args:
             split: The split.
             verb: What was done.
-            noun: What it was done to, in the plural.
+            noun: What it was done to, in the singular.
             kind: The kind of fault that it had.
             item: The entry's id, or the file.
         """
@@ -42,7 +43,7 @@ class Changes:
         for (split, verb, noun, kind), items in self.items.items():
             shown = ', '.join(map(str, items[:EXAMPLES])) + (', ...' if len(items) > EXAMPLES else '')
             where = f'{split}: ' if split else ''
-            yield f'{where}{verb} {len(items)} {noun} with {kind}: {shown}'
+            yield f'{where}{verb} {counted(len(items), noun)} with {kind}: {shown}'
 
 
 def note_unread(report: DataReport, changes: Changes) -> None:
@@ -57,11 +58,11 @@ def note_unread(report: DataReport, changes: Changes) -> None:
         >>> changes = Changes()
         >>> note_unread(DataReport('pets', {}, [DataFinding('conversion', 'a.txt', 'line 2: no class 3.')]), changes)
         >>> list(changes.sentences())
-        ['left out 1 entries with conversion: a.txt: line 2: no class 3.']
+        ['left out 1 entry with conversion: a.txt: line 2: no class 3.']
     """
     for finding in report.findings:
         if finding.kind == 'conversion':
-            changes.add(finding.split, 'left out', 'entries', finding.kind, finding.sentence)
+            changes.add(finding.split, 'left out', 'entry', finding.kind, finding.sentence)
 
 
 def check_out(out: str, place: str) -> Path:

@@ -55,7 +55,7 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
     paired = {file for split in splits for pair in split.pairs for file in pair}
     for finding in report.findings:
         if finding.kind in INCOMPLETE and finding.file not in paired:
-            changes.add(finding.split, 'left out', 'files', finding.kind, finding.file)
+            changes.add(finding.split, 'left out', 'file', finding.kind, finding.file)
     copies = _copies_of_others(report, splits)
     for split in splits:
         names: set[str] = set()
@@ -65,7 +65,7 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
             reason = 'image-in-two-splits' if image in copies and split.is_training and not reason else reason
             labels = None if reason else _labels(split, file, kinds)
             if reason or isinstance(labels, str):
-                changes.add(split.name, 'left out', 'images', reason or str(labels), image)
+                changes.add(split.name, 'left out', 'image', reason or str(labels), image)
                 continue
             name = _name(image, names)
             folder = split.name.replace(' ', '_')
@@ -75,7 +75,7 @@ def mend_labels(report: DataReport, splits: Sequence[LabelSplit], out: Path) -> 
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(labels).save(target)
                 for kind in sorted(kinds & {'map-layout', 'map-values', 'map-lossy'}):
-                    changes.add(split.name, 'wrote again', 'label maps', kind, file)
+                    changes.add(split.name, 'wrote again', 'label map', kind, file)
             else:
                 link(file, target)
         if not names:

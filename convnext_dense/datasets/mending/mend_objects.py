@@ -123,7 +123,7 @@ class _MendedSplit:
             source, name = self.files[image['file_name']], image['file_name']
             is_turned = image['id'] in self.of_files['exif-unseen']
             if is_turned and write_as_stored(source, folder / name):
-                self._note('saved without EXIF', 'images', 'exif-unseen', name)
+                self._note('saved without EXIF', 'image', 'exif-unseen', name)
             else:
                 link(source, folder / name)
         file = out / 'annotations' / f'instances_{folder.name}.json'
@@ -136,11 +136,11 @@ class _MendedSplit:
         wrong = self._places('category', 'field')
         for row, category in enumerate(self.content['categories']):
             if row in wrong:
-                self._note('deleted', 'categories', 'field', category.get('id', row))
+                self._note('deleted', 'category', 'field', category.get('id', row))
                 continue
             first = firsts.setdefault(category['name'], category['id'])
             if first != category['id']:
-                self._note('merged', 'categories', 'duplicate-category-name', category['name'])
+                self._note('merged', 'category', 'duplicate-category-name', category['name'])
             ids[category['id']] = first
         return ids
 
@@ -159,12 +159,12 @@ class _MendedSplit:
             reason = 'duplicate-image-id' if i in several else reason
             reason = 'image-in-two-splits' if image['file_name'] in self.copies and not reason else reason
             if reason:
-                self._note('left out', 'images', reason, image['file_name'])
+                self._note('left out', 'image', reason, image['file_name'])
                 continue
             first = firsts.setdefault(image['file_name'], image)
             new_ids[i] = first['id']
             if first is not image:
-                self._note('merged', 'images', 'duplicate-file-name', image['file_name'])
+                self._note('merged', 'image', 'duplicate-file-name', image['file_name'])
                 continue
             kept[i] = self._named(image)
         return kept, new_ids
@@ -178,10 +178,10 @@ class _MendedSplit:
         size = read_header(os.path.join(self.part.split.images, image['file_name'])).size if named else None
         kind = 'image-size' if no_size else 'field'
         if size is None:
-            self._note('left out', 'images', kind, image.get('file_name', row))
+            self._note('left out', 'image', kind, image.get('file_name', row))
             return False
         image['height'], image['width'] = size
-        self._note('gave their size to', 'images', kind, image['file_name'])
+        self._note('gave their size to', 'image', kind, image['file_name'])
         return True
 
     def _named(self, image: dict) -> dict:
@@ -191,12 +191,12 @@ class _MendedSplit:
         if image['id'] in self.of_files['image-name']:
             source = self.renamed[image['id']]
             image['file_name'] = os.path.join(os.path.dirname(name), os.path.basename(source))
-            self._note('renamed', 'images', 'image-name', name)
+            self._note('renamed', 'image', 'image-name', name)
         if image['id'] in self.of_files['file-name-outside']:
             image['file_name'] = os.path.basename(name)
             while image['file_name'] in self.files:
                 image['file_name'] = f'{image["id"]}_{image["file_name"]}'
-            self._note('renamed', 'images', 'file-name-outside', name)
+            self._note('renamed', 'image', 'file-name-outside', name)
         self.files[image['file_name']] = source
         return image
 
@@ -212,7 +212,7 @@ class _MendedSplit:
             found = kinds[row]
             reason = next((kind for kind in (*DELETED, 'duplicate-box') if kind in found), '')
             if reason:
-                self._note('deleted', 'annotations', reason, entry.get('id', f'number {row + 1}'))
+                self._note('deleted', 'annotation', reason, entry.get('id', f'number {row + 1}'))
                 continue
             image = images.get(new_ids.get(entry['image_id']))
             if image is None or entry['category_id'] not in categories:
@@ -222,11 +222,11 @@ class _MendedSplit:
             size = image['width'], image['height']
             mended, notes = mend_annotation(entry, found, size, self.part.split.needs_masks)
             for verb, kind in notes:
-                self._note(verb, 'annotations', kind, entry.get('id'))
+                self._note(verb, 'annotation', kind, entry.get('id'))
             if mended is None:
                 continue
             if row in self.without_id or mended['id'] in ids:
-                self._note('numbered', 'annotations', 'duplicate-annotation-id', mended.get('id'))
+                self._note('numbered', 'annotation', 'duplicate-annotation-id', mended.get('id'))
                 mended['id'] = next_id
                 next_id += 1
             ids.add(mended['id'])

@@ -100,7 +100,7 @@ class RecordValidationHook(Hook):
 
             ignored = [getattr(metric, 'ignore_index', None) for metric in runner.val_loop.evaluator.metrics]
             ignored = next((value for value in ignored if value is not None), 255)
-            return LabelMapRecorder(len(dataset), len(_classes(dataset)[0]), ignored)
+            return LabelMapRecorder(len(dataset), len(classes_of(dataset)[0]), ignored)
         instances = sample.get('pred_instances')
         if instances is not None and 'bboxes' in instances and 'scores' in instances:
             boxes = getattr(instances.bboxes, 'tensor', instances.bboxes)
@@ -113,7 +113,7 @@ class RecordValidationHook(Hook):
     def _record(self, runner: Runner, metrics: dict[str, float]) -> ValidationRecord:
         dataset: Any = runner.val_loop.dataloader.dataset
         recorder = self._recorder
-        classes, colors = _classes(dataset)
+        classes, colors = classes_of(dataset)
         # mmseg's are NumPy's.
         numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float | np.number)}
         scores = np.array([recorder.scores[index] for index in sorted(recorder.scores)], np.float32)
@@ -153,7 +153,17 @@ def _indices(dataset: Any) -> dict[object, int]:  # noqa: ANN401 - PyTorch's typ
     return indices
 
 
-def _classes(dataset: Any) -> tuple[list[str], list[tuple[int, ...]]]:  # noqa: ANN401
+def classes_of(dataset: Any) -> tuple[list[str], list[tuple[int, ...]]]:  # noqa: ANN401 - PyTorch's type has no metainfo
+    """Return the names and the colors of a dataset's classes.
+
+    Args:
+        dataset: The dataset.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> classes_of(SimpleNamespace(metainfo=dict(classes=('cat',), palette=[(255, 0, 0)])))
+        (['cat'], [(255, 0, 0)])
+    """
     meta = dataset.metainfo
     classes = [str(name) for name in meta.get('classes') or ()]
     palette = meta.get('palette')

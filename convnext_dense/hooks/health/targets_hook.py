@@ -12,6 +12,7 @@ from convnext_dense.errors import RunError, UsageError
 from convnext_dense.registry import HOOKS
 from convnext_dense.training.quiet_start import FILE_ONLY
 from convnext_dense.training.unwrap import unwrap
+from convnext_dense.wording import counted
 
 STEPS_BEFORE_WARNING = 10
 STEPS_BEFORE_ERROR = 200
@@ -51,7 +52,8 @@ class TargetsHook(Hook):
             return
         size = getattr(loader.batch_sampler, 'batch_size', loader.batch_size)
         raise UsageError(
-            f'train_dataloader: it gives no batch; its dataset has {len(loader.dataset)} samples, and it drops a batch '
+            f'train_dataloader: it gives no batch; its dataset has {counted(len(loader.dataset), "sample")}, and '
+            'it drops a batch '
             f'of fewer than batch_size={size}.'
         )
 

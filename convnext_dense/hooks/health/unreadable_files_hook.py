@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from convnext_dense.datasets.unreadable import NOTES, count_samples
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import HOOKS
+from convnext_dense.wording import counted
 
 FILE_NAME = 'unreadable_files.txt'
 # A small dataset may have so many, whatever its fraction.
@@ -108,6 +109,7 @@ class UnreadableFilesHook(Hook):
         if count > allowed:
             last = ' '.join([*self._sentences.values()][-SHOWN:])
             raise UsageError(
-                f'train_dataloader: {count} samples cannot be read, and at most {rule}. All are in {place}; the last: '
+                f'train_dataloader: {counted(count, "sample")} cannot be read, and at most {rule}. All are in '
+                f'{place}; the last: '
                 f'{last}'
             )

@@ -17,6 +17,7 @@ from convnext_dense.inference.saving.drawings import save_drawn
 from convnext_dense.inference.saving.names import SavedNames
 from convnext_dense.inference.video.videos import is_video
 from convnext_dense.results.image_input import ImageInput
+from convnext_dense.wording import counted
 
 FEATURES, FIELDS = 'features', 'receptive_fields.jpg'
 HEADER = ('backbone', 'stage', 'stride', 'channels', '3 components', *(f'{100 * part:.0f} % in' for part in PARTS))
@@ -103,5 +104,5 @@ def list_images(inputs: Sequence[str], out: str | Path) -> list[ImageInput]:
 def _source(count: int, total: int) -> str:
     if not total:
         return 'noise, as no image is given'
-    images = f'{count} image{"" if count == 1 else "s"}'
+    images = counted(count, 'image')
     return f'{images} of {total}' if count < total else images

@@ -13,6 +13,7 @@ from convnext_dense.inference.explaining.fed_backbone import FedBackbone
 from convnext_dense.results.image_input import ImageInput
 from convnext_dense.visualization.fed_image import resize
 from convnext_dense.visualization.sheet import PAPER, TILE, make_sheet, make_tile
+from convnext_dense.wording import counted
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class FeatureSheets:
                     # Not smoothed: a pixel of the map is seen as such.
                     painted = Image.fromarray(resize(color.paint(part), size, is_smooth=False))
                     variance = f'3 components: {100 * color.explained:.0f} % of the variance'
-                    row.append(make_tile(painted, str(stage), f'{stage.channels} channels', [], variance))
+                    row.append(make_tile(painted, str(stage), f'{counted(stage.channels, "channel")}', [], variance))
                 tiles += pad_row(row, columns)
             yield image, make_sheet(f'Feature maps of {image.name}', tiles, columns)
 

@@ -1,6 +1,5 @@
 """A backbone with what feeds it images: that of a trained model, or one by its name."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from torch import Tensor, nn
 from convnext_dense.build_errors import message_of
 from convnext_dense.config.backbone.create import create_backbone
 from convnext_dense.config.backbone.names import CONVNEXT, NAME, SCOPES, parse_backbone
-from convnext_dense.config.find import WEIGHT_SUFFIXES
+from convnext_dense.config.find import is_model
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.inference.find_model import find_model
 from convnext_dense.inference.model import Model, quiet
 from convnext_dense.inference.network import find_device
 from convnext_dense.inference.pipeline import PredictPipeline
+from convnext_dense.weights.origin import initial_weights
 
 RANDOM = 'random weights'
 SEED = 0
@@ -159,7 +159,9 @@ def load_fed_backbone(
     channels = named.config.get('in_channels', 3)
     # mmdet's backbones return nothing from `eval`.
     network.to(place).eval()
-    return FedBackbone(source, _weights(network), network, preprocessor.to(place), pipeline, 'mmseg', channels, place)
+    return FedBackbone(
+        source, initial_weights(network) or RANDOM, network, preprocessor.to(place), pipeline, 'mmseg', channels, place
+    )
 
 
 def is_backbone(source: str) -> bool:
@@ -173,7 +175,7 @@ def is_backbone(source: str) -> bool:
         [True, True, False, False]
     """
     match = NAME.fullmatch(source.strip())
-    if not match or os.path.isdir(os.path.expanduser(source)) or source.endswith((*WEIGHT_SUFFIXES, '.py')):
+    if not match or is_model(source) or source.endswith('.py'):
         return False
     return match['scope'] in SCOPES if match['scope'] else bool(CONVNEXT.fullmatch(match['name']))
 
@@ -193,11 +195,3 @@ def _of_model(model: Model) -> FedBackbone:
         channels,
         model.device,
     )
-
-
-def _weights(network: nn.Module) -> str:
-    """Return what a network was initialized with. It may have made its `init_cfg` of another argument."""
-    parts = getattr(network, 'init_cfg', None)
-    parts = parts if isinstance(parts, list | tuple) else [parts]
-    found = [part['checkpoint'] for part in parts if isinstance(part, dict) and part.get('checkpoint')]
-    return str(found[0]) if found else RANDOM

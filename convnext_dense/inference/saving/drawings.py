@@ -11,6 +11,7 @@ from convnext_dense.results.image_input import Video
 from convnext_dense.results.result import Result
 from convnext_dense.visualization.drawing import Drawing
 from convnext_dense.visualization.sheet import COLUMNS, ROWS, TILE, make_sheet, make_tile
+from convnext_dense.wording import counted
 
 ON_SHEET = COLUMNS * ROWS
 NOTHING = 'nothing found'
@@ -71,7 +72,7 @@ class Sheet:
             return
         shown = result.shown(pixels)
         height, width = result.size
-        objects = '' if result.boxes is None else f', {len(result)} object{"" if len(result) == 1 else "s"}'
+        objects = '' if result.boxes is None else f', {counted(len(result), "object")}'
         tile = make_tile(
             drawing.draw(shown, TILE), title, f'{width}x{height} px{objects}', drawing.legend(shown), NOTHING
         )
@@ -83,7 +84,8 @@ class Sheet:
         Args:
             path: The file.
         """
-        shown = f'{len(self.tiles)} of {self.seen} images' if self.seen > len(self.tiles) else f'{self.seen} images'
+        some = f'{len(self.tiles)} of ' if self.seen > len(self.tiles) else ''
+        shown = some + counted(self.seen, 'image')
         with write_whole(path, 'out') as partial:
             save_drawn(make_sheet(f'{self.title}: {shown}', self.tiles), partial)
 
@@ -109,7 +111,7 @@ class DrawnVideo:
             pixels: The frame as RGB of 8 bits.
             drawing: What draws.
         """
-        frame = np.asarray(drawing.draw(result.shown(pixels), result.drawn_side, has_margin=False))
+        frame = np.asarray(drawing.draw_frame(result.shown(pixels), result.drawn_side))
         height, width = (length - length % EVEN for length in frame.shape[:2])
         self.file.write(frame[:height, :width])
 

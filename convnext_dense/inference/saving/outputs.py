@@ -149,7 +149,7 @@ class Outputs:
         video = result.image.video
         if not video:
             with write_whole(self.folder / IMAGES / f'{stem}.jpg', 'out') as partial:
-                save_drawn(self.drawing.draw(result.shown(pixels), result.drawn_side), partial)
+                save_drawn(self.drawing.draw(result.shown(pixels), result.drawn_side, has_legend=True), partial)
             return
         if self.video is None or self.video.video != video or not result.image.frame:
             self._close_video()

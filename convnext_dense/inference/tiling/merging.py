@@ -58,7 +58,14 @@ def merge(found: list[Found]) -> list[Found]:
         merged += _merge_class([part for part in found if part.label == label])
     # The part that a tile shows of an object may look like one of another class.
     whole, cut = ([part for part in merged if part.is_cut is is_cut] for is_cut in (False, True))
-    return [*whole, *(part for part in cut if not any(_is_part(part, other) for other in whole))]
+    boxes = np.array([part.box for part in whole], float).reshape(-1, 4)
+    kept = []
+    for part in cut:
+        # Those that it does not touch are no candidates, and in a large image nearly all.
+        near = np.flatnonzero(_sizes(_clip(np.array(part.box, float), boxes)))
+        if not any(_is_part(part, whole[i]) for i in near.tolist()):
+            kept.append(part)
+    return [*whole, *kept]
 
 
 def _is_part(part: Found, other: Found) -> bool:
@@ -83,12 +90,13 @@ def _merge_class(found: list[Found]) -> list[Found]:
 
 def _suppress(found: list[Found]) -> list[Found]:
     """Return what is left of objects of a class if those of one tile that are between two of another count once."""
-    kept: list[Found] = []
-    for part in sorted(found, key=lambda part: (part.is_cut, -part.score)):
-        others = [other.box for other in kept if other.tile != part.tile]
-        if not others or _ious(part.box, others).max() < SAME:
-            kept.append(part)
-    return kept
+    found = sorted(found, key=lambda part: (part.is_cut, -part.score))
+    boxes = np.array([part.box for part in found], float).reshape(-1, 4)
+    tiles, is_kept = np.array([part.tile for part in found]), np.zeros(len(found), bool)
+    for i, part in enumerate(found):
+        others = boxes[is_kept & (tiles != part.tile)]
+        is_kept[i] = not len(others) or _ious(boxes[i], others).max() < SAME
+    return [part for part, kept in zip(found, is_kept.tolist(), strict=True) if kept]
 
 
 def _pairs(found: list[Found]) -> Iterator[tuple[float, int, int]]:
@@ -132,8 +140,7 @@ def _join(parts: list[Found]) -> Found:
     return replace(best, box=(left, top, right, bottom), mask=_union(masks) if masks else best.mask)
 
 
-def _ious(box: tuple[float, ...], others: list) -> np.ndarray:
-    first, second = np.array(box), np.array(others)
+def _ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     common = _sizes(_clip(first, second))
     return common / np.maximum(_sizes(first) + _sizes(second) - common, 1e-9)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from convnext_dense.evaluation.errors.calibration import BINS, Reliability
-from convnext_dense.reports.run.svg import COLORS, INK, draw
+from convnext_dense.reports.svg import COLORS, INK, draw
 
 
 def calibration_section(found: Reliability, what: str) -> str:

@@ -12,7 +12,7 @@ from convnext_dense.evaluation.errors.error_types import CORRECT, IGNORED, RECAL
 from convnext_dense.evaluation.recording.record import ValidationRecord
 from convnext_dense.reports.run.calibration_plot import calibration_section
 from convnext_dense.reports.run.parts import bar, confusion_section, folded_table, percent, swatch
-from convnext_dense.reports.run.svg import COLORS, INK, draw
+from convnext_dense.reports.svg import COLORS, INK, draw
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 SIZES = ('all', 'small', 'medium', 'large')
@@ -56,9 +56,9 @@ def _errors(cost: dict[str, float], counts: dict[str, int], ap: float) -> str:
     ]
     return (
         '<h3>Types of errors</h3><p class="faint">What AP at an IoU of 0.5, which is '
-        f'{100 * ap:.1f}, would gain without the errors of a type, as '
+        f'{100 * ap:.1f} %, would gain without the errors of a type, as '
         '<a href="https://arxiv.org/abs/2008.08115">TIDE</a> defines them. Each type is mended alone, so the '
-        f'gains do not add up.</p>{folded_table(["error", "costs AP", "", "how many"], rows)}'
+        f'gains do not add up.</p>{folded_table(["error", "costs AP, %", "", "how many"], rows)}'
     )
 
 
@@ -102,16 +102,18 @@ def _curves(record: ValidationRecord, precision: np.ndarray) -> str:
         for i in np.flatnonzero(has):
             color = tuple(part / 255 for part in record.colors[i])
             name = None if many else record.classes[i]
-            axes.plot(RECALLS, at_half[:, i], color=color, label=name, linewidth=1, alpha=0.45 if many else 1)
-        axes.plot(RECALLS, at_half[:, has].mean(axis=1), color=INK, linewidth=2.2, label='mean')
-        axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1), ylim=(0, 1.02))
+            axes.plot(
+                100 * RECALLS, 100 * at_half[:, i], color=color, label=name, linewidth=1, alpha=0.45 if many else 1
+            )
+        axes.plot(100 * RECALLS, 100 * at_half[:, has].mean(axis=1), color=INK, linewidth=2.2, label='mean')
+        axes.set(xlabel='recall, %', ylabel='precision, %', xlim=(0, 100), ylim=(0, 102))
         axes.legend(loc='lower left')
 
     def by_threshold(axes: Any) -> None:  # noqa: ANN401 - matplotlib's
         for color, place in zip(COLORS, (0, 2, 4, 6, 8), strict=False):
             curve = precision[place, :, :, 0][:, has].mean(axis=1)
-            axes.plot(RECALLS, curve, color=color, label=f'IoU {THRESHOLDS[place]:.2f}')
-        axes.set(xlabel='recall', ylabel='mean precision', xlim=(0, 1), ylim=(0, 1.02))
+            axes.plot(100 * RECALLS, 100 * curve, color=color, label=f'IoU {THRESHOLDS[place]:.2f}')
+        axes.set(xlabel='recall, %', ylabel='mean precision, %', xlim=(0, 100), ylim=(0, 102))
         axes.legend()
 
     plots = f'<div>{draw(by_class, "by class, at an IoU of 0.50")}</div><div>{draw(by_threshold, "by IoU")}</div>'
@@ -137,6 +139,6 @@ def _classes(record: ValidationRecord, truth: Boxes, precision: np.ndarray) -> s
     header = ['class', 'AP', '', 'AP50', *SIZES[1:], 'objects']
     table = folded_table(header, [[*mean, f'{counts.sum():,}'], *rows])
     return (
-        '<h3>By class and size</h3><p class="faint">AP of boxes as COCO defines it, the worst classes first. Small is '
-        f'below 32 x 32, large from 96 x 96 pixels on.</p>{table}'
+        '<h3>By class and size</h3><p class="faint">AP of boxes in percent, as COCO defines it, the worst classes '
+        f'first. Small is below 32 x 32, large from 96 x 96 pixels on.</p>{table}'
     )

@@ -10,9 +10,11 @@ from typing import Any
 from mmengine.config import Config
 
 from convnext_dense.config.resolved.values import values_of
+from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.recording.record import ValidationRecord, read_record
 from convnext_dense.reports.run.logged import SCALARS, Curve, read_curves
+from convnext_dense.wording import counted
 
 FACTS_FILE = 'run_facts.json'
 # What tells seeds of one recipe apart.
@@ -29,7 +31,8 @@ class FinishedRun:
         folder: Its work dir.
         name: What the report calls it.
         training: What it logged in training: by name, the values by step.
-        validation: What it logged in validations, likewise.
+        validation: What it logged in validations, likewise; scores that are known to be parts of one as points, from 0
+            to 100.
         config: The values of its config by their keys.
         facts: What was noted when it began: its command, machine, data, and differences of its config.
         record: What its last validation found, if it kept that.
@@ -96,13 +99,17 @@ def groups_of(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
         name = members[0].name
         if len(members) > 1:
             parent = os.path.commonpath([run.name for run in members])
-            name = f'{parent or members[0].name}, {len(members)} seeds'
+            name = f'{parent or members[0].name}, {counted(len(members), "seed")}'
         groups[name] = members
     return groups
 
 
 def _read(folder: Path, name: str) -> FinishedRun:
-    training, validation = read_curves(folder)
+    training, logged = read_curves(folder)
+    validation = {
+        name: {step: value * (points_factor(name) or 1.0) for step, value in curve.items()}
+        for name, curve in logged.items()
+    }
     facts = {}
     if (file := folder / FACTS_FILE).is_file():
         try:

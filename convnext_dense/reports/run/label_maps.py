@@ -10,7 +10,7 @@ from convnext_dense.evaluation.errors.label_maps import DISTANCES, class_ious
 from convnext_dense.evaluation.recording.record import ValidationRecord
 from convnext_dense.reports.run.calibration_plot import calibration_section
 from convnext_dense.reports.run.parts import bar, confusion_section, folded_table, percent, swatch
-from convnext_dense.reports.run.svg import COLORS, draw
+from convnext_dense.reports.svg import COLORS, draw
 
 
 def label_map_sections(record: ValidationRecord) -> Iterator[str]:
@@ -44,8 +44,8 @@ def _classes(record: ValidationRecord, confusion: np.ndarray, near: np.ndarray) 
         rows.append([name, percent(ious[i]), bar(part), percent(recalls[i]), percent(near_ious[i]), shown])
     header = ['class', 'IoU', '', 'recall', 'near edges', '% of pixels']
     return (
-        '<h3>IoU by class</h3><p class="faint">The worst classes first. Near edges is the IoU within 2 % of '
-        f"the image's diagonal of a boundary of the truth.</p>{folded_table(header, rows)}"
+        '<h3>IoU by class</h3><p class="faint">In percent, the worst classes first. Near edges is the IoU within '
+        f"2 % of the image's diagonal of a boundary of the truth.</p>{folded_table(header, rows)}"
     )
 
 

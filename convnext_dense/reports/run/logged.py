@@ -34,11 +34,10 @@ def read_curves(folder: Path) -> tuple[dict[str, Curve], dict[str, Curve]]:
         for known in (training, validation):
             for step in [step for step in known if step >= first]:
                 del known[step]
-        last = first
-        # A validation has no step of its own, but that of the last log before it, or in a run by steps its own.
-        by_epoch = any('epoch' in row for row in rows)
+        last = 0
         for row in rows:
-            last = row.get('iter', last if by_epoch else row.get('step', last))
+            # A config may log scores by epoch; such a score's step is less than that of the last log before it.
+            last = max(last, row.get('iter', row.get('step', 0)))
             (training if 'iter' in row else validation).setdefault(last, {}).update(row)
     return _by_name(training), _by_name(validation)
 

@@ -3,16 +3,18 @@
 import html
 from collections.abc import Iterator, Sequence
 
+from convnext_dense.config.training_options.metrics import points_factor
 from convnext_dense.evaluation.recording.record import ValidationRecord
 from convnext_dense.reports.page import html_page
-from convnext_dense.reports.run.curves import curve_plots
+from convnext_dense.reports.run.curves import curve_plots, with_unit
 from convnext_dense.reports.run.detections import detection_sections
 from convnext_dense.reports.run.finished_run import FinishedRun, groups_of
 from convnext_dense.reports.run.label_maps import label_map_sections
 from convnext_dense.reports.run.parts import STYLE, facts_list, folded_table
 from convnext_dense.reports.run.pictures import picture_sections
+from convnext_dense.wording import counted
 
-# mmseg's scores are from 0 to 100, COCO's from 0 to 1.
+PERCENT = 100.0
 OTHERS = ('data_time', 'time', 'memory')
 
 
@@ -50,7 +52,7 @@ def _scores(groups: dict[str, list[FinishedRun]]) -> str:
         return '<p>No scores were logged: the run was not validated.</p>'
     rows = []
     for name in names:
-        row = [html.escape(name)]
+        row = [html.escape(with_unit(name))]
         for members in groups.values():
             last = [list(curve.values())[-1] for run in members if (curve := run.validation.get(name))]
             best = [max(curve.values()) for run in members if (curve := run.validation.get(name))]
@@ -59,7 +61,11 @@ def _scores(groups: dict[str, list[FinishedRun]]) -> str:
     header = ['score']
     for name in groups:
         header += ['last', 'highest'] if len(groups) == 1 else [f'{name}: last', 'highest']
-    return folded_table(header, rows)
+    table = folded_table(header, rows)
+    if any(points_factor(name) == PERCENT for name in names):
+        note = 'Scores are in percent, as in all of this report; the log has AP and AR from 0 to 1.'
+        return f'<p class="faint">{note}</p>{table}'
+    return table
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -87,8 +93,8 @@ def _analysis(name: str, members: Sequence[FinishedRun]) -> Iterator[str]:
 
 
 def _place(record: ValidationRecord) -> str:
-    part = f'{record.images:,}' + (f' of {record.images_in_all:,}' if record.images < record.images_in_all else '')
-    return f'The validation of {html.escape(record.place)}, on {part} images.'
+    part = f'{record.images:,} of ' if record.images < record.images_in_all else ''
+    return f'The validation of {html.escape(record.place)}, on {part}{counted(record.images_in_all, "image")}.'
 
 
 def _facts(name: str, run: FinishedRun) -> Iterator[str]:

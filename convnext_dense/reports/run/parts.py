@@ -116,7 +116,7 @@ def confusion_section(matrix: np.ndarray, names: Sequence[str], unit: str, class
     if len(names) > CELLS + 1:
         from matplotlib.colors import PowerNorm
 
-        from convnext_dense.reports.run.svg import draw
+        from convnext_dense.reports.svg import draw
 
         def plot(axes) -> None:  # noqa: ANN001 - matplotlib's
             axes.imshow(shares, cmap=_fading_map(), norm=PowerNorm(0.5, 0, 1), interpolation='nearest')

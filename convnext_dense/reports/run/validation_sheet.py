@@ -10,7 +10,7 @@ from convnext_dense.evaluation.recording.record import ShownImage, ValidationRec
 from convnext_dense.evaluation.recording.shown_images import sample_indices
 from convnext_dense.reports.run.pictures import predicted_view
 from convnext_dense.visualization.drawing import Drawing
-from convnext_dense.visualization.sheet import TILE, make_sheet, make_tile
+from convnext_dense.visualization.sheet import TILE, centered, make_sheet, make_tile
 
 
 def validation_sheet(record: ValidationRecord, scores: Sequence[str] = ()) -> Image.Image | None:
@@ -45,13 +45,6 @@ def _tiles(drawing: Drawing, image: ShownImage, measure: str) -> list[Image.Imag
     name = '/'.join(Path(image.file).parts[-2:])
     score = f'prediction, {measure} {image.score:.0%}' if image.score >= 0 else 'prediction'
     return [
-        make_tile(_centered(part, height), name, remark, drawing.legend(view), 'nothing')
+        make_tile(centered(part, height), name, remark, drawing.legend(view), 'nothing')
         for part, view, remark in zip(drawn, views, ('truth', score), strict=True)
     ]
-
-
-def _centered(drawn: Image.Image, height: int) -> Image.Image:
-    """Return a picture in the middle of one of a given height: one without objects has no room for names."""
-    canvas = Image.new('RGB', (drawn.width, height), 'white')
-    canvas.paste(drawn, (0, (height - drawn.height) // 2))
-    return canvas

@@ -15,6 +15,7 @@ from convnext_dense.training.quiet_start import SHOWN_AT_START
 from convnext_dense.training.resuming.module_state import changed_attributes, set_attributes
 from convnext_dense.training.resuming.rng import kept_generators, rng_state, seed_generators, set_rng_state
 from convnext_dense.training.unwrap import unwrap
+from convnext_dense.wording import counted
 
 TRAINING_STATE = 'training_state'
 
@@ -181,10 +182,10 @@ def _say_what_differs(runner: Runner, state: dict) -> None:
     now = get_world_size(), getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
     if now == (processes, size):
         return
-    plural = 'es' if now[0] > 1 else ''
     rest = '' if now[0] * now[1] == processes * size else ', and on batches of another size'
     runner.logger.warning(
-        f'resume: {now[0]} process{plural} of {now[1]} images now, and {processes} of {size} before. The steps that '
+        f'resume: {counted(now[0], "process")} of {counted(now[1] or 0, "image")} now, and {processes} of {size} '
+        'before. The steps that '
         f'follow train on other random numbers than those of a run that was never stopped{rest}.',
         extra=SHOWN_AT_START,
     )

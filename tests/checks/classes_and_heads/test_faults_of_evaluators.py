@@ -43,7 +43,7 @@ def evaluator_of_more_images(run):
     more['images'].append({**more['images'][0], 'id': 'another'})
     run.files['more'] = more
     run.cfg.val_evaluator.ann_file = str(run.path('more'))
-    return 'val_evaluator.ann_file', '1 images that', 'count as missed'
+    return 'val_evaluator.ann_file', '1 image that', 'count as missed'
 
 
 @fault

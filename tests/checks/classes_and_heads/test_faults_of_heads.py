@@ -112,7 +112,7 @@ def decode_head_in_a_list(run):
 def class_weights_of_a_segmenter(run):
     head = run.cfg.model.decode_head
     head.loss_decode = ConfigDict(type='CrossEntropyLoss', class_weight=[1.0] * run.draw(counts))
-    return 'model.decode_head.loss_decode.class_weight', f'has {len(head.loss_decode.class_weight)} weights', 'have 5'
+    return 'model.decode_head.loss_decode.class_weight', f'has {len(head.loss_decode.class_weight)} weight', 'have 5'
 
 
 @segmenter_fault

@@ -68,8 +68,8 @@ class TestSmallData:
         options = {**FINE, 'train_cfg__max_epochs': 300, 'param_scheduler': []}
         (sentence,) = sentences(processes=2, **options, optim_wrapper__accumulative_counts=1)
         assert sentence == (
-            'train_dataloader.batch_size: an epoch has 4 steps, as 16 images are taken 4 at a time; a smaller '
-            'batch_size makes more of them.'
+            'batch_size (train_dataloader.batch_size): an epoch has 4 steps, with 16 images taken 4 at a time; a '
+            'smaller batch_size makes more of them.'
         )
 
     def test_that_is_seen_once_is_reported(self):
@@ -77,9 +77,7 @@ class TestSmallData:
         repeated['dataset'] = load_config(str(DETECTOR)).train_dataloader.dataset.to_dict()
         options = dict(train_cfg__max_epochs=1, train_dataloader__batch_size=1, param_scheduler=[])
         (sentence,) = sentences(**options, train_dataloader__dataset=repeated)
-        assert sentence.startswith(
-            'train_cfg: each of the 400 images is seen 1 times; give more epochs, such as epochs'
-        )
+        assert sentence.startswith('train_cfg: each of 400 images is seen once; give more epochs, such as epochs')
 
     def test_of_less_than_a_batch_is_an_error(self):
         options = {'train_dataloader.batch_size': 32, 'train_dataloader.drop_last': True}
@@ -87,7 +85,7 @@ class TestSmallData:
         cfg = load_config(str(DETECTOR), cfg_options=options)
         finding = next(find_length_faults(RunPlan(cfg, ('train', 'val'))))
         assert finding.is_error
-        assert finding.sentence.startswith('train_dataloader.batch_size: the dataset has 16 samples, too few for one')
+        assert finding.sentence.startswith('batch_size (train_dataloader.batch_size): the dataset has 16 samples, too')
 
 
 class TestWhatIsFine:

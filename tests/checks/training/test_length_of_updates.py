@@ -23,7 +23,8 @@ class TestAccumulation:
     def test_over_more_steps_than_an_epoch_is_an_error(self, config):
         error = next(finding for finding in findings(config, accumulate=5, batch_size=4) if finding.is_error)
         assert error.sentence == (
-            'optim_wrapper.accumulative_counts: an update would take 5 steps, and an epoch has 4; accumulate 4 at most.'
+            'accumulate (optim_wrapper.accumulative_counts): an update would take 5 steps, and an epoch has 4; '
+            'accumulate 4 at most.'
         )
 
     def test_over_an_epoch_is_none(self):
@@ -47,7 +48,7 @@ class TestPatience:
             []
             if ends
             else [
-                'custom_hooks.0.patience: it is 3, and the run has 3 validations, so it is never ended early; give a '
-                'smaller one, or validate more often by train_cfg.val_interval.'
+                'patience (custom_hooks.0.patience): it is 3, and the run has 3 validations, so it never ends early; '
+                'give a smaller one, or validate more often by train_cfg.val_interval.'
             ]
         )

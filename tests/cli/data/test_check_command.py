@@ -107,9 +107,9 @@ class TestFix:
         data.image('val', 1).write_bytes(b'')
         result = run_command(tmp_path, 'check', '--data', 'data', '--task', 'boxes', '--fix', 'clean')
         assert result.status == 0
-        assert 'val: left out 1 images with image-unreadable: val1.png' in result.out
+        assert 'val: left out 1 image with image-unreadable: val1.png' in result.out
         assert (tmp_path / 'clean' / 'changes.txt').read_text() == (
-            'val: left out 1 images with image-unreadable: val1.png\n'
+            'val: left out 1 image with image-unreadable: val1.png\n'
         )
         assert run_command(tmp_path, 'check', '--data', 'clean', '--task', 'boxes').status == 0
 

@@ -237,7 +237,7 @@ def test_images_of_a_split_that_is_none_are_left_out_with_a_word(form, task, tmp
         folder.rename(folder.with_name('Prüfung'))
     data = described(root, task)
     assert list(data.splits) == ['train', 'val']
-    assert any(said.startswith('2 images are left out, since no name says which split') for said in data.remarks)
+    assert any(said.startswith('left out: 2 images, since no name says of which split') for said in data.remarks)
 
 
 def test_an_image_with_several_files_of_annotations_is_taken_once(tmp_path):
@@ -247,7 +247,9 @@ def test_an_image_with_several_files_of_annotations_is_taken_once(tmp_path):
         (root / 'old' / file.name).write_bytes(file.read_bytes())
     data = described(root)
     assert data.splits['train'].image_count == 3
-    assert any(said.startswith('3 files of annotations are of an image that has another') for said in data.remarks)
+    assert any(
+        said.startswith('left out: 3 files of annotations of an image that has another') for said in data.remarks
+    )
 
 
 def test_a_disk_that_is_full_is_one_sentence_and_keeps_nothing_half_written(tmp_path, monkeypatch):
@@ -268,7 +270,7 @@ def test_labels_of_no_image_are_left_out_with_a_word(has_yaml, tmp_path):
     if not has_yaml:
         (root / 'data.yaml').unlink()
         (root / 'classes.txt').write_text('bird\ncat\ndog\n')
-    said = f'1 files of labels have no image in a split and are left out, such as {root / "labels/train/Street 0.txt"}.'
+    said = f'left out: 1 file of labels without an image in a split, such as {root / "labels/train/Street 0.txt"}.'
     assert said in described(root).remarks
 
 

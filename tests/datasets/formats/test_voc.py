@@ -73,9 +73,9 @@ def test_what_is_left_out_is_said(place):
     (place / 'JPEGImages' / 'val_street 1.jpg').unlink()
     shutil.copy(place / 'JPEGImages' / 'train_street 0.jpg', place / 'JPEGImages' / 'new.jpg')
     said = str(describe(place))
-    assert '1 files of annotations have no image and are left out, such as' in said
-    assert '2 images have no annotations and are left out, such as' in said
-    assert '2 images have no annotations and are left out, such as train_street 2 of' in said
+    assert 'left out: 1 file of annotations without an image, such as' in said
+    assert 'left out: 2 images without annotations, such as' in said
+    assert 'left out: 2 images without annotations, such as train_street 2 of' in said
 
 
 def test_difficult_objects_are_ignored(place):

@@ -110,7 +110,7 @@ def _replace(old, new):
         (_yolo, _replace('images: train/images, ', ''), 'train must have the keys images and annotations'),
         (_yolo, _replace(CLASSES, ''), "YOLO's annotations have no names; say them in classes"),
         (_yolo, _replace('[cat, dog & co, bird]', '[cat, cat]'), 'classes must be a list of names, each once'),
-        (_yolo, _replace('[cat, dog & co, bird]', '[cat]'), 'there is no class 1; the 1 classes are 0 to 0'),
+        (_yolo, _replace('[cat, dog & co, bird]', '[cat]'), 'there is no class 1; of 1 class, the numbers are 0 to 0'),
         (_yolo, _replace('train/labels', 'train/images'), 'has no file with the name of an image'),
         (_yolo, _replace('labels', 'images'), 'has no file with the name of an image'),
         (_coco, _replace('cat, dog & co', 'dog, cat'), 'they must be the same in the same order'),

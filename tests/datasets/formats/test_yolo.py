@@ -140,7 +140,10 @@ def _broken_image(root):
 @pytest.mark.parametrize(
     ('spoil', 'sentence'),
     [
-        (_line('3 0.5 0.5 0.1 0.1'), 'street 0.txt: line 7: there is no class 3; the 3 classes are 0 to 2.'),
+        (
+            _line('3 0.5 0.5 0.1 0.1'),
+            'street 0.txt: line 7: there is no class 3; of 3 classes, the numbers are 0 to 2.',
+        ),
         (_line('-1 0.5 0.5 0.1 0.1'), 'there is no class -1'),
         (_line('0.5 0.5 0.5 0.1 0.1'), 'there is no class 0.5'),
         (_line('0 50 50 10 10'), 'numbers are parts of the width or height, from 0 to 1; got 50.'),

@@ -55,5 +55,5 @@ class TestSomethingToLearn:
 
 def test_a_loader_without_a_batch_is_a_mistake(tmp_path):
     hook = TargetsHook()
-    with pytest.raises(UsageError, match='train_dataloader: it gives no batch; its dataset has 1 samples'):
+    with pytest.raises(UsageError, match='train_dataloader: it gives no batch; its dataset has 1 sample,'):
         train_toy(tmp_path, [hook], samples=[None], loader=dict(drop_last=True))

@@ -209,7 +209,7 @@ class TestLivePanel:
         hook = EarlyStoppingHook('toy/mAP', rule='greater', patience=1)
         hook.load_state_dict(dict(wait_count=1, best_score=0.25))
         train(terminal, tmp_path, [hook], by_epoch=by_epoch, with_validation=True, metrics=[Constant()])
-        assert 'The run was ended early, after 1 validations' in said(terminal)
+        assert 'The run was ended early, after 1 validation ' in said(terminal)
 
     def test_an_early_end_with_no_steps_to_go_is_finished(self, tmp_path, terminal):
         hook = EarlyStoppingHook('toy/mAP', rule='greater', patience=3)

@@ -12,6 +12,7 @@ from helpers.commands import run_command
 from convnext_dense.apis.reporting import pages
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.recording.record import RECORD_FILE, read_record
+from convnext_dense.reports.run.curves import readable_range
 from convnext_dense.reports.run.finished_run import FACTS_FILE, find_runs, groups_of, read_runs
 from convnext_dense.reports.run.logged import read_curves
 
@@ -31,7 +32,9 @@ class TestRunPage:
         page = page_of(run)
         for title in ('Scores', 'Curves', 'Types of errors', 'Precision and recall', 'Confusion', 'Worst images'):
             assert f'>{title}<' in page
-        assert '0.4' in page
+        # 0.4 in the log.
+        assert '<td>coco/bbox_mAP, %</td><td>40</td>' in page
+        assert 'coco/bbox_mAP, %</text>' in page
         assert page.count('src="data:image/jpeg') >= 4
 
     def test_a_segmenters_errors_are_on_it(self, run):
@@ -81,7 +84,7 @@ class TestSeveralRuns:
     def test_the_spread_of_seeds_is_shown(self, tmp_path):
         for seed, score in ((0, 0.4), (1, 0.6)):
             run_folders.finished(tmp_path / f'seed-{seed}', seed, score)
-        assert '0.5 (0.4 to 0.6)' in pages.report([tmp_path]).read_text()
+        assert '50 (40 to 60)' in pages.report([tmp_path]).read_text()
 
 
 class TestReadCurves:
@@ -100,6 +103,16 @@ class TestReadCurves:
         run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 30}, rows[1], {'mIoU': 40.0, 'step': 60})
         assert read_curves(tmp_path)[1]['mIoU'] == {30: 30.0, 60: 40.0}
 
+    def test_a_validation_of_an_epoch_has_its_own_step(self, tmp_path):
+        rows = [{'iter': step, 'step': step, 'epoch': 1, 'loss': 1.0} for step in (25, 50)]
+        run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 30}, rows[1], {'mIoU': 40.0, 'step': 60})
+        assert read_curves(tmp_path)[1]['mIoU'] == {30: 30.0, 60: 40.0}
+
+    def test_a_score_that_was_logged_by_epoch_has_the_last_step(self, tmp_path):
+        rows = [{'iter': step, 'step': step, 'epoch': 1, 'loss': 1.0} for step in (25, 50)]
+        run_folders.log(tmp_path, '1', rows[0], {'mIoU': 30.0, 'step': 1}, rows[1], {'mIoU': 40.0, 'step': 2})
+        assert read_curves(tmp_path)[1]['mIoU'] == {25: 30.0, 50: 40.0}
+
     def test_a_run_that_logged_no_step_has_its_validations(self, tmp_path):
         run_folders.log(tmp_path, '1', {'mIoU': 30.0, 'step': 3})
         assert read_curves(tmp_path) == ({}, {'mIoU': {3: 30.0}})
@@ -108,6 +121,23 @@ class TestReadCurves:
         file = run_folders.log(tmp_path, '1', run_folders.train_row(1, 1.0)) / '1' / 'vis_data' / 'scalars.json'
         file.write_text(file.read_text() + '\n{"loss": 0.')
         assert read_curves(tmp_path)[0]['loss'] == {1: 1.0}
+
+
+class TestReadableRange:
+    def test_a_spike_is_cut_off_and_said(self, run):
+        norms = [5.0, 6.0, 4.0, 5.5, 4.5, 5.2, 4.8, 90000.0, 5.1, 4.9]
+        run_folders.log(run, '20260102', *[dict(grad_norm=norm, iter=i, step=i) for i, norm in enumerate(norms, 3)])
+        assert 'step (1 value cut off, up to 9e+04)' in page_of(run)
+
+    def test_a_loss_that_falls_is_whole(self):
+        assert readable_range([10 * 0.8**step for step in range(20)]) is None
+
+    @pytest.mark.parametrize('values', [[], [1.0], [2.0] * 9, [float('nan')] * 3, [0.0] * 9 + [1.0]])
+    def test_what_has_no_middle_is_whole(self, values):
+        assert readable_range(values) is None
+
+    def test_infinite_values_are_left_out(self):
+        assert readable_range([4.0, 5.0, 6.0, float('inf')]) is None
 
 
 class TestRecords:

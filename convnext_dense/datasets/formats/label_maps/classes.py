@@ -10,6 +10,7 @@ from convnext_dense.datasets.formats.label_maps.tables import IGNORED_NAMES, Cla
 from convnext_dense.datasets.formats.label_maps.turning import Turning
 from convnext_dense.datasets.formats.label_maps.values import IGNORED, Pixels, look_at
 from convnext_dense.errors import UsageError
+from convnext_dense.wording import counted
 
 # How many label maps are looked at, of all splits; the others are looked at when they are loaded.
 SAMPLE = 200
@@ -38,7 +39,9 @@ class MapClasses:
 
     def __post_init__(self) -> None:
         if len(self.names) + self.ignores_zero > IGNORED:
-            raise UsageError(f'data: there are {len(self.names)} classes; label maps of 8 bits can have {IGNORED}.')
+            raise UsageError(
+                f'data: there are {counted(len(self.names), "class")}; label maps of 8 bits can have {IGNORED}.'
+            )
 
 
 def find_classes(

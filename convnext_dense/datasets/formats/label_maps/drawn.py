@@ -16,6 +16,7 @@ from convnext_dense.datasets.formats.label_maps.convert import ENDING, save_map,
 from convnext_dense.datasets.formats.label_maps.values import IGNORED
 from convnext_dense.datasets.formats.objects.sources import polygon_box
 from convnext_dense.errors import UsageError, describe
+from convnext_dense.wording import counted
 
 # What a pixel of no object is called, unless a class is.
 BACKGROUND = ('background', 'no object', 'nothing at all')
@@ -58,7 +59,7 @@ def _maps(file: Path, classes: Sequence[str]) -> Iterable[tuple[Path, Callable[[
         raise UsageError(f"data: {file} has not COCO's form.")
     if len(classes) >= IGNORED:
         raise UsageError(
-            f'data: {file} has {len(classes)} classes; label maps can have {IGNORED - 1} and a background.'
+            f'data: {file} has {counted(len(classes), "class")}; label maps can have {IGNORED - 1} and a background.'
         )
     numbers = {name: i for i, name in enumerate(classes, start=1)}
     labels = {c['id']: numbers[c['name']] for c in content.categories if c['name'] in numbers}

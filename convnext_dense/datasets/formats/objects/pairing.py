@@ -6,6 +6,7 @@ from pathlib import Path, PureWindowsPath
 
 from convnext_dense.datasets.formats.objects.sources import Source
 from convnext_dense.datasets.formats.places import MAP_WORDS, has_word, split_name, walk_images
+from convnext_dense.wording import counted
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ def pair_images(files: Iterable[Path], root: Path, work_dir: str, named_image: C
     unlabeled = [image for images in by_stem.values() for image in images if image not in nearest]
     remarks = []
     if alone:
-        remarks.append(f'{len(alone)} files of annotations have no image and are left out, such as {alone[0]}.')
+        remarks.append(f'left out: {counted(len(alone), "file")} of annotations without an image, such as {alone[0]}.')
     if unlabeled:
-        remarks.append(f'{len(unlabeled)} images have no annotations and are left out, such as {unlabeled[0]}.')
+        remarks.append(f'left out: {counted(len(unlabeled), "image")} without annotations, such as {unlabeled[0]}.')
     if farther:
         remarks.append(
-            f'{len(farther)} files of annotations are of an image that has another, and left out, such as {farther[0]}.'
+            f'left out: {counted(len(farther), "file")} of annotations of an image that has another, such as '
+            f'{farther[0]}.'
         )
     return Pairing([Source(image, file) for image, file in nearest.items()], remarks)
 

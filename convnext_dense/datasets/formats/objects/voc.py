@@ -24,6 +24,7 @@ from convnext_dense.datasets.formats.objects.sources import (
 from convnext_dense.datasets.formats.places import SPLITS, folders, without_flag
 from convnext_dense.errors import UsageError
 from convnext_dense.regular_files import read_bytes, read_text
+from convnext_dense.wording import counted
 
 ANNOTATIONS, IMAGES, MASKS = 'Annotations', 'JPEGImages', 'SegmentationObject'
 # Other XML files than annotations are few.
@@ -126,10 +127,10 @@ def _listed_splits(pairing: Pairing, root: Path, kind: str) -> tuple[dict[str, l
         return pairing.splits(root), []
     remarks = []
     if missing:
-        remarks.append(f'{len(missing)} images have no annotations and are left out, such as {missing[0]}.')
+        remarks.append(f'left out: {counted(len(missing), "image")} without annotations, such as {missing[0]}.')
     if unlisted:
         remarks.append(
-            f'{len(unlisted)} images are in no list of ImageSets and are left out, such as {min(unlisted)[1]}.'
+            f'left out: {counted(len(unlisted), "image")} in no list of ImageSets, such as {min(unlisted)[1]}.'
         )
     return {name: found[name] for name in SPLITS if name in found}, remarks
 

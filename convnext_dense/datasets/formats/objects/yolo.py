@@ -23,6 +23,7 @@ from convnext_dense.datasets.formats.objects.yolo_yaml import yaml_splits, yolo_
 from convnext_dense.datasets.formats.places import folders, image_names, images_of_list, split_name
 from convnext_dense.errors import UsageError
 from convnext_dense.regular_files import read_text, refuse_special
+from convnext_dense.wording import counted
 
 BOX_NUMBERS = 4
 FEWEST_POLYGON_NUMBERS = 6
@@ -94,7 +95,7 @@ def _left_out(splits: Mapping[str, Sequence[Source]]) -> list[str]:
     alone = sorted(path for path in near if path not in used and path.is_file() and _is_yolo(path))
     if not alone:
         return []
-    return [f'{len(alone)} files of labels have no image in a split and are left out, such as {alone[0]}.']
+    return [f'left out: {counted(len(alone), "file")} of labels without an image in a split, such as {alone[0]}.']
 
 
 def _with_labels(images: Iterable[Path]) -> list[Source]:
@@ -147,7 +148,9 @@ def _object(words: Sequence[str], names: Sequence[str], keypoint_numbers: int, w
     except ValueError:
         raise ValueError(f"a word is no number in '{' '.join(words)[:60]}'.") from None
     if index not in range(len(names)):
-        raise ValueError(f'there is no class {words[0]}; the {len(names)} classes are 0 to {len(names) - 1}.')
+        raise ValueError(
+            f'there is no class {words[0]}; of {counted(len(names), "class")}, the numbers are 0 to {len(names) - 1}.'
+        )
     if keypoint_numbers and len(numbers) == BOX_NUMBERS + keypoint_numbers:
         numbers = numbers[:BOX_NUMBERS]
     if not all(math.isfinite(number) and -LARGEST < number <= LARGEST for number in numbers):

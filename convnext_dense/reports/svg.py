@@ -53,8 +53,17 @@ def draw(plot: Callable[[Any], None], title: str, width: float = 4.4, height: fl
             axes.grid(alpha=0.2, color=INK)
         axes.set_axisbelow(True)
         figure.tight_layout()
-        stream = io.StringIO()
-        figure.savefig(stream, format='svg', transparent=True, metadata=dict(Date=None))
+        return as_svg(figure)
+
+
+def as_svg(figure: Any) -> str:  # noqa: ANN401 - matplotlib's
+    """Return a figure as SVG, in the page's own colors and font.
+
+    Args:
+        figure: The figure, made with `STYLE`. What is `INK` in it gets the page's color of text.
+    """
+    stream = io.StringIO()
+    figure.savefig(stream, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
     svg = stream.getvalue()
     svg = svg[svg.index('<svg') :].replace(INK, 'currentColor').replace("'DejaVu Sans', ", '')
     # A page has several.
