@@ -54,9 +54,5 @@ def _cells(row: dict) -> list[str]:
         f'{row["images_a_second"]:.3g}',
         f'{row["times_as_fast"]:.2f}',
         '' if memory is None else f'{memory:.0f}',
-        f'{100 * row["score"]:.1f}'
-        if 0 <= row.get('score', -1) <= 1
-        else f'{row["score"]:.1f}'
-        if 'score' in row
-        else '',
+        '' if percent is None else f'{percent:.1f}',
     ]
