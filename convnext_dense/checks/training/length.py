@@ -21,6 +21,8 @@ MAX_COUNTED_IMAGES = 10_000
 FEW_STEPS = 200
 FEW_STEPS_AN_EPOCH = 4
 FEW_PASSES = 1.5
+# A batch with more repetitions of each image is a typing error, which fills the memory.
+MOST_REPETITIONS = 10
 # They end with the run, and leave the rate too high if it ends before.
 FALLING = ('CosineAnnealing', 'Poly', 'PolyLRRatio', 'OneCycle')
 
@@ -51,6 +53,7 @@ def find_length_faults(plan: RunPlan) -> Iterator[Finding]:
     yield from (Finding(sentence, is_error=False) for sentence in _patience(plan, length))
     yield from (Finding(sentence, is_error=False) for sentence in _late_schedulers(plan, length, epoch))
     if epoch:
+        yield from map(Finding, _huge_batch(plan, length, epoch))
         yield from (Finding(sentence, is_error=False) for sentence in _small_data(plan, length, epoch, processes))
 
 
@@ -80,6 +83,17 @@ def _accumulation(plan: RunPlan, length: RunLength, epoch: Epoch | None) -> Iter
                 f'and {what} has {steps}; accumulate {steps} at most.'
             )
             return
+
+
+def _huge_batch(plan: RunPlan, length: RunLength, epoch: Epoch) -> Iterator[str]:
+    """Yield a sentence if a batch holds each image many times, which a run that counts steps does in silence."""
+    batch = plan.cfg.train_dataloader.get('batch_size', 1)
+    if not length.by_epoch and isinstance(batch, int) and batch > MOST_REPETITIONS * epoch.images:
+        yield (
+            f'batch_size (train_dataloader.batch_size): a batch of {batch} would hold each of '
+            f'{counted(epoch.images, "image")} {times(batch / epoch.images)}; give {MOST_REPETITIONS * epoch.images} at '
+            'most.'
+        )
 
 
 def _patience(plan: RunPlan, length: RunLength) -> Iterator[str]:

@@ -17,12 +17,12 @@ from convnext_dense.inference.exporting.scores import validation_score
 from convnext_dense.inference.find_model import FoundModel
 from convnext_dense.inference.inputs import image_inputs
 from convnext_dense.inference.model import Model
+from convnext_dense.inference.network import quiet
 from convnext_dense.results.result import Result
 from convnext_dense.runtime.model import Model as ExportedModel
 
 # Images that each way predicts on before it is timed.
 WARM_UP = 2
-MIB = 2**20
 # What a process of its own does, whose peak memory is measured.
 LOAD = 'from convnext_dense.runtime import Model; model = Model({file!r})'
 LOAD_TORCH = 'from convnext_dense import load_model; model = load_model(*{source!r}, device="cpu")'
@@ -30,11 +30,8 @@ LOAD_PROGRAM = (
     'from convnext_dense.export.formats.torch_file import TorchSession; '
     'from convnext_dense.runtime import Model; model = Model(TorchSession({file!r}))'
 )
-PREDICT = (
-    '; model.predict({image!r}); '
-    'import resource, sys; '
-    'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))'
-)
+# A process's resource usage would begin with the peak of the one that started it.
+PREDICT = '; model.predict({image!r}); print(*[line for line in open("/proc/self/status") if line.startswith("VmHWM")])'
 
 
 def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Path], images: list[str]) -> list[dict]:
@@ -48,8 +45,8 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
 
     Returns:
         For each way its name, the median and the 99th percentile of an image's seconds, images a second, the ratio of
-        PyTorch's seconds to its own, the peak memory in MiB of a process that predicts on one image, and the score on
-        the validation set; and why, where there is none.
+        PyTorch's seconds to its own, the peak memory in MiB of a process that predicts on one image (on Linux), and the
+        score on the validation set; and why, where there is none.
     """
     eager = Model(found, 'cpu')
     ways: dict[str, Callable[[list[str]], Iterator[Result]]] = {'PyTorch': _pytorch(eager)}
@@ -76,7 +73,7 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
             times_as_fast=float(np.median(np.array(seconds['PyTorch']) / times)),
             peak_memory_mib=_peak_memory(name, source, images[0]),
         )
-        with eager._scope():
+        with eager._scope(), quiet():
             try:
                 row['score'] = validation_score(eager.cfg, predict)
             except (OSError, UsageError) as error:
@@ -114,7 +111,8 @@ def _peak_memory(name: str, source: Sequence[str], image: str) -> float | None:
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', load + PREDICT.format(image=image)], capture_output=True, text=True
     )
-    return int(done.stdout.split()[-1]) / MIB if done.returncode == 0 else None
+    found = done.stdout.split()
+    return int(found[-2]) / 1024 if done.returncode == 0 and len(found) > 1 else None
 
 
 def machine() -> dict[str, str]:

@@ -87,6 +87,17 @@ class TestSmallData:
         assert finding.is_error
         assert finding.sentence.startswith('batch_size (train_dataloader.batch_size): the dataset has 16 samples, too')
 
+    def test_of_a_batch_that_repeats_each_image_many_times_is_an_error(self):
+        cfg = load_config(str(SEGMENTER), cfg_options={'train_dataloader.batch_size': 100_000})
+        finding = next(find_length_faults(RunPlan(cfg, ('train', 'val'))))
+        assert finding.is_error
+        assert finding.sentence == (
+            'batch_size (train_dataloader.batch_size): a batch of 100000 would hold each of 16 images 6250 times; give '
+            '160 at most.'
+        )
+        cfg = load_config(str(SEGMENTER), cfg_options={'train_dataloader.batch_size': 160})
+        assert not any(finding.is_error for finding in find_length_faults(RunPlan(cfg, ('train', 'val'))))
+
 
 class TestWhatIsFine:
     def test_has_no_findings(self):
