@@ -124,8 +124,16 @@ class Result:
 
         Args:
             score: The least score of an object that is drawn.
+
+        Raises:
+            UsageError: If what draws is not installed.
         """
-        from convnext_dense.visualization.drawing import Drawing
+        try:
+            from convnext_dense.visualization.drawing import Drawing
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f'plot: {error.name} is not installed, which draws; pip install pillow matplotlib.'
+            ) from error
 
         return Drawing(self.classes, self.colors).draw(self.at_least(score).shown(), self.drawn_side, has_legend=True)
 
