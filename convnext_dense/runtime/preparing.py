@@ -1,5 +1,6 @@
 """What is done to an image before an exported model sees it, equal to mmcv's transforms pixel by pixel."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 
 from convnext_dense.errors import UsageError
+from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
 from convnext_dense.runtime.description import SEGMENTATION, Description
 
 INTERPOLATIONS = {
@@ -16,6 +18,8 @@ INTERPOLATIONS = {
     'area': cv2.INTER_AREA,
     'lanczos': cv2.INTER_LANCZOS4,
 }
+# What OpenCV's error has if an image is larger than the limit.
+PIXELS_ERROR = 'validateInputImageSize'
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,34 @@ def read_image(path: str) -> np.ndarray:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise UsageError(f'inputs: {path} cannot be read: {error.strerror}.') from error
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    return decode_image(content, path)
+
+
+def decode_image(content: np.ndarray, name: str) -> np.ndarray:
+    """Return an image as BGR of 8 bits, turned as its EXIF data says.
+
+    Args:
+        content: The bytes of a file.
+        name: What the image is called.
+
+    Raises:
+        UsageError: If it is no image, or has too many pixels.
+
+    Example:
+        >>> decode_image(np.zeros(8, np.uint8), 'a.png')
+        Traceback (most recent call last):
+        ...
+        convnext_dense.errors.UsageError: inputs: a.png is no image that OpenCV reads.
+    """
+    try:
+        pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    except cv2.error as error:
+        limit = int(os.environ.get(PIXEL_LIMIT_VARIABLE, 2**30))
+        raise UsageError(
+            f'inputs: {name} has more than {limit:,} pixels, the limit that {PIXEL_LIMIT_VARIABLE} sets.'
+            if PIXELS_ERROR in str(error)
+            else f'inputs: {name} cannot be decoded by OpenCV.'
+        ) from error
     if pixels is None:
-        raise UsageError(f'inputs: {path} is no image that OpenCV reads.')
+        raise UsageError(f'inputs: {name} is no image that OpenCV reads.')
     return pixels
