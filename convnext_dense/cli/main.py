@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from convnext_dense.cli import completion, env, weights
 from convnext_dense.cli.looking import browse, check, config, explain, flops, report, summary
-from convnext_dense.cli.running import compare, demo, export, predict, replay, test, train
+from convnext_dense.cli.running import compare, demo, export, predict, replay, serve, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
 from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__
@@ -25,6 +25,7 @@ COMMANDS = (
     test,
     predict,
     export,
+    serve,
     browse,
     check,
     compare,
