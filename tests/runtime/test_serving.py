@@ -18,6 +18,9 @@ from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
 from convnext_dense.runtime import Model
 from convnext_dense.runtime.serving import MEGABYTE, PredictAPI, Upload, make_server
 
+# A worker that does not start is waited for without end.
+pytestmark = pytest.mark.timeout(120)
+
 IMAGE = noise(40, 60, 3)
 MAX_PIXELS = 10_000
 
