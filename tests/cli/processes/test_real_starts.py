@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.demo_runs import DETECTOR, ROOT, SEGMENTER, segmenter_options
+from helpers.wheels import build_wheel
 
 from convnext_dense.cli.main import STOPPED
 
@@ -21,18 +21,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope='module')
 def wheel_site(tmp_path_factory) -> Path:
     """A folder of installed packages that has this one from a wheel, and the others by the path of the tests' own."""
-    # Copied, because building leaves files behind.
-    source = tmp_path_factory.mktemp('source') / 'convnext_dense'
-
-    def ignore(folder, names):
-        at_root = {'.git', '.venv', 'data', 'work_dirs', 'build', 'convnext_dense.egg-info'}
-        return {'__pycache__'} | (at_root if Path(folder) == ROOT else set())
-
-    shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
-    build = 'import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])'
-    dist = tmp_path_factory.mktemp('dist')
-    subprocess.run([sys.executable, '-c', build, dist], cwd=source, check=True, capture_output=True)
-    (wheel,) = dist.glob('convnext_dense-*.whl')
+    wheel = build_wheel(tmp_path_factory.mktemp('wheel'))
     site = tmp_path_factory.mktemp('site')
     zipfile.ZipFile(wheel).extractall(site)
     return site
