@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -153,6 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print('stopped', file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and find_spec('torch') is None:
+            # An environment that runs exported models alone.
+            package = error.name or 'a package'
+            print(
+                f'error: {args.command} needs {package}, which is not installed; pip install convnext_dense.',
+                file=sys.stderr,
+            )
+            sys.exit(2)
         if not leave_word(describe(error), traceback.format_exc()):
             raise
         sys.exit(1)

@@ -42,6 +42,7 @@ BASES = {
     'predict': ['{checkpoint}', '{image}', '--device=cpu'],
     'replay': ['{step}'],
     'report': ['{work_dir}', '--out=page.html'],
+    'serve': ['{exported}'],
 }
 STARTED = 'the work would start here'
 # Where a command begins what takes long.
@@ -52,6 +53,7 @@ WORK = (
     'convnext_dense.apis.demo.launch',
     'convnext_dense.inference.explaining.explain.FeatureSheets',
     'convnext_dense.inference.explaining.explain.fields_of',
+    'convnext_dense.runtime.serving.make_server',
 )
 
 

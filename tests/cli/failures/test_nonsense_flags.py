@@ -6,6 +6,7 @@ import shutil
 import pytest
 from helpers.commands import run_command
 from helpers.demo_runs import SEGMENTER, segmenter_options
+from helpers.exported_toys import write_toy
 from helpers.nonsense_calls import BASES, NONSENSE, arguments_of, call, calls_of, commands, faults, is_long
 from helpers.planted.bad_steps import nan_pixel
 from hypothesis import HealthCheck, given, settings
@@ -30,6 +31,7 @@ def places(demo_data, tmp_path_factory):
         checkpoint=run / 'iter_4.pth',
         step=run / 'non_finite_step_2.pt',
         image=next(image.iterdir()),
+        exported=write_toy(run / 'toy.onnx'),
     )
 
 
