@@ -79,15 +79,15 @@ def test_nothing_heavy_is_imported(files):
 @pytest.mark.full
 @pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
 def test_a_bare_environment_is_enough(files, tmp_path, runtime):
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'env'], check=True)
     python = tmp_path / 'env/bin/python'
 
     def install(*packages: object) -> None:
-        subprocess.run([python, '-m', 'pip', 'install', '-q', *map(str, packages)], check=True)
+        subprocess.run([python, '-m', 'pip', 'install', '-q', *map(str, packages)], env=environment, check=True)
 
     install('numpy', 'opencv-python-headless', runtime)
     install('--no-deps', build_wheel(tmp_path))
-    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     command = [python, '-c', PREDICT, *map(str, files)]
     result = subprocess.run(command, env=environment, cwd=files[0], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
