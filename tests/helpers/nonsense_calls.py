@@ -39,6 +39,7 @@ BASES = {
     'config': ['{config}'],
     'summary': ['{config}'],
     'explain': ['{checkpoint}', '--device=cpu'],
+    'export': ['{checkpoint}', '--check={image}'],
     'predict': ['{checkpoint}', '{image}', '--device=cpu'],
     'replay': ['{step}'],
     'report': ['{work_dir}', '--out=page.html'],

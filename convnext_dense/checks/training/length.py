@@ -91,8 +91,8 @@ def _huge_batch(plan: RunPlan, length: RunLength, epoch: Epoch) -> Iterator[str]
     if not length.by_epoch and isinstance(batch, int) and batch > MOST_REPETITIONS * epoch.images:
         yield (
             f'batch_size (train_dataloader.batch_size): a batch of {batch} would hold each of '
-            f'{counted(epoch.images, "image")} {times(batch / epoch.images)}; give {MOST_REPETITIONS * epoch.images} at '
-            'most.'
+            f'{counted(epoch.images, "image")} {times(batch / epoch.images)}; give {MOST_REPETITIONS * epoch.images} '
+            'at most.'
         )
 
 

@@ -39,7 +39,8 @@ def validation_score(cfg: Config, predict: Callable[[list[str]], Iterable[Result
             fill(sample, result)
             evaluator.process([sample])
         scores = evaluator.evaluate(len(dataset))
-    return float(scores[metric])
+    # Without any object, COCO's metric has no score.
+    return float(scores.get(metric, 0.0))
 
 
 def fill(sample: BaseDataElement, result: Result) -> None:
