@@ -72,6 +72,17 @@ class TestServe:
         assert 'litserve is not installed; pip install litserve python-multipart.' in result.error
 
 
+def test_a_command_that_takes_pytorch_says_so_without(tmp_path):
+    missing = ModuleNotFoundError("No module named 'torch'", name='torch')
+    with (
+        mock.patch('convnext_dense.apis.environment.describe_environment', side_effect=missing),
+        mock.patch('convnext_dense.cli.main.find_spec', return_value=None),
+    ):
+        result = run_command(tmp_path, 'env')
+    assert result.status == 2
+    assert result.error == 'error: env needs torch, which is not installed; pip install convnext_dense.'
+
+
 @pytest.mark.e2e
 def test_it_serves_until_it_is_terminated(toy, tmp_path):
     with socket.socket() as free:
