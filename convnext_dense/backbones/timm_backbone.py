@@ -117,7 +117,10 @@ class TimmBackbone(Backbone):
         maps = forward_features(self.model, self._fit(x), self.described.features, self.described.is_plain)
         if self.pyramid is not None:
             maps = self.pyramid(maps[0])
-        cropped = [y[..., : -(-height // s), : -(-width // s)] for y, s in zip(maps, self.strides, strict=True)]
+        # Not `-(-height // s)`: ONNX divides towards zero.
+        cropped = [
+            y[..., : (height + s - 1) // s, : (width + s - 1) // s] for y, s in zip(maps, self.strides, strict=True)
+        ]
         if self.output_norm:
             cropped = [getattr(self, f'norm{i}')(y) for i, y in zip(self.out_indices, cropped, strict=True)]
         return tuple(cropped)

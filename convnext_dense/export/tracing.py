@@ -18,6 +18,8 @@ from convnext_dense.export.graphs.segmenter import Segmenter
 
 # What a graph of any size is traced with. Height and width differ, so that they are known apart.
 BATCH, SHAPE = 2, (256, 320)
+# The sizes of its windows nest so deep that torch takes hours over them.
+ONE_SHAPE = 'SwinTransformer'
 
 
 def trace(
@@ -41,6 +43,8 @@ def trace(
     Raises:
         UsageError: If a part of it cannot be exported.
     """
+    if shape is None and any(type(module).__name__.startswith(ONE_SHAPE) for module in model.modules()):
+        raise UsageError('shape: a Swin Transformer is exported for one size only; give its height and width.')
     with quiet_export(), torch.no_grad():
         graph = find_graph(without_hooks(model), part, masks, output).eval()
         inputs, sizes = example_inputs(graph, shape, batch)
