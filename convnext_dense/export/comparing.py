@@ -10,6 +10,8 @@ from convnext_dense.results.result import SCORE, Result
 
 # Boxes of this score count. One that PyTorch gives this score may have a little less in the other runtime.
 NEARLY = 0.9 * SCORE
+# Boxes whose edges are nearer than this many pixels are equal.
+SAME_PLACE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def _partner(result: Result, index: int, others: Result) -> tuple[int, float]:
     shared = np.clip(corners[1] - corners[0], 0, None).prod(1)
     areas = (others.boxes[:, 2:] - others.boxes[:, :2]).prod(1)
     ious = shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, 1e-12)
+    # Those without an area have none in common.
+    ious[np.abs(others.boxes - box).max(1) < SAME_PLACE] = 1
     ious[others.labels != result.labels[index]] = 0
     best = int(ious.argmax())
     return best, float(ious[best])

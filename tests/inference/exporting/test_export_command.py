@@ -180,6 +180,10 @@ class TestCompareResults:
         first = self.result([[0, 0, 10, 10]], scores=[0.29])
         assert compare_results([first], [self.result([])], EXACT).boxes == 0
 
+    def test_finds_partners_of_boxes_without_an_area(self):
+        results = [self.result([[5, 5, 5, 5]]), self.result([[5, 5, 5, 5.0001]])]
+        assert compare_results(results[:1], results[1:], EXACT).unmatched == 0
+
     def test_counts_pixels(self):
         maps = np.zeros((100, 100), int)
         first, second = (replace(self.result([]), semantic=values) for values in (maps, maps + (np.eye(100) > 0)))
