@@ -75,7 +75,7 @@ class TestServe:
 def test_a_command_that_takes_pytorch_says_so_without(tmp_path):
     missing = ModuleNotFoundError("No module named 'torch'", name='torch')
     with (
-        mock.patch('convnext_dense.apis.environment.describe_environment', side_effect=missing),
+        mock.patch('convnext_dense.apis.describe_environment', side_effect=missing),
         mock.patch('convnext_dense.cli.main.find_spec', return_value=None),
     ):
         result = run_command(tmp_path, 'env')
