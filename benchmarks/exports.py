@@ -97,7 +97,7 @@ def _calls(
     return calls
 
 
-def _compare(expected: Any, found: dict[str, np.ndarray], way: str) -> None:
+def _compare(expected: torch.Tensor | tuple[torch.Tensor, ...], found: dict[str, np.ndarray], way: str) -> None:
     """Raise RuntimeError if a way does not compute what PyTorch computes: scores, or else labels."""
     outputs = expected if isinstance(expected, tuple) else (expected,)
     named = dict(zip(found, outputs, strict=True))
