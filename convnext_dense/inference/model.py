@@ -31,7 +31,8 @@ from convnext_dense.results.result import Result
 from convnext_dense.weights.storage.checksums import verify_checksums
 from convnext_dense.weights.storage.sources import load_from_anywhere
 
-# Threads that read images while the model predicts, and how many images they are ahead.
+# Threads that read images while a GPU predicts, and how many images they are ahead. On a CPU they would take its cores
+# from the model, and PyTorch waits in a loop for each of its own.
 READERS, AHEAD = 2, 4
 
 
@@ -215,22 +216,29 @@ class Model:
         return export_model(self, file, calibrate, ExportOptions(**options))
 
     def _read(self, images: Iterable[ImageInput], on_unreadable: Callable | None) -> Iterator[tuple[ImageInput, dict]]:
-        """Yield images as the model is fed them. Threads read those that follow."""
+        """Yield images as the model is fed them. Next to a GPU, threads read those that follow."""
+        for image, read in self._reading(images):
+            try:
+                packed = read()
+            except UsageError as error:
+                _report(on_unreadable, image, error)
+                continue
+            yield image, packed
+
+    def _reading(self, images: Iterable[ImageInput]) -> Iterator[tuple[ImageInput, Callable[[], dict]]]:
+        """Yield images, with what returns what the model is fed."""
+        if self.device.type == 'cpu':
+            yield from ((image, partial(self.pipeline, image)) for image in images)
+            return
         waiting: deque = deque()
         following = iter(images)
         with ThreadPoolExecutor(READERS) as readers:
             while True:
                 for image in islice(following, AHEAD + 1 - len(waiting)):
-                    waiting.append((image, readers.submit(self.pipeline, image)))
+                    waiting.append((image, readers.submit(self.pipeline, image).result))
                 if not waiting:
                     return
-                first, packed = waiting.popleft()
-                try:
-                    read = packed.result()
-                except UsageError as error:
-                    _report(on_unreadable, first, error)
-                    continue
-                yield first, read
+                yield waiting.popleft()
 
     def _parts(self, image: ImageInput, batch_size: int, parts: Iterator[dict]) -> Iterator[Result]:
         """Yield the results of parts of an image."""

@@ -1,5 +1,7 @@
 """What a trained model predicts on, and what it says of what it cannot predict on."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from convnext_dense import load_model
 from convnext_dense.errors import CheckpointError, UsageError
+from convnext_dense.inference.model import Model
 
 
 def assert_same(result, other):
@@ -244,3 +247,18 @@ class TestSources:
     def test_half_precision_needs_a_gpu(self, segmenter):
         with pytest.raises(UsageError, match='half: it makes a GPU faster'):
             load_model(segmenter.checkpoint, half=True)
+
+
+class TestReadingNextToAGPU:
+    def test_keeps_the_order_and_says_what_cannot_be_read(self):
+        def pipeline(image):
+            if image == 3:
+                raise UsageError('3 cannot be read.')
+            return dict(number=image)
+
+        model = SimpleNamespace(device=torch.device('cuda'), pipeline=pipeline)
+        model._reading = lambda images: Model._reading(model, images)
+        unreadable = []
+        read = list(Model._read(model, range(9), lambda image, error: unreadable.append((image, str(error)))))
+        assert read == [(i, dict(number=i)) for i in range(9) if i != 3]
+        assert unreadable == [(3, '3 cannot be read.')]
