@@ -52,6 +52,7 @@ class TestAFile:
         for given, channels in ((pixels, 'bgr'), (pixels[..., ::-1], 'rgb')):
             assert np.array_equal(model.predict(given, channels).boxes, model.predict(photos[0]).boxes)
 
+    @pytest.mark.full
     def test_of_torch_predicts_what_pytorch_predicts(self, detector, photos, tmp_path):
         file = detector.export(tmp_path / 'model.pt2', to='torch')
         found = Model(TorchSession(str(file))).predict(photos[0])
@@ -86,11 +87,13 @@ class TestTheCommand:
         assert (tmp_path / 'exports').exists()
         assert 'Compared with PyTorch:\n  images                        1' in out
 
+    @pytest.mark.full
     def test_says_where_a_file_was_not_checked(self, detector, tmp_path):
         code, _, err = run_command(tmp_path, 'export', detector.checkpoint, '--out', tmp_path / 'model.onnx')
         assert code == 0
         assert 'is not checked; give images by --check' in err
 
+    @pytest.mark.full
     def test_checks_a_backbones_features(self, segmenter, tmp_path):
         code, out, _ = run_command(
             tmp_path, 'export', segmenter.checkpoint, '--out', tmp_path / 'model.onnx', '--part', 'backbone'
