@@ -11,9 +11,9 @@
 # %% [markdown]
 # # A first model
 #
-# Make a small dataset, look at it, train a segmenter with a ConvNeXt backbone on it, read the report,
-# predict, and export. It takes about four minutes on two CPU cores. Open it with `jupytext --to ipynb first_model.py`, or
-# as it is in JupyterLab with jupytext.
+# Make a small dataset, look at it, train a segmenter with a ConvNeXt backbone on it, read the report, predict, and
+# export. It takes about four minutes on two CPU cores. Open it with `jupytext --to ipynb first_model.py`, or as it is
+# in JupyterLab with jupytext.
 
 # %%
 from pathlib import Path
