@@ -36,42 +36,32 @@ def plot_scores(
         '<svg'
     """
     matplotlib.use('Agg')
-    with matplotlib.rc_context({**STYLE, 'svg.hashsalt': score}):
-        return _plot(names, score, values, costs, file)
-
-
-def _plot(
-    names: Sequence[str],
-    score: str,
-    values: Sequence[Sequence[float]],
-    costs: Mapping[str, Sequence[float]],
-    file: Path,
-) -> str:
     from matplotlib import pyplot as plt
 
-    colors = [COLORS[i % len(COLORS)] for i in range(len(names))]
-    figure, axes = plt.subplots(1, len(costs), figsize=(4 * len(costs), 4.2), sharey=True, squeeze=False)
-    for axis, (label, cost) in zip(axes[0], costs.items(), strict=True):
-        for i, (name, scores) in enumerate(zip(names, values, strict=True)):
-            axis.errorbar(
-                cost[i],
-                statistics.mean(scores),
-                yerr=statistics.stdev(scores) if len(scores) > 1 else None,
-                marker=MARKERS[i % len(MARKERS)],
-                color=colors[i],
-                markersize=9,
-                linestyle='none',
-                label=name,
-            )
-        axis.set_xlabel(label)
-        axis.margins(0.15)
-        axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel(score)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0.02), ncol=2, frameon=False)
-    figure.tight_layout()
-    figure.savefig(file, dpi=120, bbox_inches='tight')
-    svg = as_svg(figure)
-    plt.close(figure)
-    return svg
+    with matplotlib.rc_context({**STYLE, 'svg.hashsalt': score}):
+        colors = [COLORS[i % len(COLORS)] for i in range(len(names))]
+        figure, axes = plt.subplots(1, len(costs), figsize=(4 * len(costs), 4.2), sharey=True, squeeze=False)
+        for axis, (label, cost) in zip(axes[0], costs.items(), strict=True):
+            for i, (name, scores) in enumerate(zip(names, values, strict=True)):
+                axis.errorbar(
+                    cost[i],
+                    statistics.mean(scores),
+                    yerr=statistics.stdev(scores) if len(scores) > 1 else None,
+                    marker=MARKERS[i % len(MARKERS)],
+                    color=colors[i],
+                    markersize=9,
+                    linestyle='none',
+                    label=name,
+                )
+            axis.set_xlabel(label)
+            axis.margins(0.15)
+            axis.grid(alpha=0.3)
+        axes[0][0].set_ylabel(score)
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc='upper center', bbox_to_anchor=(0.5, 0.02), ncol=2, frameon=False)
+        figure.tight_layout()
+        figure.savefig(file, dpi=120, bbox_inches='tight')
+        svg = as_svg(figure)
+        plt.close(figure)
+        return svg
