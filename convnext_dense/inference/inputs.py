@@ -12,9 +12,8 @@ from PIL import Image, ImageOps
 
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.video.videos import is_video, read_frames
-from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.image_input import SUFFIXES, ImageInput
 
-SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 WEB = ('http://', 'https://')
 ORDERS = ('rgb', 'bgr')
 # Pillow's kinds of images that 8 bits do not hold.

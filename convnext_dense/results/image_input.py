@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Of image files, in folders.
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
 
 @dataclass(frozen=True)
 class Video:

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from convnext_dense.errors import UsageError
-from convnext_dense.results.image_input import ImageInput
+from convnext_dense.results.image_input import SUFFIXES, ImageInput
 from convnext_dense.results.result import Result
 from convnext_dense.runtime.description import FEATURES, SEGMENTATION
 from convnext_dense.runtime.outputs import detections, label_map
 from convnext_dense.runtime.preparing import Prepared, feed, read_image
 from convnext_dense.runtime.sessions import Session, open_session
-
-SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 class Model:
