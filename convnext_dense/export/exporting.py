@@ -155,7 +155,7 @@ def _write(
     images: Sequence[np.ndarray],
 ) -> None:
     if options.to == 'torch':
-        write_torch(program, description, file)
+        write_torch(program, description, file, names[1])
         return
     if options.to == 'onnx':
         write_onnx(program, description, file, names)

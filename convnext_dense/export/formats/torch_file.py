@@ -1,5 +1,6 @@
 """A program of torch.export."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,21 @@ from convnext_dense.errors import UsageError, describe
 from convnext_dense.export.operators import pyramid_pooling, resizing, suppression  # noqa: F401 - a program has them
 from convnext_dense.runtime.description import KEY, Description, read_description
 
+# Next to the description: the names that a program has no place for.
+OUTPUTS = 'outputs'
 
-def write_torch(program: ExportedProgram, description: Description, file: Path) -> None:
+
+def write_torch(program: ExportedProgram, description: Description, file: Path, outputs: list[str]) -> None:
     """Write a program as a ``.pt2`` file.
 
     Args:
         program: The program.
         description: What the file says of its model.
         file: The file.
+        outputs: The names of the outputs.
     """
-    torch.export.save(program, str(file), extra_files={KEY: description.to_json()})
+    extra = {KEY: description.to_json(), OUTPUTS: json.dumps(outputs)}
+    torch.export.save(program, str(file), extra_files=extra)
 
 
 class TorchSession:
@@ -37,13 +43,13 @@ class TorchSession:
     """
 
     def __init__(self, file: str) -> None:
-        extra = {KEY: ''}
+        extra = {KEY: '', OUTPUTS: ''}
         try:
             self.module = torch.export.load(file, extra_files=extra).module()
         except Exception as error:
             raise UsageError(f'model: PyTorch cannot read {file}: {describe(error).rstrip(".")}.') from error
         self.description = read_description(extra[KEY], file)
-        self.names = output_names(self.description)
+        self.names = json.loads(extra[OUTPUTS])
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs by their names.
@@ -54,13 +60,4 @@ class TorchSession:
         with torch.inference_mode():
             outputs = self.module(*(torch.from_numpy(value) for value in inputs.values()))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return {name: value.numpy() for name, value in zip(self.names, outputs, strict=False)}
-
-
-def output_names(description: Description) -> list[str]:
-    """Return the names of a model's outputs. Without masks, a detector has the first three.
-
-    Args:
-        description: What the file says of its model.
-    """
-    return ['boxes', 'scores', 'labels', 'masks'] if description.task == 'detection' else [description.output]
+        return {name: value.numpy() for name, value in zip(self.names, outputs, strict=True)}

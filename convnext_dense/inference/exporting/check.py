@@ -16,6 +16,7 @@ from convnext_dense.errors import UsageError
 from convnext_dense.export.comparing import TOLERANCES, Difference, compare_results
 from convnext_dense.export.exporting import ExportOptions
 from convnext_dense.export.formats.torch_file import TorchSession
+from convnext_dense.export.graphs.backbone import Backbone
 from convnext_dense.export.tracing import BATCH, SHAPE
 from convnext_dense.inference.inputs import image_inputs
 from convnext_dense.runtime.model import Model as ExportedModel
@@ -57,7 +58,7 @@ def check_features(model: 'Model', file: Path, options: ExportOptions) -> float:
         options: How it was exported.
     """
     height, width = options.shape or SHAPE
-    channels = next(weight.shape[1] for weight in model.module.backbone.parameters() if weight.dim() == 4)
+    channels = Backbone(model.module).channels
     inputs = torch.randn(options.batch or BATCH, channels, height, width, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = [part.cpu().numpy() for part in model.module.backbone(inputs.to(model.device))]

@@ -94,6 +94,13 @@ class TestTheCommand:
         assert 'is not checked; give images by --check' in err
 
     @pytest.mark.full
+    def test_checks_all_features_of_a_program(self, segmenter, tmp_path):
+        options = ['--to', 'torch', '--out', tmp_path / 'model.pt2', '--part', 'backbone']
+        result = run_command(tmp_path, 'export', segmenter.checkpoint, *options)
+        assert result.status == 0, result.err
+        assert TorchSession(str(tmp_path / 'model.pt2')).names == ['stage_0', 'stage_1', 'stage_2', 'stage_3']
+
+    @pytest.mark.full
     def test_checks_a_backbones_features(self, segmenter, tmp_path):
         code, out, _ = run_command(
             tmp_path, 'export', segmenter.checkpoint, '--out', tmp_path / 'model.onnx', '--part', 'backbone'
