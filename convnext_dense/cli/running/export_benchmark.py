@@ -45,8 +45,6 @@ def _cells(row: dict) -> list[str]:
     if 'failed' in row:
         return [f'{row["way"]}: {row["failed"]}', *[''] * (len(HEADER) - 1)]
     memory, score = row['peak_memory_mib'], row.get('score')
-    # mmdet's scores are parts of 1, and mmseg's are in percent.
-    percent = score * 100 if score is not None and score <= 1 else score
     return [
         row['way'],
         f'{1000 * row["p50_seconds"]:.1f}',
@@ -54,5 +52,5 @@ def _cells(row: dict) -> list[str]:
         f'{row["images_a_second"]:.3g}',
         f'{row["times_as_fast"]:.2f}',
         '' if memory is None else f'{memory:.0f}',
-        '' if percent is None else f'{percent:.1f}',
+        '' if score is None else f'{score:.1f}',
     ]

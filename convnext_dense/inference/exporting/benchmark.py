@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from convnext_dense.build_errors import message_of
+from convnext_dense.config.training_options.metrics import main_metric, points_factor
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.exporting.check import open_exported
 from convnext_dense.inference.exporting.scores import validation_score
@@ -46,7 +47,7 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
     Returns:
         For each way its name, the median and the 99th percentile of an image's seconds, images a second, the ratio of
         PyTorch's seconds to its own, the peak memory in MiB of a process that predicts on one image (on Linux), and the
-        score on the validation set; and why, where there is none.
+        score on the validation set, in points; and why, where there is none.
     """
     eager = Model(found, 'cpu')
     ways: dict[str, Callable[[list[str]], Iterator[Result]]] = {'PyTorch': _pytorch(eager)}
@@ -75,7 +76,8 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
         )
         with eager._scope(), quiet():
             try:
-                row['score'] = validation_score(eager.cfg, predict)
+                points = points_factor(main_metric(eager.cfg) or '') or 1.0
+                row['score'] = points * validation_score(eager.cfg, predict)
             except (OSError, UsageError) as error:
                 row['no_score'] = str(error)
         rows.append(row)
