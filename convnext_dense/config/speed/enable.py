@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.config.speed.fast_transforms import use_fast_transforms
 from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES, check_switches
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
@@ -123,6 +124,10 @@ def _prefetch(cfg: Config) -> None:
     _add_hook(cfg, 'PrefetchHook')
 
 
+def _data(cfg: Config) -> None:
+    use_fast_transforms(cfg)
+
+
 _ENABLE: dict[str, Callable[[Config], None]] = {
     'channels_last': _channels_last,
     'bf16': _bf16,
@@ -131,6 +136,7 @@ _ENABLE: dict[str, Callable[[Config], None]] = {
     'fused_adamw': _fused_adamw,
     'ddp': _ddp,
     'prefetch': _prefetch,
+    'data': _data,
 }
 
 

@@ -13,9 +13,10 @@ SWITCHES = {
     'fused_adamw': 'update all weights of a parameter group with one kernel',
     'ddp': 'keep gradients in the buckets that are sent to other GPUs',
     'prefetch': 'copy the next batch to the GPU during a step',
+    'data': 'prepare images and annotations by faster transforms of the same result',
 }
 # Those that also act in testing.
-TEST_SWITCHES = ('channels_last', 'compile')
+TEST_SWITCHES = ('channels_last', 'compile', 'data')
 # Former names.
 RENAMED = {'autotune': 'cudnn_benchmark'}
 

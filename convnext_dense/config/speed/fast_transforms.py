@@ -1,0 +1,48 @@
+"""Puts this package's faster transforms in the place of mmdet's, mmseg's and mmcv's."""
+
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
+
+from convnext_dense.config.tree import bare_type, typed_parts
+from convnext_dense.datasets.checked_loading import is_a
+from convnext_dense.registry import SCOPE
+
+# Where a config has pipelines that are run.
+PLACES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'custom_hooks', 'tta_pipeline')
+# A package's transform, and the one of ours that takes the same arguments and gives the same.
+FAST: dict[str, str] = {}
+
+
+def use_fast_transforms(cfg: Config) -> list[str]:
+    """Replace the transforms of a config that have a faster form of the same result.
+
+    Args:
+        cfg: The config, which is changed. A transform that is derived from a known one stays as it is.
+
+    Returns:
+        The names of the transforms that were replaced, each once.
+
+    Example:
+        >>> use_fast_transforms(Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='Mine')])))))
+        []
+    """
+    known = {bare_type(name) for name in FAST}
+    replaced = []
+    for part in typed_parts([cfg.get(place) for place in PLACES]):
+        if bare_type(part['type']) not in known:
+            continue
+        name = _replaced_name(part, cfg.get('default_scope'))
+        if name:
+            part['type'] = f'{SCOPE}.{FAST[name]}'
+            part.pop('_scope_', None)
+            replaced.append(name)
+    return list(dict.fromkeys(replaced))
+
+
+def _replaced_name(transform: dict, default_scope: str | None) -> str | None:
+    """Return which transform of `FAST` a config names; None if it is another one of that name."""
+    kind = transform['type']
+    if isinstance(kind, str):
+        with TRANSFORMS.switch_scope_and_registry(transform.get('_scope_') or default_scope) as registry:
+            kind = registry.get(kind)
+    return next((name for name in FAST if is_a(kind, name, strictly=True)), None)
