@@ -31,6 +31,7 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
+    when_imported('mmengine.config.config', _lay_configs_out_fast)
     when_imported('mmengine.runner.activation_checkpointing', _recompute_with_gradients)
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:
@@ -94,9 +95,15 @@ def _let_ssd_predict() -> None:
 
 
 def _find_package_configs_directly() -> None:
-    from convnext_dense.compat.package_configs import find_package_configs_directly
+    from convnext_dense.compat.configs.package_configs import find_package_configs_directly
 
     find_package_configs_directly()
+
+
+def _lay_configs_out_fast() -> None:
+    from convnext_dense.compat.configs.config_text import lay_configs_out_fast
+
+    lay_configs_out_fast()
 
 
 def _fill_missing_fields() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.compat.package_configs import SEPARATOR, configs_folder
+from convnext_dense.compat.configs.package_configs import SEPARATOR, configs_folder
 from convnext_dense.config.find import nearest_names
 from convnext_dense.errors import UsageError, describe
 

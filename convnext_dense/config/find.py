@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from convnext_dense.compat.package_configs import SEPARATOR, configs_folder, package_config
+from convnext_dense.compat.configs.package_configs import SEPARATOR, configs_folder, package_config
 from convnext_dense.errors import UsageError
 from convnext_dense.regular_files import special_kind
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.compat.python_configs import with_names
+from convnext_dense.compat.configs.python_configs import with_names
 from convnext_dense.config.bases import check_bases
 from convnext_dense.config.channels import fit_data_preprocessor
 from convnext_dense.config.find import find_config

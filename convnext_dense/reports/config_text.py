@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from convnext_dense.compat.package_configs import SEPARATOR, configs_folder
+from convnext_dense.compat.configs.package_configs import SEPARATOR, configs_folder
 from convnext_dense.config.load import load_config
 from convnext_dense.config.resolved.origins import WORKED_OUT, origins
 from convnext_dense.config.resolved.values import ABSENT, differences, same_differences, values_of

@@ -15,7 +15,7 @@ from convnext_dense.checks.config_keys import keys
 from convnext_dense.checks.config_keys.keys import key_findings
 from convnext_dense.checks.config_keys.signatures import signature
 from convnext_dense.checks.config_keys.top_level_keys import KNOWN, VARIABLES
-from convnext_dense.compat.package_configs import configs_folder
+from convnext_dense.compat.configs.package_configs import configs_folder
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from convnext_dense.compat.package_configs import package_config
+from convnext_dense.compat.configs.package_configs import package_config
 from convnext_dense.config import set_backbone
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

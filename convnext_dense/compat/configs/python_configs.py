@@ -26,6 +26,7 @@ def with_names(cfg: Config) -> Config:
         ImportError: If something that it imports is not there.
 
     Example:
+        >>> import mmcv.cnn  # registers GELU
         >>> with_names(Config(dict(layer=LazyObject('torch.nn', 'GELU'), depth=3))).to_dict()
         {'layer': 'GELU', 'depth': 3, 'default_scope': None}
     """

@@ -8,7 +8,7 @@ import mmengine.config.utils
 import pytest
 from mmengine.config import Config
 
-from convnext_dense.compat.package_configs import find_package_configs_directly, package_config
+from convnext_dense.compat.configs.package_configs import find_package_configs_directly, package_config
 
 BASE = 'mmdet::_base_/datasets/coco_detection.py'
 

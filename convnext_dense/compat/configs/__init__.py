@@ -1,0 +1,1 @@
+"""mmengine's configs: found, read and written."""
