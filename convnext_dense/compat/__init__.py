@@ -31,7 +31,7 @@ def prepare_imports() -> None:
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
-    when_imported('mmengine.config.config', _lay_configs_out_fast)
+    when_imported('mmengine.config', _lay_configs_out_fast)
     when_imported('mmengine.runner.activation_checkpointing', _recompute_with_gradients)
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:

@@ -2,7 +2,7 @@
 
 import ast
 
-import mmengine.config.config
+from mmengine.config import config
 
 WIDTH = 100
 INDENT = '    '
@@ -46,7 +46,7 @@ def lay_configs_out_fast() -> None:
         model = dict(depth=50, type='ResNet')
         <BLANKLINE>
     """
-    mmengine.config.config.FormatCode = lay_out  # pyrefly: ignore[bad-assignment]
+    config.FormatCode = lay_out  # pyrefly: ignore[bad-assignment]
 
 
 def _fit(node: ast.expr, indent: str, taken: int) -> str:

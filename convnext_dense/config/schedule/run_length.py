@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from convnext_dense.config.tree import bare_type
+from convnext_dense.datasets.cache.built_datasets import remembered_datasets
 from convnext_dense.errors import UsageError, describe
 from convnext_dense.wording import counted
 
@@ -136,7 +137,11 @@ def build_train_loader(cfg: Config) -> DataLoader:
     MMLogger.get_current_instance()
     try:
         # pycocotools prints what it does.
-        with DefaultScope.overwrite_default_scope(cfg.default_scope), redirect_stdout(StringIO()):
+        with (
+            DefaultScope.overwrite_default_scope(cfg.default_scope),
+            remembered_datasets(),
+            redirect_stdout(StringIO()),
+        ):
             # Without a seed, samplers ask the other processes for one, which may not be here.
             return Runner.build_dataloader(loader_cfg, seed=0)
     except UsageError:

@@ -1,11 +1,11 @@
-"""Keeps what large datasets of mmdet's read, so that the next run maps it into memory."""
+"""Keeps what datasets of mmdet's read: small ones for this process, large ones so that the next run maps it, too."""
 
 import gc
 import os
 import pickle
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +28,16 @@ PACKAGES = ('mmengine', 'mmdet', 'pycocotools', 'numpy')
 # What a dataset has that does not follow from its annotations, or is kept in another form.
 NOT_KEPT = ('pipeline', 'serialize_data', 'data_list', 'data_bytes', 'data_address')
 SAMPLES, ENDS, ATTRIBUTES = 'samples', 'ends.npy', 'attributes'
+# What small datasets read in this process. A run counts its steps, checks its length, and then trains.
+_READ: dict[str, tuple[bytes, np.ndarray, np.ndarray]] = {}
 
 
 @contextmanager
 def remembered_datasets() -> Generator[None]:
-    """Keep what large datasets read when they are built in the block, and take it from where it was kept.
+    """Keep what datasets read when they are built in the block, and take it from where it was kept.
 
     These are mmdet's datasets with a COCO file; of another class, other arguments, another file or another version,
-    another is kept. The samples are mapped from a file, so that all processes of a machine share them.
+    another is kept. A large one's samples are mapped from a file, so that all processes of a machine share them.
 
     Example:
         >>> with remembered_datasets():
@@ -52,7 +54,8 @@ def remembered_datasets() -> Generator[None]:
 
     def full_init(self: 'CocoDataset') -> None:
         if not self._fully_initialized:
-            _initialize(self, read)
+            with _without_older_objects():
+                _initialize(self, read)
 
     full_init.__module__ = read.__module__
     # Untyped: of those that it is called for, `_initialize` keeps only CocoDatasets.
@@ -65,8 +68,11 @@ def remembered_datasets() -> Generator[None]:
 
 def _initialize(dataset: 'CocoDataset', read: Callable[['CocoDataset'], None]) -> None:
     file = Path(dataset.ann_file or '')
-    stamp = large_stamp(file)
+    stamp = stamp_of(file) if file.is_file() else None
     name = _entry_name(dataset, stamp) if stamp else None
+    if name and not large_stamp(file):
+        _read_once(dataset, read, name)
+        return
     folder = cache_folder() if name else None
     if name is None or folder is None:
         read(dataset)
@@ -89,6 +95,26 @@ def _initialize(dataset: 'CocoDataset', read: Callable[['CocoDataset'], None]) -
                 dataset.data_bytes, dataset.data_address = dataset._serialize_data()
 
 
+def _read_once(dataset: 'CocoDataset', read: Callable[['CocoDataset'], None], name: str) -> None:
+    if name in _READ:
+        found, dataset.data_bytes, dataset.data_address = _READ[name]
+        vars(dataset).update(pickle.loads(found))
+        return
+    before = dict(vars(dataset))
+    read(dataset)
+    with suppress(pickle.PicklingError, TypeError, AttributeError):
+        _READ[name] = pickle.dumps(_set_by_reading(dataset, before)), dataset.data_bytes, dataset.data_address
+
+
+def _set_by_reading(dataset: 'CocoDataset', before: dict) -> dict:
+    """Return the attributes that reading has set, without the samples."""
+    return {
+        key: value
+        for key, value in vars(dataset).items()
+        if key not in NOT_KEPT and (key not in before or before[key] is not value)
+    }
+
+
 def _entry_name(dataset: 'CocoDataset', stamp: tuple) -> str | None:
     """Return the name of a dataset's entry, or None if it is not kept."""
     kind = type(dataset)
@@ -107,11 +133,7 @@ def _entry_name(dataset: 'CocoDataset', stamp: tuple) -> str | None:
 def _write(dataset: 'CocoDataset', before: dict, path: Path) -> bool:
     """Write a dataset's samples and the attributes that reading has set; return whether all is written."""
     unfinished = unfinished_name(path)
-    found = {
-        key: value
-        for key, value in vars(dataset).items()
-        if key not in NOT_KEPT and (key not in before or before[key] is not value)
-    }
+    found = _set_by_reading(dataset, before)
     try:
         unfinished.mkdir()
         (unfinished / ATTRIBUTES).write_bytes(pickle.dumps(found))
@@ -152,6 +174,16 @@ def _restore(dataset: 'CocoDataset', path: Path) -> bool:
     # Not as a memmap, each slice of which costs as much as a sample.
     dataset.data_bytes, dataset.data_address = samples.view(np.ndarray), ends
     return True
+
+
+@contextmanager
+def _without_older_objects() -> Generator[None]:
+    """Keep the collector, which mmengine calls for each dataset, from walking through all that imports have made."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

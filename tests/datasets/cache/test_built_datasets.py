@@ -108,6 +108,28 @@ def test_it_is_the_same_and_reads_once(name, root, reads):
     assert len(reads) == 1
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_small_one_is_the_same_and_reads_once_in_a_process(name, root, reads, monkeypatch):
+    monkeypatch.setattr(keys, 'LARGE_BYTES', 2**30)
+    cfg = _cfg(root, **CONFIGS[name])
+    expected = _content(_build(cfg, is_remembered=False))
+    reads.clear()
+    first, second = _build(cfg), _build(cfg)
+    first.metainfo['changed'] = first.cat_ids.append(9)
+    assert _content(second) == expected
+    assert len(reads) == 1
+    assert not _entries(root)
+
+
+def test_a_small_file_that_has_changed_is_read_again(root, reads, monkeypatch):
+    monkeypatch.setattr(keys, 'LARGE_BYTES', 2**30)
+    _build(_cfg(root))
+    file = root / 'annotations' / 'instances_train2017.json'
+    file.write_text(file.read_text().replace('"bbox": [', '"bbox": [1'))
+    assert _content(_build(_cfg(root))) == _content(_build(_cfg(root), is_remembered=False))
+    assert len(reads) == 3
+
+
 def test_each_of_several_configs_has_its_own(root, reads):
     cfgs = [_cfg(root, **options) for options in CONFIGS.values()]
     lengths = [[len(_build(cfg)) for cfg in cfgs] for _ in range(2)]
