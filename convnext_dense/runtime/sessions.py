@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 from convnext_dense.runtime.description import KEY, Description, read_description
 
 # What each is installed as, by its name in Python.
@@ -50,8 +50,15 @@ class ONNXSession:
 
         Args:
             inputs: By their names.
+
+        Raises:
+            RunError: If the graph does not run on inputs of these shapes.
         """
-        return dict(zip(self.names, self.session.run(None, inputs), strict=True))
+        try:
+            outputs = self.session.run(None, inputs)
+        except Exception as error:
+            raise _run_error('ONNX Runtime', inputs, error) from error
+        return dict(zip(self.names, outputs, strict=True))
 
 
 class OpenVINOSession:
@@ -85,9 +92,22 @@ class OpenVINOSession:
 
         Args:
             inputs: By their names.
+
+        Raises:
+            RunError: If the graph does not run on inputs of these shapes.
         """
-        outputs = self.compiled(inputs)
+        try:
+            outputs = self.compiled(inputs)
+        except Exception as error:
+            raise _run_error('OpenVINO', inputs, error) from error
         return {name: outputs[i] for i, name in enumerate(self.names)}
+
+
+def _run_error(runtime: str, inputs: dict[str, np.ndarray], error: Exception) -> RunError:
+    shapes = ', '.join(f'{name} {list(value.shape)}' for name, value in inputs.items())
+    return RunError(
+        f'model: {runtime} cannot run it on inputs of these shapes: {shapes}. It says: {first_line(error)}.'
+    )
 
 
 def open_session(file: str, runtime: str | None = None, threads: int | None = None) -> Session:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.exported_toys import DETECTOR, PAD, RESIZE, SEGMENTER, noise, write_toy
 
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import RunError, UsageError
 from convnext_dense.runtime import Model
 
 IMAGES = [noise(*size, seed) for seed, size in enumerate([(40, 60), (60, 40), (40, 60), (40, 60), (60, 40), (33, 60)])]
@@ -37,6 +37,15 @@ def test_no_batch_is_an_error(tmp_path):
     model = Model(write_toy(tmp_path / 'toy.onnx'))
     with pytest.raises(UsageError, match='batch_size: it must be at least 1; got 0'):
         model.predict(IMAGES, batch_size=0)
+
+
+@pytest.mark.parametrize(('runtime', 'name'), [('onnxruntime', 'ONNX Runtime'), ('openvino', 'OpenVINO')])
+def test_what_the_graph_cannot_run_is_an_error_with_its_shape(tmp_path, runtime, name):
+    model = Model(write_toy(tmp_path / 'toy.onnx'), runtime)
+    feed = model.session.run
+    model.session.run = lambda inputs: feed({key: value[..., :2] for key, value in inputs.items()})
+    with pytest.raises(RunError, match=rf'{name} cannot run it .*images \[1, 40, 60, 2\]\. It says: \S'):
+        model.predict(IMAGES[0])
 
 
 class TestReading:
