@@ -4,6 +4,7 @@ checkpoint loading, NumPy's old names, and COCO files that leave out fields.
 ``import convnext_dense.compat`` imports none of them. Each is patched as soon as it is imported.
 """
 
+import warnings
 from functools import partial
 
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
@@ -41,6 +42,7 @@ def prepare_imports() -> None:
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
     when_imported('mmseg.models.decode_heads.dm_head', _let_dynamic_filters_be_channels_last)
     when_imported('mmdet.models.dense_heads.ssd_head', _let_ssd_predict)
+    when_imported('mmdet.models.roi_heads.mask_heads.fcn_mask_head', _let_masks_be_copied_quietly)
 
 
 def _allow_mmengine_globals() -> None:
@@ -92,6 +94,11 @@ def _let_ssd_predict() -> None:
 
     # mmdet 3.3.0 looks for a module of this name in every head. SSD computes its loss without one.
     SSDHead.loss_cls = None  # pyrefly: ignore[no-access]
+
+
+def _let_masks_be_copied_quietly() -> None:
+    # Of a Cascade, mmdet copies the masks in a way that PyTorch warns of.
+    warnings.filterwarnings('ignore', 'To copy construct from a tensor', module='mmdet.*fcn_mask_head')
 
 
 def _find_package_configs_directly() -> None:
