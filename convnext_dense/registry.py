@@ -97,7 +97,12 @@ OPTIMIZERS = _child(root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
 RUNNERS = _child(root.RUNNERS)
 TASK_UTILS = _child(root.TASK_UTILS)
-TRANSFORMS = _child(root.TRANSFORMS)
+TRANSFORMS = _child(
+    root.TRANSFORMS,
+    LoadAnnotations='datasets.transforms.det_annotations',
+    PackDetInputs='datasets.transforms.det_packing',
+    RandomFlip='datasets.transforms.det_flip',
+)
 VISBACKENDS = _child(root.VISBACKENDS)
 VISUALIZERS = _child(root.VISUALIZERS)
 WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, Pretrained='weights.pretrained')

@@ -10,7 +10,11 @@ from convnext_dense.registry import SCOPE
 # Where a config has pipelines that are run.
 PLACES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'custom_hooks', 'tta_pipeline')
 # A package's transform, and the one of ours that takes the same arguments and gives the same.
-FAST: dict[str, str] = {}
+FAST: dict[str, str] = {
+    'mmdet.LoadAnnotations': 'LoadAnnotations',
+    'mmdet.PackDetInputs': 'PackDetInputs',
+    'mmdet.RandomFlip': 'RandomFlip',
+}
 
 
 def use_fast_transforms(cfg: Config) -> list[str]:

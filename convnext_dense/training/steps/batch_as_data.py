@@ -54,6 +54,9 @@ def to_data(value: Any) -> Any:  # noqa: ANN401 - any part of a batch
         return sorted(to_data(part) for part in value)
     if type(value) in (list, tuple):
         return type(value)(to_data(part) for part in value)
+    if type(value).__name__ == 'IndexedMasks':
+        # This package's form of mmdet's masks.
+        value = value.to_bitmaps()
     name = type(value).__name__
     if type(value).__module__.startswith(tuple(BOXES.values())) and name in BOXES:
         return {KIND: name, 'tensor': value.tensor.detach().cpu()}

@@ -1,0 +1,1 @@
+"""How fast training data is prepared, with the switch `data` and without."""

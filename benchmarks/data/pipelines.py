@@ -1,0 +1,162 @@
+"""Time a recipe's training data with the switch `data` and without: the pipeline, and what the main process does.
+
+Both ways get the same generated files and the same seeds, and take turns in one process of one thread. Before they are
+timed, their samples are compared. The main process's time is its own CPU time, with workers that prepare batches.
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from benchmarks.cases import run_benchmark
+from benchmarks.data.samples import difference, sent_bytes
+from benchmarks.measure import ratio_in_turn, time_in_turn
+from benchmarks.training.synthetic_data import use_synthetic_data
+from convnext_dense.cli.arguments import at_least
+from convnext_dense.config import enable_speed, load_config
+from convnext_dense.config.device import fit_to_device
+from convnext_dense.errors import RunError
+from convnext_dense.reports.table import format_table
+
+CONFIGS = {
+    'mask-rcnn': 'configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py',
+    'upernet': 'configs/upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py',
+}
+OURS, THEIRS = 'data', 'OpenMMLab'
+# How far a pixel may be off, in gray levels. Everything else must be equal.
+TOLERANCE = 1.0
+# Images that a way prepares before the other's turn.
+BLOCK = 20
+WORKERS = 2
+BATCHES = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict]:
+    """Print and return the figures of each case.
+
+    Args:
+        arguments: The command line. Defaults to the process's.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('cases', nargs='*', choices=CONFIGS, help='by default all')
+    parser.add_argument('--images', type=at_least(BLOCK), default=500, help='how many are generated')
+    parser.add_argument('--rounds', type=at_least(1), default=50, help=f'how often each way has {BLOCK} images')
+    parser.add_argument('--batches', type=at_least(1), default=BATCHES, help='how many the main process takes')
+    return run_benchmark(parser, arguments, _run, _table)
+
+
+def _run(args: argparse.Namespace) -> Iterator[dict]:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    for name in args.cases or CONFIGS:
+        # What COCO's API prints is no figure.
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            figures = _measure(name, Path(folder), args)
+        yield figures
+
+
+def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
+    cfg = load_config(CONFIGS[name], str(folder / 'run'))
+    use_synthetic_data(cfg, folder / 'data', args.images)
+    fit_to_device(cfg)
+    configs = {OURS: Config(cfg.to_dict()), THEIRS: cfg}
+    enable_speed(configs[OURS], ['data'])
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        datasets = {way: DATASETS.build(config.train_dataloader.dataset) for way, config in configs.items()}
+        largest = max(difference(*(_sample(dataset, i) for dataset in datasets.values())) for i in range(args.images))
+        if largest > TOLERANCE:
+            raise RunError(f'{name}: the samples of the two ways differ by {largest}.')
+        sizes = {way: [sent_bytes(_sample(dataset, i)) for i in range(BLOCK)] for way, dataset in datasets.items()}
+        seconds = time_in_turn(_calls(datasets), torch.device('cpu'), args.rounds, warm_up=1)
+        main_seconds = _main_process(configs, args.batches)
+    return dict(
+        case=name,
+        config=CONFIGS[name],
+        images=args.images,
+        largest_difference=largest,
+        images_per_second={way: BLOCK / statistics.median(values) for way, values in seconds.items()},
+        ratio=ratio_in_turn(seconds[OURS], seconds[THEIRS]),
+        sent_bytes={
+            way: {part: statistics.mean(size[part] for size in found) for part in found[0]}
+            for way, found in sizes.items()
+        },
+        main_process_ms={way: 1e3 * statistics.median(values) for way, values in main_seconds.items()},
+        main_process_ratio=ratio_in_turn(main_seconds[OURS], main_seconds[THEIRS]),
+        batch_size=cfg.train_dataloader.batch_size,
+    )
+
+
+def _sample(dataset: Dataset, index: int) -> dict:
+    """Return a sample that depends on nothing but its index."""
+    random.seed(index)
+    np.random.seed(index)
+    torch.manual_seed(index)
+    return dataset[index]
+
+
+def _calls(datasets: dict[str, Dataset]) -> dict[str, Callable[[], object]]:
+    """Return each way's call, which prepares its next block of images."""
+
+    def call_of(dataset: Dataset) -> Callable[[], object]:
+        indices = itertools.cycle(range(len(dataset)))
+        return lambda: [_sample(dataset, next(indices)) for _ in range(BLOCK)]
+
+    return {way: call_of(dataset) for way, dataset in datasets.items()}
+
+
+def _main_process(configs: dict[str, Config], batches: int) -> dict[str, list[float]]:
+    """Return the CPU seconds in which the main process receives and preprocesses a batch, batch by batch in turn."""
+    loaders, preprocessors = {}, {}
+    for way, config in configs.items():
+        loader = config.train_dataloader
+        loader.update(num_workers=WORKERS, persistent_workers=True)
+        loaders[way] = Runner.build_dataloader(loader, seed=0)
+        preprocessors[way] = MODELS.build(config.model.data_preprocessor)
+    seconds: dict[str, list[float]] = {way: [] for way in configs}
+    iterators = {way: iter(loader) for way, loader in loaders.items()}
+    for way, iterator in iterators.items():
+        preprocessors[way](next(iterator), True)
+    for _ in range(batches):
+        for way, iterator in iterators.items():
+            start = time.process_time()
+            preprocessors[way](next(iterator), True)
+            seconds[way].append(time.process_time() - start)
+    return seconds
+
+
+def _table(case: dict) -> str:
+    rows = [
+        [
+            way,
+            f'{case["images_per_second"][way]:.1f}',
+            f'{case["sent_bytes"][way]["pipe"] / 1e3:.0f}',
+            f'{case["sent_bytes"][way]["shared"] / 1e3:.0f}',
+            f'{case["main_process_ms"][way]:.2f}',
+        ]
+        for way in (OURS, THEIRS)
+    ]
+    headers = ['way', 'images/s a core', 'kB a sample by pipe', 'kB shared', 'ms a batch in the main process']
+    return (
+        f'{case["case"]}, {case["images"]} images, largest difference {case["largest_difference"]:g}\n'
+        f'{format_table(rows, headers)}\n'
+        f'{case["ratio"]:.2f} times the images/s, 1/{case["main_process_ratio"]:.2f} of the time in the main process'
+    )
+
+
+if __name__ == '__main__':
+    main()
