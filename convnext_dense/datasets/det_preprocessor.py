@@ -6,13 +6,13 @@ from typing import cast
 import torch
 from mmdet.models import DetDataPreprocessor as MMDetDataPreprocessor
 
-from convnext_dense.datasets.channels import AnyChannels
+from convnext_dense.datasets.batch_in_place import BatchInPlace
 from convnext_dense.registry import MODELS
 
 
 @MODELS.register_module()
-class DetDataPreprocessor(AnyChannels, MMDetDataPreprocessor):
-    """mmdet's DetDataPreprocessor, which takes 1 or 3 channels, for any number.
+class DetDataPreprocessor(MMDetDataPreprocessor, BatchInPlace):
+    """mmdet's DetDataPreprocessor, which takes 1 or 3 channels, for any number, and copies images less often.
 
     Args:
         mean: A value for each channel, or one for all; None to leave images as they are.

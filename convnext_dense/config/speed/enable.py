@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
+from convnext_dense.config.speed.detectors import batch_in_place
 from convnext_dense.config.speed.fast_transforms import use_fast_transforms
 from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES, check_switches
 from convnext_dense.config.tree import bare_type
@@ -126,6 +127,7 @@ def _prefetch(cfg: Config) -> None:
 
 def _data(cfg: Config) -> None:
     use_fast_transforms(cfg)
+    batch_in_place(cfg)
 
 
 _ENABLE: dict[str, Callable[[Config], None]] = {
