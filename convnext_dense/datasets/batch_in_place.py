@@ -10,7 +10,7 @@ from convnext_dense.datasets.channels import COLORS, exchange_colors
 
 
 class BatchInPlace(ImgDataPreprocessor):
-    """mmengine's ImgDataPreprocessor, which writes uint8 images into their batch and normalizes them there.
+    """mmengine's ImgDataPreprocessor, which writes images into their batch and normalizes them there.
 
     mmengine copies each image up to six times. The batch is the same bit for bit.
 
@@ -36,10 +36,10 @@ class BatchInPlace(ImgDataPreprocessor):
         return super().forward(data, training)  # pyrefly: ignore[bad-return]
 
     def _can_write(self, images: Sequence[Tensor] | Tensor) -> bool:
-        """Return whether the images are uint8 and of equally many channels, and there is a mean for each or for all."""
+        """Return whether all images have equally many channels, and there is a mean for each or for all of them."""
         return (
             not isinstance(images, Tensor)
-            and all(image.dtype == torch.uint8 and image.ndim == 3 for image in images)
+            and all(image.ndim == 3 for image in images)
             and len({len(image) for image in images}) == 1
             and (not self._enable_normalize or len(self.mean) in (1, len(images[0])))
         )

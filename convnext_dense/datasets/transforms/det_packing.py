@@ -29,7 +29,8 @@ def channels_first(image: np.ndarray) -> np.ndarray:
     """Return an image with its channels one after another in memory.
 
     Args:
-        image: The image, (height, width, channels). One without channels is returned as it is.
+        image: The image, (height, width, channels). One without channels, or of a type that
+            no pipeline has, is returned as it is.
 
     Returns:
         The image, still (height, width, channels).
@@ -39,7 +40,7 @@ def channels_first(image: np.ndarray) -> np.ndarray:
         >>> image.shape, image.transpose(2, 0, 1).flags.c_contiguous
         ((2, 2, 3), True)
     """
-    if image.ndim != 3 or image.dtype != np.uint8:
+    if image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
         return image
     planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
     cv2.split(image, list(planes))
