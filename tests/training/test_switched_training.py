@@ -175,6 +175,11 @@ class TestLosses:
         assert on.losses == pytest.approx(detector.losses[:3], rel=1e-4)
         assert len(set(on.losses)) == 3
 
+    def test_a_detector_of_faster_data_has_exactly_the_same(self, train, detector):
+        on = train('detector', ['data'], 3, **NO_CHECKPOINTS)
+        assert type(on.model.data_preprocessor).__module__ == 'convnext_dense.datasets.det_preprocessor'
+        assert on.losses == detector.losses[:3]
+
     @pytest.mark.parametrize(
         'switches',
         [
