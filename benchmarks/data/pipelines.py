@@ -1,7 +1,8 @@
 """Time a recipe's training data with the switch `data` and without: the pipeline, and what the main process does.
 
 Both ways get the same generated files and the same seeds, and take turns in one process of one thread. Before they are
-timed, their samples are compared. The main process's time is its own CPU time, with workers that prepare batches.
+timed, their samples are compared. The main process's time is its own CPU time, with workers that prepare batches: to
+receive and preprocess a batch, and to make the targets of Mask R-CNN's mask head.
 """
 
 import argparse
@@ -18,9 +19,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmdet.structures.mask import mask_target
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
 
 from benchmarks.cases import run_benchmark
@@ -44,6 +47,8 @@ TOLERANCE = 1.0
 BLOCK = 20
 WORKERS = 2
 BATCHES = 40
+# Mask R-CNN's samples an image that are objects, at most, and the side of their masks.
+POSITIVES, MASK_SIZE = 128, 28
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict]:
@@ -53,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
         arguments: The command line. Defaults to the process's.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('cases', nargs='*', choices=CONFIGS, help='by default all')
-    parser.add_argument('--images', type=at_least(BLOCK), default=500, help='how many are generated')
+    parser.add_argument('--cases', nargs='+', choices=CONFIGS, help='by default all')
+    parser.add_argument('--images', type=at_least(1), default=500, help='how many are generated')
     parser.add_argument('--rounds', type=at_least(1), default=50, help=f'how often each way has {BLOCK} images')
     parser.add_argument('--batches', type=at_least(1), default=BATCHES, help='how many the main process takes')
     return run_benchmark(parser, arguments, _run, _table)
@@ -83,7 +88,7 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
             raise RunError(f'{name}: the samples of the two ways differ by {largest}.')
         sizes = {way: [sent_bytes(_sample(dataset, i)) for i in range(BLOCK)] for way, dataset in datasets.items()}
         seconds = time_in_turn(_calls(datasets), torch.device('cpu'), args.rounds, warm_up=1)
-        main_seconds = _main_process(configs, args.batches)
+        main_seconds, target_seconds = _main_process(configs, args.batches)
     return dict(
         case=name,
         config=CONFIGS[name],
@@ -97,6 +102,7 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
         },
         main_process_ms={way: 1e3 * statistics.median(values) for way, values in main_seconds.items()},
         main_process_ratio=ratio_in_turn(main_seconds[OURS], main_seconds[THEIRS]),
+        mask_targets_ms={way: 1e3 * statistics.median(values) for way, values in target_seconds.items() if values},
         batch_size=cfg.train_dataloader.batch_size,
     )
 
@@ -119,24 +125,37 @@ def _calls(datasets: dict[str, Dataset]) -> dict[str, Callable[[], object]]:
     return {way: call_of(dataset) for way, dataset in datasets.items()}
 
 
-def _main_process(configs: dict[str, Config], batches: int) -> dict[str, list[float]]:
-    """Return the CPU seconds in which the main process receives and preprocesses a batch, batch by batch in turn."""
+def _main_process(configs: dict[str, Config], batches: int) -> tuple[dict, dict]:
+    """Return the CPU seconds of each way in the main process, batch by batch in turn: for batches, for mask targets."""
     loaders, preprocessors = {}, {}
     for way, config in configs.items():
         loader = config.train_dataloader
-        loader.update(num_workers=WORKERS, persistent_workers=True)
+        loader.update(num_workers=WORKERS, persistent_workers=WORKERS > 0)
         loaders[way] = Runner.build_dataloader(loader, seed=0)
         preprocessors[way] = MODELS.build(config.model.data_preprocessor)
-    seconds: dict[str, list[float]] = {way: [] for way in configs}
+    batch_seconds: dict[str, list[float]] = {way: [] for way in configs}
+    target_seconds: dict[str, list[float]] = {way: [] for way in configs}
     iterators = {way: iter(loader) for way, loader in loaders.items()}
     for way, iterator in iterators.items():
         preprocessors[way](next(iterator), True)
     for _ in range(batches):
         for way, iterator in iterators.items():
             start = time.process_time()
-            preprocessors[way](next(iterator), True)
-            seconds[way].append(time.process_time() - start)
-    return seconds
+            batch = preprocessors[way](next(iterator), True)
+            batch_seconds[way].append(time.process_time() - start)
+            labels = [sample.gt_instances for sample in batch['data_samples'] if 'gt_instances' in sample]
+            if any('masks' in instances for instances in labels):
+                start = time.process_time()
+                _make_mask_targets(labels)
+                target_seconds[way].append(time.process_time() - start)
+    return batch_seconds, target_seconds
+
+
+def _make_mask_targets(labels: list[InstanceData]) -> None:
+    """Make the targets of the mask head for proposals that are the objects' own boxes."""
+    for instances in labels:
+        chosen = torch.arange(POSITIVES if len(instances) else 0) % max(len(instances), 1)
+        mask_target([instances.bboxes[chosen]], [chosen], [instances.masks], ConfigDict(mask_size=MASK_SIZE))
 
 
 def _table(case: dict) -> str:
@@ -147,10 +166,12 @@ def _table(case: dict) -> str:
             f'{case["sent_bytes"][way]["pipe"] / 1e3:.0f}',
             f'{case["sent_bytes"][way]["shared"] / 1e3:.0f}',
             f'{case["main_process_ms"][way]:.2f}',
+            *(f'{milliseconds:.2f}' for name, milliseconds in case['mask_targets_ms'].items() if name == way),
         ]
         for way in (OURS, THEIRS)
     ]
     headers = ['way', 'images/s a core', 'kB a sample by pipe', 'kB shared', 'ms a batch in the main process']
+    headers += ['ms for mask targets'] if case['mask_targets_ms'] else []
     return (
         f'{case["case"]}, {case["images"]} images, largest difference {case["largest_difference"]:g}\n'
         f'{format_table(rows, headers)}\n'
