@@ -19,7 +19,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmdet.structures.mask import mask_target
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
@@ -153,6 +152,9 @@ def _main_process(configs: dict[str, Config], batches: int) -> tuple[dict, dict]
 
 def _make_mask_targets(labels: list[InstanceData]) -> None:
     """Make the targets of the mask head for proposals that are the objects' own boxes."""
+    # Imported once this package provides mmcv's operators.
+    from mmdet.structures.mask import mask_target
+
     for instances in labels:
         chosen = torch.arange(POSITIVES if len(instances) else 0) % max(len(instances), 1)
         mask_target([instances.bboxes[chosen]], [chosen], [instances.masks], ConfigDict(mask_size=MASK_SIZE))
