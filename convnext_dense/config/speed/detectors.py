@@ -11,7 +11,7 @@ PREPROCESSOR = 'DetDataPreprocessor'
 
 
 def batch_in_place(cfg: Config) -> None:
-    """Let this package's data preprocessor make a detector's batches, which are the same.
+    """Take this package's data preprocessor for a detector, whose batches are the same.
 
     Args:
         cfg: The config, which is changed. A preprocessor that is derived from mmdet's stays as it is.

@@ -1,4 +1,4 @@
-"""The masks of an image as crops, and as maps from the image's rows and columns to theirs."""
+"""The masks of an image as crops, with maps from the rows and columns of the image to those of the crops."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
