@@ -28,4 +28,4 @@ class LoadAnnotations(MMDetLoadAnnotations):
             # Polygons, or masks of which mmdet says what is wrong.
             super()._load_masks(results)
         else:
-            results['gt_masks'] = IndexedMasks(crops, np.arange(height), np.arange(width))
+            results['gt_masks'] = IndexedMasks.from_crops(crops, np.arange(height), np.arange(width))

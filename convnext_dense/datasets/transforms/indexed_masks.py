@@ -25,23 +25,36 @@ class IndexedMasks(BitmapMasks):
     operation draws the arrays, once, and is mmdet's.
 
     Args:
-        crops: The masks as drawn.
-        rows: For each row of the image, the row in which the masks were drawn; -1 where it was padded.
-        columns: Likewise.
+        masks: Arrays of 0s and 1s, (objects, height, width).
+        height: The image's height in pixels.
+        width: Its width.
 
     Example:
         >>> from convnext_dense.datasets.transforms.rasterize import rasterize
         >>> crops = rasterize([[[1.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, 3.0]]], 4, 5)
-        >>> masks = IndexedMasks(crops, np.arange(4), np.arange(5)).flip().crop(np.array([1, 1, 4, 3]))
+        >>> masks = IndexedMasks.from_crops(crops, np.arange(4), np.arange(5)).flip().crop(np.array([1, 1, 4, 3]))
         >>> masks.areas, masks.masks.tolist()
         (array([4], dtype=uint64), [[[0, 1, 1], [0, 1, 1]]])
     """
 
-    def __init__(self, crops: Crops, rows: np.ndarray, columns: np.ndarray) -> None:
-        self.height, self.width = len(rows), len(columns)
-        self._crops: Crops | None = crops
-        self._rows, self._columns = rows, columns
-        self._arrays = np.empty(0, np.uint8)
+    _crops: Crops | None
+    _rows: np.ndarray
+    _columns: np.ndarray
+    _arrays: np.ndarray
+
+    @classmethod
+    def from_crops(cls, crops: Crops, rows: np.ndarray, columns: np.ndarray) -> 'IndexedMasks':
+        """Return compact masks; the constructor is mmdet's and takes arrays.
+
+        Args:
+            crops: The masks as drawn.
+            rows: For each row of the image, the row in which the masks were drawn; -1 where it was padded, (height,).
+            columns: Likewise, (width,).
+        """
+        masks = cls.__new__(cls)
+        masks.height, masks.width = len(rows), len(columns)
+        masks._crops, masks._rows, masks._columns = crops, rows, columns
+        return masks
 
     @property
     def masks(self) -> np.ndarray:
@@ -83,7 +96,7 @@ class IndexedMasks(BitmapMasks):
         if self._crops is None:
             return super().__getitem__(index)
         chosen = np.arange(len(self))[index].reshape(-1)
-        return IndexedMasks(self._crops.choose(chosen), self._rows, self._columns)
+        return IndexedMasks.from_crops(self._crops.choose(chosen), self._rows, self._columns)
 
     def rescale(self, scale: float | tuple[int, int], interpolation: str = 'nearest') -> BitmapMasks:
         """Resize the masks as mmcv's `imrescale` does."""
@@ -96,7 +109,7 @@ class IndexedMasks(BitmapMasks):
             return super().resize(out_shape, interpolation)
         height, width = out_shape
         rows, columns = self._rows[_nearest(self.height, height)], self._columns[_nearest(self.width, width)]
-        return IndexedMasks(self._crops, rows, columns)
+        return IndexedMasks.from_crops(self._crops, rows, columns)
 
     def flip(self, flip_direction: str = 'horizontal') -> BitmapMasks:
         """Flip the masks."""
@@ -104,7 +117,7 @@ class IndexedMasks(BitmapMasks):
             return super().flip(flip_direction)
         rows = self._rows if flip_direction == 'horizontal' else self._rows[::-1]
         columns = self._columns if flip_direction == 'vertical' else self._columns[::-1]
-        return IndexedMasks(self._crops, rows, columns)
+        return IndexedMasks.from_crops(self._crops, rows, columns)
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> BitmapMasks:
         """Pad the masks below and on the right."""
@@ -115,7 +128,7 @@ class IndexedMasks(BitmapMasks):
             np.pad(places, (0, size - len(places)), constant_values=OUTSIDE)
             for places, size in ((self._rows, height), (self._columns, width))
         )
-        return IndexedMasks(self._crops, rows, columns)
+        return IndexedMasks.from_crops(self._crops, rows, columns)
 
     def crop(self, bbox: np.ndarray) -> BitmapMasks:
         """Crop the masks to left, top, right and bottom, as far as they are inside."""
@@ -124,7 +137,7 @@ class IndexedMasks(BitmapMasks):
         rows, columns = self._rows[top : max(bottom, top + 1)], self._columns[left : max(right, left + 1)]
         if self._crops is None or not len(rows) or not len(columns):
             return super().crop(bbox)
-        return IndexedMasks(self._crops, rows, columns)
+        return IndexedMasks.from_crops(self._crops, rows, columns)
 
     def crop_and_resize(
         self,
@@ -212,4 +225,4 @@ def _short(places: np.ndarray) -> np.ndarray:
 
 
 def _unpacked(bits: np.ndarray, boxes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> IndexedMasks:
-    return IndexedMasks(Crops.unpacked(bits, boxes), rows.astype(np.int64), columns.astype(np.int64))
+    return IndexedMasks.from_crops(Crops.unpacked(bits, boxes), rows.astype(np.int64), columns.astype(np.int64))
