@@ -103,7 +103,7 @@ class TestCommands:
 
     @pytest.mark.parametrize('page', [page for page in PAGES if page.name != 'CHANGELOG.md'], ids=name)
     def test_scripts_are_there(self, page):
-        scripts = set(re.findall(r'\b(?:tools|configs)/[\w./-]+\.(?:sh|py)\b', page.read_text()))
+        scripts = set(re.findall(r'(?<![\w/])(?:tools|configs)/[\w./-]+\.(?:sh|py)\b', page.read_text()))
         assert [path for path in scripts if not (ROOT / path).is_file()] == []
 
     def test_benchmarks_are_there(self):

@@ -94,7 +94,7 @@ def _differences(first: Any, second: Any, key: str) -> Iterator[Difference]:  # 
     if _are_parts(first) and _are_parts(second):
         if _types(first) == _types(second):
             for i, (own, other) in enumerate(zip(first, second, strict=True)):
-                yield from _differences(own, other, f'{key}.{i}')
+                yield from _differences(own, other, f'{key}.{i}' if key else str(i))
             return
         first, second = _without_common(first, second)
     yield Difference(key, first, second)
