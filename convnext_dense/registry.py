@@ -102,6 +102,11 @@ TRANSFORMS = _child(
     LoadAnnotations='datasets.transforms.det_annotations',
     PackDetInputs='datasets.transforms.det_packing',
     RandomFlip='datasets.transforms.det_flip',
+    PackSegInputs='datasets.transforms.seg_inputs',
+    SegPhotoMetricDistortion='datasets.transforms.seg_colors',
+    SegRandomCrop='datasets.transforms.seg_crop',
+    SegRandomFlip='datasets.transforms.seg_flip',
+    SegRandomResizedCrop='datasets.transforms.seg_resized_crop',
 )
 VISBACKENDS = _child(root.VISBACKENDS)
 VISUALIZERS = _child(root.VISUALIZERS)
