@@ -7,7 +7,6 @@ import torch
 from mmseg.models import SegDataPreProcessor as MMSegDataPreProcessor
 from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.nn.functional import pad
 
 from convnext_dense.datasets.batch_in_place import write_image
 from convnext_dense.datasets.channels import AnyChannels
@@ -82,12 +81,14 @@ class SegDataPreProcessor(AnyChannels, MMSegDataPreProcessor):
         return sizes.pop() if len(sizes) == 1 else None
 
     def _pad_targets(self, sample: SegDataSample, image_size: torch.Size, size: tuple[int, int]) -> None:
-        padding = (0, size[1] - image_size[1], 0, size[0] - image_size[0])
         pad_shape = None
         if 'gt_sem_seg' in sample:
             label_map = sample.gt_sem_seg.data
-            # Another shape than the one that the data sample has is an error of mmengine's.
+            # mmengine's data samples keep the shape of what they have.
             del sample.gt_sem_seg.data
-            sample.gt_sem_seg.data = pad(label_map.long(), padding, value=cast(float, self.seg_pad_val))
+            place = torch.empty(1, *size, dtype=torch.long, device=label_map.device)
+            write_image(label_map, place, pad_value=cast(float, self.seg_pad_val))
+            sample.gt_sem_seg.data = place
             pad_shape = sample.gt_sem_seg.shape
+        padding = (0, size[1] - image_size[1], 0, size[0] - image_size[0])
         sample.set_metainfo(dict(img_shape=image_size, pad_shape=pad_shape, padding_size=padding))
