@@ -86,7 +86,7 @@ DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 EVALUATOR = _child(root.EVALUATOR)
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, JointLogProcessor='training.processes.joint_log')
 LOOPS = _child(root.LOOPS, EpochLoop='training.resuming.loops', IterLoop='training.resuming.loops')
-METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric')
+METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric', IoUMetric='evaluation.iou_metric')
 MODEL_WRAPPERS = _child(
     root.MODEL_WRAPPERS,
     CPUDistributedDataParallel='training.processes.cpu_ddp',

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, TRANSFORMS
+from mmengine.registry import METRICS, MODELS, TRANSFORMS
 
 from convnext_dense.config.speed.fast_transforms import PLACES, find_class
 from convnext_dense.config.tree import bare_type, typed_parts
@@ -60,8 +60,26 @@ def resize_in_part(cfg: Config) -> None:
                     pipeline[i - 1 : i + 1] = [fused]
 
 
+def count_classes(cfg: Config) -> None:
+    """Let this package's metric count a segmenter's classes.
+
+    Args:
+        cfg: The config, which is changed. Metrics that are derived from mmseg's stay as they are.
+
+    Example:
+        >>> cfg = Config(dict(val_evaluator=dict(type='mmseg.IoUMetric')))
+        >>> count_classes(cfg)
+        >>> cfg.val_evaluator.type
+        'convnext_dense.IoUMetric'
+    """
+    for part in typed_parts([cfg.get(f'{split}_evaluator') for split in ('val', 'test')]):
+        is_iou = bare_type(part['type']) == 'IoUMetric'
+        if is_iou and is_a(find_class(part, METRICS, cfg.get('default_scope')), 'mmseg.IoUMetric', strictly=True):
+            _rename(part)
+
+
 def _rename(part: dict) -> None:
-    """Name the transform or preprocessor of ours that is called as the other package's."""
+    """Name the part of ours that is called as the other package's."""
     part['type'] = f'{SCOPE}.{bare_type(part["type"])}'
     part.pop('_scope_', None)
 

@@ -145,7 +145,11 @@ class TestSamples:
 
 
 @given(
-    st.integers(1, 40), st.integers(1, 40), st.integers(1, 6), st.sampled_from([0.3, 0.5, 0.75, 1.0]), st.integers(0)
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 6),
+    st.sampled_from([0.3, 0.5, 0.75, 1.0]),
+    st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=200, deadline=None)
 def test_a_crop_is_mixed_if_sorting_its_classes_says_so(height, width, classes, ratio, seed):
@@ -155,7 +159,7 @@ def test_a_crop_is_mixed_if_sorting_its_classes_says_so(height, width, classes, 
     assert is_mixed(label_map, ratio, 255) == (len(counts) > 1 and counts.max() / counts.sum() < ratio)
 
 
-@given(SIDES, SIDES, st.floats(0.2, 4), st.floats(0.2, 4), st.floats(0, 1), st.floats(0, 1), st.integers(0))
+@given(SIDES, SIDES, st.floats(0.2, 4), st.floats(0.2, 4), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
 @settings(max_examples=200, deadline=None)
 def test_a_corner_is_that_of_the_whole_resized_image(height, width, down, across, rows, columns, seed):
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -247,7 +251,7 @@ class TestBatches:
         st.booleans(),
         st.booleans(),
         st.sampled_from([np.uint8, np.float32]),
-        st.integers(0),
+        st.integers(0, 2**32 - 1),
     )
     @settings(max_examples=40, deadline=None)
     def test_are_those_of_mmseg(self, sizes, padding, normalizes, exchanges, dtype, seed):
