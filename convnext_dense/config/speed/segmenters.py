@@ -61,7 +61,7 @@ def resize_in_part(cfg: Config) -> None:
 
 
 def count_classes(cfg: Config) -> None:
-    """Let this package's metric count a segmenter's classes.
+    """Count a segmenter's classes by this package's metric.
 
     Args:
         cfg: The config, which is changed. Metrics that are derived from mmseg's stay as they are.
