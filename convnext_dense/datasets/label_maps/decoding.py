@@ -26,7 +26,8 @@ def decode_label_map(data: bytes, backend: str = 'pillow') -> np.ndarray | None:
     """Decode a label map as `mmcv.imfrombytes` with the flag 'unchanged' does.
 
     Gray PNG files of 8 bits, as which label maps are published, are decoded by OpenCV, which is faster than Pillow and
-    gives the same; those that OpenCV wrote are inflated and summed up here. It gives colors where a palette's indices are meant, so that other files are left to mmcv.
+    gives the same; those that OpenCV wrote are inflated and summed up here. OpenCV gives colors where a palette's
+    indices are meant, so that other files are left to mmcv.
 
     Args:
         data: The file's bytes.
