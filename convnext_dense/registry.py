@@ -86,7 +86,7 @@ DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 EVALUATOR = _child(root.EVALUATOR)
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, JointLogProcessor='training.processes.joint_log')
 LOOPS = _child(root.LOOPS, EpochLoop='training.resuming.loops', IterLoop='training.resuming.loops')
-METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric')
+METRICS = _child(root.METRICS, FasterCocoMetric='evaluation.faster_coco_metric', IoUMetric='evaluation.iou_metric')
 MODEL_WRAPPERS = _child(
     root.MODEL_WRAPPERS,
     CPUDistributedDataParallel='training.processes.cpu_ddp',
@@ -102,6 +102,11 @@ TRANSFORMS = _child(
     LoadAnnotations='datasets.transforms.det_annotations',
     PackDetInputs='datasets.transforms.det_packing',
     RandomFlip='datasets.transforms.det_flip',
+    PackSegInputs='datasets.transforms.seg_inputs',
+    SegPhotoMetricDistortion='datasets.transforms.seg_colors',
+    SegRandomCrop='datasets.transforms.seg_crop',
+    SegRandomFlip='datasets.transforms.seg_flip',
+    SegRandomResizedCrop='datasets.transforms.seg_resized_crop',
 )
 VISBACKENDS = _child(root.VISBACKENDS)
 VISUALIZERS = _child(root.VISUALIZERS)

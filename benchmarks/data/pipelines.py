@@ -32,6 +32,7 @@ from benchmarks.training.synthetic_data import use_synthetic_data
 from convnext_dense.cli.arguments import at_least
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.device import fit_to_device
+from convnext_dense.datasets.checked_loading import check_dataset_while_loading
 from convnext_dense.errors import RunError
 from convnext_dense.reports.table import format_table
 
@@ -81,6 +82,8 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
     configs = {OURS: Config(cfg.to_dict()), THEIRS: cfg}
     enable_speed(configs[OURS], ['data'])
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        # As in `convnext-dense train`.
+        check_dataset_while_loading(configs[OURS].train_dataloader.dataset, configs[OURS], 'train')
         datasets = {way: DATASETS.build(config.train_dataloader.dataset) for way, config in configs.items()}
         largest = max(difference(*(_sample(dataset, i) for dataset in datasets.values())) for i in range(args.images))
         if largest > TOLERANCE:

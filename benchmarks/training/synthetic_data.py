@@ -25,7 +25,7 @@ ADE_SIZES = ((512, 683), (512, 768), (683, 512), (768, 1024))
 INSTANCES_PER_IMAGE = 7.7
 # Range of an instance's sides in pixels. Their logarithm is uniform.
 SIDES = (6, 300)
-# Regions of other classes in a segmentation map.
+# Regions of a segmentation map.
 REGIONS = 20
 CORNERS = 16
 PACKING_TRANSFORMS = ('PackDetInputs', 'PackSegInputs')
@@ -158,6 +158,13 @@ def _outline(rng: Generator, height: int, width: int) -> np.ndarray:
     return middle + radii * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+def _regions(rng: Generator, height: int, width: int) -> np.ndarray:
+    """Return the number of each pixel's region, (height, width): that of the nearest of some points."""
+    is_elsewhere = np.ones((height, width), np.uint8)
+    is_elsewhere[rng.integers(height, size=REGIONS), rng.integers(width, size=REGIONS)] = 0
+    return cv2.distanceTransformWithLabels(is_elsewhere, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+
+
 def _write_coco(folder: Path, classes: tuple[str, ...], count: int, rng: Generator) -> None:
     images, annotations = [], []
     for image_id in range(1, count + 1):
@@ -191,9 +198,6 @@ def _write_maps(folder: Path, num_classes: int, count: int, rng: Generator, imag
     (folder / 'maps').mkdir()
     for i in range(count):
         height, width = ADE_SIZES[i % len(ADE_SIZES)]
-        classes = np.full((height, width), rng.integers(num_classes), dtype=np.uint8)
-        for _ in range(REGIONS):
-            corners = _outline(rng, height, width).round().astype(np.int32)
-            cv2.fillPoly(classes, [corners], int(rng.integers(num_classes)))
+        classes = rng.integers(num_classes, size=REGIONS + 1, dtype=np.uint8)[_regions(rng, height, width)]
         cv2.imwrite(str(folder / 'images' / f'{i:06d}{image_suffix}'), _image(rng, height, width))
         cv2.imwrite(str(folder / 'maps' / f'{i:06d}{map_suffix}'), classes)

@@ -72,7 +72,9 @@ def _after(transforms: Iterable[dict], shape: Shape | None) -> Shape | None:
         elif 'Resize' in kind and shape and (factor := transform.get('scale_factor')):
             width, height = factor if isinstance(factor, tuple | list) else (factor, factor)
             shape = round(shape[0] * height), round(shape[1] * width)
-        elif kind == 'RandomCrop' and not transform.get('crop_type', 'absolute').startswith('relative'):
+        elif kind == 'SegRandomResizedCrop':
+            shape = _after([transform['resize'], dict(type='RandomCrop', **transform['crop'])], shape)
+        elif kind.endswith('RandomCrop') and not transform.get('crop_type', 'absolute').startswith('relative'):
             height, width = _pair(transform['crop_size'])
             shape = (min(height, shape[0]), min(width, shape[1])) if shape else (height, width)
         elif kind == 'Pad' and transform.get('size'):

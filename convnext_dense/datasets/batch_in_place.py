@@ -48,17 +48,44 @@ class BatchInPlace(ImgDataPreprocessor):
         """Return the batch, (images, channels, height, width), float32."""
         channels, divisor = len(images[0]), self.pad_size_divisor
         height, width = (-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (1, 2))
-        exchange = (self.exchange or self._channel_conversion) and channels >= COLORS
-        order = [2, 1, 0, *range(COLORS, channels)] if exchange else range(channels)
+        exchange = self.exchange or self._channel_conversion
+        means, deviations = (self.mean, self.std) if self._enable_normalize else (None, None)
         batch = torch.empty(len(images), channels, height, width, dtype=torch.float32, device=images[0].device)
         for image, place in zip(images, batch, strict=True):
-            rows, columns = image.shape[1:]
-            place[:, rows:] = self.pad_value
-            place[:, :rows, columns:] = self.pad_value
-            # A channel stays in the processor's cache.
-            for channel, source in enumerate(order):
-                target = place[channel, :rows, :columns].copy_(image[source])
-                if self._enable_normalize:
-                    of_channel = channel % len(self.mean)
-                    target.sub_(self.mean[of_channel]).div_(self.std[of_channel])
+            write_image(image, place, exchange, means, deviations, self.pad_value)
         return batch
+
+
+def write_image(
+    image: Tensor,
+    place: Tensor,
+    exchange: bool = False,
+    means: Tensor | None = None,
+    deviations: Tensor | None = None,
+    pad_value: float = 0.0,
+) -> None:
+    """Write an image into its place in a batch, normalized, and padded on the right and below.
+
+    Args:
+        image: The image, (channels, height, width).
+        place: Its place, (channels, at least height, at least width), float32.
+        exchange: Whether to exchange the first and the third channel if there are at least three.
+        means: What is subtracted from each channel, or from all, (channels or 1, 1, 1).
+        deviations: What each channel is divided by then, likewise; None like `means`.
+        pad_value: What is beyond the image.
+
+    Example:
+        >>> place = torch.empty(1, 1, 3)
+        >>> write_image(torch.tensor([[[3, 4]]]), place, means=torch.ones(1, 1, 1), deviations=torch.full((1, 1, 1), 2))
+        >>> place.tolist()
+        [[[1.0, 1.5, 0.0]]]
+    """
+    channels, rows, columns = image.shape
+    place[:, rows:] = pad_value
+    place[:, :rows, columns:] = pad_value
+    order = [2, 1, 0, *range(COLORS, channels)] if exchange and channels >= COLORS else range(channels)
+    # A channel stays in the processor's cache.
+    for channel, source in enumerate(order):
+        target = place[channel, :rows, :columns].copy_(image[source])
+        if means is not None and deviations is not None:
+            target.sub_(means[channel % len(means)]).div_(deviations[channel % len(means)])

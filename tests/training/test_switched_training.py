@@ -180,6 +180,11 @@ class TestLosses:
         assert type(on.model.data_preprocessor).__module__ == 'convnext_dense.datasets.det_preprocessor'
         assert on.losses == detector.losses[:3]
 
+    def test_a_segmenter_of_faster_data_has_exactly_the_same(self, train, segmenter):
+        on = train('segmenter', ['data'], 3, **NO_CHECKPOINTS)
+        assert type(on.model.data_preprocessor).__module__ == 'convnext_dense.datasets.seg_preprocessor'
+        assert on.losses == segmenter.losses[:3]
+
     @pytest.mark.parametrize(
         'switches',
         [

@@ -18,7 +18,7 @@ from convnext_dense.wording import counted
 IN_CHANNELS, MEAN, STD = 'model.backbone.in_channels', 'model.data_preprocessor.mean', 'model.data_preprocessor.std'
 LOADERS = ('LoadImageFromFile', 'CheckedImage')
 # They change colors of 8 bits.
-COLOR_TRANSFORMS = ('PhotoMetricDistortion', 'YOLOXHSVRandomAug')
+COLOR_TRANSFORMS = ('PhotoMetricDistortion', 'SegPhotoMetricDistortion', 'YOLOXHSVRandomAug')
 # They make images of 3 channels, or make the channels themselves.
 OTHER_TRANSFORMS = ('Mosaic', 'CachedMosaic', 'MixUp', 'CachedMixUp', 'Expand')
 OWN_CHANNELS = ('RGB2Gray', 'ConcatCDInput')

@@ -10,6 +10,7 @@ from mmengine.registry import OPTIMIZERS
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.config.speed.detectors import batch_in_place
 from convnext_dense.config.speed.fast_transforms import use_fast_transforms
+from convnext_dense.config.speed.segmenters import count_classes, resize_in_part, use_byte_label_maps
 from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES, check_switches
 from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
@@ -128,6 +129,9 @@ def _prefetch(cfg: Config) -> None:
 def _data(cfg: Config) -> None:
     use_fast_transforms(cfg)
     batch_in_place(cfg)
+    use_byte_label_maps(cfg)
+    resize_in_part(cfg)
+    count_classes(cfg)
 
 
 _ENABLE: dict[str, Callable[[Config], None]] = {

@@ -1,7 +1,7 @@
 """Puts this package's faster transforms in the place of mmdet's, mmseg's and mmcv's."""
 
 from mmengine.config import Config
-from mmengine.registry import TRANSFORMS
+from mmengine.registry import TRANSFORMS, Registry
 
 from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.datasets.checked_loading import is_a
@@ -14,6 +14,9 @@ FAST: dict[str, str] = {
     'mmdet.LoadAnnotations': 'LoadAnnotations',
     'mmdet.PackDetInputs': 'PackDetInputs',
     'mmdet.RandomFlip': 'RandomFlip',
+    'mmseg.PhotoMetricDistortion': 'SegPhotoMetricDistortion',
+    'mmseg.RandomCrop': 'SegRandomCrop',
+    'mmseg.RandomFlip': 'SegRandomFlip',
 }
 
 
@@ -45,8 +48,24 @@ def use_fast_transforms(cfg: Config) -> list[str]:
 
 def _replaced_name(transform: dict, default_scope: str | None) -> str | None:
     """Return which transform of `FAST` a config names; None if it is another one of that name."""
-    kind = transform['type']
-    if isinstance(kind, str):
-        with TRANSFORMS.switch_scope_and_registry(transform.get('_scope_') or default_scope) as registry:
-            kind = registry.get(kind)
+    kind = find_class(transform, TRANSFORMS, default_scope)
     return next((name for name in FAST if is_a(kind, name, strictly=True)), None)
+
+
+def find_class(part: dict, registry: Registry, default_scope: str | None) -> type | None:
+    """Return the class that a part of a config names; None if there is none of this name.
+
+    Args:
+        part: The part, with a `type`.
+        registry: mmengine's registry of such parts.
+        default_scope: The config's scope.
+
+    Example:
+        >>> find_class(dict(type='mmcv.Resize'), TRANSFORMS, None).__module__
+        'mmcv.transforms.processing'
+    """
+    kind = part['type']
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(part.get('_scope_') or default_scope) as found:
+        return found.get(kind)

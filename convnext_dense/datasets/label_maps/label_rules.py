@@ -27,8 +27,8 @@ class LabelRules:
         >>> rules = LabelRules(num_classes=3, reduce_zero_label=True)
         >>> rules.table[[0, 1, 3, 4, 255]].tolist()
         [255, 0, 2, 3, 255]
-        >>> rules.beyond([0, 1, 3, 4, 255])
-        [4]
+        >>> rules.beyond([0, 1, 3, 4, 255]), rules.ranges_beyond
+        ([4], [(3, 254)])
         >>> rules.meaning
         'with 3 classes and reduce_zero_label=True, 1 to 3 are classes, and 0 and 255 are ignored'
     """
@@ -62,6 +62,14 @@ class LabelRules:
         if self.num_classes is None:
             return np.zeros_like(self.is_ignored)
         return (self.table >= self.num_classes) & ~self.is_ignored
+
+    @cached_property
+    def ranges_beyond(self) -> list[tuple[int, int]]:
+        """The first and the last of the numbers that the table may give and that are neither a class nor ignored."""
+        if self.num_classes is None:
+            return []
+        ranges = (self.num_classes, self.ignore_index - 1), (max(self.num_classes, self.ignore_index + 1), LARGEST)
+        return [(first, min(last, LARGEST)) for first, last in ranges if first <= last]
 
     def beyond(self, values: Sequence[int]) -> list[int]:
         """Return those of some values that are neither a class nor ignored."""
