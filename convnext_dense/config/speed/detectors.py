@@ -3,6 +3,7 @@
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from convnext_dense.config.speed.fast_transforms import find_class
 from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.datasets.checked_loading import is_a
 from convnext_dense.registry import SCOPE
@@ -23,12 +24,8 @@ def batch_in_place(cfg: Config) -> None:
         'convnext_dense.DetDataPreprocessor'
     """
     for part in typed_parts(cfg.get('model')):
-        kind = part['type']
-        if bare_type(kind) != PREPROCESSOR:
+        if bare_type(part['type']) != PREPROCESSOR:
             continue
-        if isinstance(kind, str):
-            with MODELS.switch_scope_and_registry(part.get('_scope_') or cfg.get('default_scope')) as registry:
-                kind = registry.get(kind)
-        if is_a(kind, f'mmdet.{PREPROCESSOR}', strictly=True):
+        if is_a(find_class(part, MODELS, cfg.get('default_scope')), f'mmdet.{PREPROCESSOR}', strictly=True):
             part['type'] = f'{SCOPE}.{PREPROCESSOR}'
             part.pop('_scope_', None)

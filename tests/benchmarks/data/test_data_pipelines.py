@@ -11,7 +11,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from benchmarks.data import pipelines
+from benchmarks.data import epoch, pipelines
 from benchmarks.data.samples import difference, sent_bytes
 from convnext_dense.datasets.transforms.det_packing import PackDetInputs
 
@@ -82,3 +82,10 @@ class TestMain:
         result = call(pipelines.main, '--images', 4, '--rounds', 1, '--batches', 1)
         assert result.status == 1
         assert 'demo: the samples of the two ways differ by' in result.err
+
+
+def test_an_epoch_is_timed_with_a_sleep_in_place_of_the_model(monkeypatch, pytestconfig):
+    monkeypatch.setattr(epoch, 'WORKERS', 0)
+    monkeypatch.setitem(epoch.CONFIGS, 'mask-rcnn', str(pytestconfig.rootpath / DETECTOR))
+    (case,) = epoch.main(['--cases', 'mask-rcnn', '--images', '4', '--rounds', '1', '--step-ms', '50'])
+    assert min(case['epoch_seconds'].values()) > 0.05
