@@ -1,0 +1,34 @@
+"""Writes what the GPU, its driver and the packages are, in a process of its own, which frees the GPU when it ends."""
+
+import sys
+
+import torch
+
+from benchmarks.cases import write_json
+from benchmarks.measure import default_device, describe_machine
+from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
+
+GIBIBYTE = 2**30
+
+
+def main(file: str) -> None:
+    """Write it as JSON.
+
+    Args:
+        file: The file.
+    """
+    device = default_device()
+    names, _, variable = COMPILERS[device.type]
+    facts = describe_machine(device)
+    facts['type'] = device.type
+    facts['compiler'] = has_compiler(names, variable) and python_header().is_file()
+    if device.type == 'cuda':
+        properties = torch.cuda.get_device_properties(device)
+        facts['capability'] = f'{properties.major}.{properties.minor}'
+        facts['memory_gib'] = round(properties.total_memory / GIBIBYTE, 1)
+        facts['multiprocessors'] = properties.multi_processor_count
+    write_json(file, facts)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])
