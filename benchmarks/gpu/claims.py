@@ -1,6 +1,6 @@
 """What the figures of each step say, next to what is aimed at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 OURS, THEIRS = 'ours', 'OpenMMLab'
@@ -31,6 +31,27 @@ def read_claims(entry: dict) -> list[Claim]:
     if 'figures' not in entry:
         return []
     return list(READERS[entry['claim']](entry['figures']))
+
+
+def read_aims(entries: Iterable[dict]) -> list[Claim]:
+    """Return each aim of each case, next to the worst value of all steps: that against the best peer.
+
+    Args:
+        entries: Steps of a `Record`.
+    """
+    worst: dict[tuple[str, str], Claim] = {}
+    for claim in (claim for entry in entries for claim in read_claims(entry)):
+        least = claim.aim.startswith('at least')
+        if not least and not claim.aim.startswith('at most'):
+            continue
+        known = worst.setdefault((claim.case, claim.aim), claim)
+        if (_number(claim.value) < _number(known.value)) == least:
+            worst[claim.case, claim.aim] = claim
+    return list(worst.values())
+
+
+def _number(text: str) -> float:
+    return float(text.split()[0])
 
 
 def _tests(figures: dict) -> Iterator[Claim]:

@@ -82,7 +82,6 @@ def measure(out: Path, minutes: float, resume: bool, only: Sequence[str] | None,
         rehearse = True
     steps = rehearsal_steps() if rehearse else full_steps()
     record = Record(out, machine, rehearse, resume)
-    record.save()
 
     def report(text: str) -> None:
         print(text, flush=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from benchmarks.gpu.claims import Claim, read_claims
+from benchmarks.gpu.claims import Claim, read_aims, read_claims
 from benchmarks.gpu.record import DONE, Record
 from benchmarks.gpu.step import Step
 from convnext_dense.datasets.formats.whole_files import write_whole
@@ -26,6 +26,9 @@ def write_page(record: Record, steps: Sequence[Step]) -> None:
     facts = {name: value for name, value in record.machine.items() if name not in ('device', 'versions')}
     versions = ', '.join(f'{name} {version}' for name, version in record.machine['versions'].items())
     lines += _markdown([*((name, str(value)) for name, value in facts.items()), ('versions', versions)], ('', ''))
+    lines += ['', '## Aims', '', 'Of each case, that against the best peer that was measured.']
+    for case, rows in _by_case(read_aims(record.steps.values())):
+        lines += ['', *_markdown(rows, (case, *HEADER))]
     for name, entry in record.steps.items():
         if claims := read_claims(entry):
             state = '' if entry['status'] == DONE else f' ({entry["status"]})'
@@ -47,7 +50,9 @@ def steps_table(record: Record, steps: Sequence[Step]) -> str:
 
 
 def _by_case(claims: Sequence[Claim]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """Return the rows of each case."""
+    """Return the rows of each case, in the order of their first claims."""
+    order = list(dict.fromkeys(claim.case for claim in claims))
+    claims = sorted(claims, key=lambda claim: order.index(claim.case))
     return [(case, [claim[1:] for claim in group]) for case, group in groupby(claims, lambda claim: claim.case)]
 
 

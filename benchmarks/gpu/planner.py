@@ -9,6 +9,8 @@ from benchmarks.gpu.step import COMPILER, Step, run_process
 
 # A step that hangs takes so many times its expected time at most, unless there is more than the others need.
 PATIENCE = 3
+# To start a step and to end it.
+SPARE_SECONDS = 5
 NOT_STARTED = 'not started: no time'
 
 
@@ -39,7 +41,7 @@ def run_steps(steps: Sequence[Step], record: Record, deadline: float, report: Ca
             record.leave(step, NOT_STARTED)
             report(f'{step.name}: {NOT_STARTED} ({step.minutes:.1f} minutes expected, {max(left, 0) / 60:.1f} left)')
         else:
-            others = 60 * sum(other.minutes for other in pending[i + 1 :])
+            others = 60 * sum(other.minutes for other in pending[i + 1 :]) + SPARE_SECONDS * len(pending[i + 1 :])
             limit = min(left, max(60 * PATIENCE * step.minutes, left - others))
             report(f'{step.name}: {step.minutes:.1f} minutes expected, {left / 60:.1f} left, {limit / 60:.1f} at most')
             _run(step, record, limit)

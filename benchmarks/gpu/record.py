@@ -46,8 +46,7 @@ class Record:
             except (ValueError, KeyError) as error:
                 raise UsageError(f'out: {self.file} cannot be read; move it away, or give another folder.') from error
             self._keep_interrupted()
-        elif not resume:
-            self.log.unlink(missing_ok=True)
+        self.save()
 
     def is_done(self, step: Step) -> bool:
         """Return whether the step need not run again."""
