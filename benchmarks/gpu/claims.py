@@ -118,6 +118,13 @@ def _evaluation(figures: dict) -> Iterator[Claim]:
         yield Claim(case['config'], 'test', f'{case["images_per_second"]:.1f} images/s')
 
 
+def _engines(figures: dict) -> Iterator[Claim]:
+    for case in figures['cases']:
+        where = f'{case["config"]}, {"x".join(map(str, case["shape"]))}'
+        steps = ' and '.join(f'{1e3 * times["median"]:.1f}' for times in reversed(case['times'].values()))
+        yield Claim(where, f'{case["way"]} against PyTorch', f'{_times(case["ratio"])} ({steps} ms)')
+
+
 def _profile(figures: dict) -> Iterator[Claim]:
     for case in figures['cases']:
         yield Claim(case['config'], 'step', f'{1e3 * case["unprofiled_step"]:.1f} ms')
@@ -142,6 +149,7 @@ READERS: dict[str, Callable[[dict], Iterator[Claim]]] = {
     'training': _training,
     'switches': _training,
     'evaluation': _evaluation,
+    'engines': _engines,
     'profile': _profile,
     'demo': _demo,
 }

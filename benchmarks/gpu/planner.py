@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.gpu.record import DONE, Record
-from benchmarks.gpu.step import COMPILER, Step, run_process
+from benchmarks.gpu.step import COMPILER, GPU, Step, run_process
 
 # A step that hangs takes so many times its expected time at most, unless there is more than the others need.
 PATIENCE = 3
@@ -74,4 +74,5 @@ def _run(step: Step, record: Record, limit: float) -> None:
 
 
 def _is_there(need: str, record: Record) -> bool:
-    return bool(record.machine.get('compiler')) if need == COMPILER else importlib.util.find_spec(need) is not None
+    known = {COMPILER: record.machine.get('compiler'), GPU: record.machine['type'] == 'cuda'}
+    return bool(known[need]) if need in known else importlib.util.find_spec(need) is not None

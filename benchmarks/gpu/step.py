@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-# The compiler of `torch.compile` and of Triton is a need like a package.
+# Needs like a package. `torch.compile` and Triton need the compiler.
+GPU = 'an NVIDIA GPU'
 COMPILER = 'a C compiler and the headers of Python'
 
 
@@ -25,7 +26,7 @@ class Step:
         claim: Which figures it is for: a key of `benchmarks.gpu.claims.READERS`.
         minutes: How long it is expected to take on an H100.
         command: Arguments for Python. ``{out}`` stands for the file of its figures, ``{work}`` for a folder of its own.
-        needs: Packages without which it is skipped, or `COMPILER`.
+        needs: Packages without which it is skipped, `COMPILER` or `GPU`.
         environment: Variables that it sets.
         figures: The file of its figures.
     """

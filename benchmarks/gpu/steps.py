@@ -3,17 +3,19 @@
 from dataclasses import replace
 from itertools import product
 
-from benchmarks.gpu.step import COMPILER, Step
+from benchmarks.gpu.step import COMPILER, GPU, Step
 
 SHAPES = {'16x512': '16x3x512x512', '2x800': '2x3x800x1344'}
 PEERS = ('timm', 'torchvision', 'mmpretrain', 'transformers')
 DETECTOR, SEGMENTER = 'mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco', 'upernet_convnext-t_8xb2-amp-160k_ade20k-512x512'
 TASKS = {'upernet-t': SEGMENTER, 'mask-rcnn-t': DETECTOR}
+LARGE = ('800', '1344')
 OUT = ('--out', '{out}')
 BOTH_KERNELS = ('--kernels', 'torch', 'triton')
 # Children see no GPU; `torch.compile` leaves models as they are, or its C++ compiler would take most of the time.
 REHEARSAL = {'CUDA_VISIBLE_DEVICES': '', 'TORCH_COMPILE_DISABLE': '1'}
 TRAINING = ('--passes', 'forward + backward')
+ENGINES = (GPU, 'tensorrt', 'onnx', 'onnxscript')
 MMPRETRAIN = ('mmpretrain', COMPILER)
 
 
@@ -47,6 +49,16 @@ def full_steps() -> list[Step]:
         _kernels('kernels-v2-t', 1.2, 'tiny', '--v2'),
         _kernels('kernels-b', 1.2, 'base'),
         *(_test(f'test-{name}', 1.2, config, '--generated', '100') for name, config in TASKS.items()),
+        *(
+            Step(
+                f'engines-{name}',
+                'engines',
+                3.0,
+                ('-m', 'benchmarks.gpu.engines', config, '--shape', *shape, *OUT),
+                ENGINES,
+            )
+            for name, config, shape in (('upernet-t', SEGMENTER, ('512', '512')), ('mask-rcnn-t', DETECTOR, LARGE))
+        ),
         *(
             Step(
                 f'profile-{name}',
@@ -108,6 +120,7 @@ def rehearsal_steps() -> list[Step]:
             0.5,
             ('-m', 'benchmarks.training.profile', demos['upernet'], *batch[:4], '--steps', '1', *OUT),
         ),
+        Step('engines', 'engines', 0.5, ('-m', 'benchmarks.gpu.engines', demos['upernet'], *OUT), ENGINES),
         _demo(0.8, '--steps', '1'),
     ]
     return [replace(step, environment=REHEARSAL | step.environment) for step in steps]
