@@ -26,8 +26,9 @@ def write_page(record: Record, steps: Sequence[Step]) -> None:
     facts = {name: value for name, value in record.machine.items() if name not in ('device', 'versions')}
     versions = ', '.join(f'{name} {version}' for name, version in record.machine['versions'].items())
     lines += _markdown([*((name, str(value)) for name, value in facts.items()), ('versions', versions)], ('', ''))
-    lines += ['', '## Aims', '', 'Of each case, that against the best peer that was measured.']
-    for case, rows in _by_case(read_aims(record.steps.values())):
+    if aims := read_aims(record.steps.values()):
+        lines += ['', '## Aims', '', 'Of each case, against the best peer that was measured.']
+    for case, rows in _by_case(aims):
         lines += ['', *_markdown(rows, (case, *HEADER))]
     for name, entry in record.steps.items():
         if claims := read_claims(entry):

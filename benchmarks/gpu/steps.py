@@ -26,7 +26,7 @@ def full_steps() -> list[Step]:
     its memory; the imports, and what Triton and `torch.compile` compile, as it takes a CPU of 2.5 GHz.
     """
     return [
-        Step('tests', 'tests', 1.5, ('-m', 'benchmarks.gpu.tests', '{out}'), ('pytest', COMPILER)),
+        Step('tests', 'tests', 1.5, ('-m', 'benchmarks.gpu.tests', *OUT), ('pytest', COMPILER)),
         *(_eager(f'backbone-t-{name}', 1.8 if name == '16x512' else 0.9, 'tiny', name) for name in SHAPES),
         _kernels('kernels-t', 1.2, 'tiny'),
         *(_compiled(f'backbone-t-{name}', 'tiny', name, peer) for name, peer in product(SHAPES, PEERS)),
@@ -90,7 +90,7 @@ def rehearsal_steps() -> list[Step]:
         'mask-rcnn': 'mask-rcnn_convnext-demo_fpn_demo-coco',
     }
     steps = [
-        Step('tests', 'tests', 0.5, ('-m', 'benchmarks.gpu.tests', '{out}', '--few'), ('pytest',), interpreted),
+        Step('tests', 'tests', 0.5, ('-m', 'benchmarks.gpu.tests', '--few', *OUT), ('pytest',), interpreted),
         Step('backbone', 'backbone', 0.5, (*backbone, '--layouts', 'channels_last', *OUT)),
         Step(
             'kernels',

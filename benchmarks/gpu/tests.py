@@ -75,8 +75,8 @@ def first_tiles(request: pytest.FixtureRequest) -> Generator[None]:
 def main() -> None:
     """Run the tests, and exit as pytest does."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--few', action='store_true')
+    parser.add_argument('--out', type=Path, required=True, help='file of the outcomes')
+    parser.add_argument('--few', action='store_true', help='a few tests, to try it')
     args = parser.parse_args()
     out = args.out.resolve()
     os.chdir(ROOT)
