@@ -126,6 +126,7 @@ class TestCommandLine:
 
 @pytest.mark.full
 @pytest.mark.e2e
+@pytest.mark.timeout(1800)
 def test_a_rehearsal_runs_each_kind_of_step(tmp_path):
     words = [sys.executable, ROOT / 'benchmarks' / 'gpu', '--rehearse', '--minutes', '30', '--out', tmp_path]
     result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
