@@ -14,10 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.cases import Case, add_case_arguments, check_kernels_run, parse_cases, run_benchmark
+from benchmarks.cases import PASSES, Case, add_case_arguments, check_kernels_run, parse_cases, run_benchmark
 from benchmarks.measure import default_device, measure_rates, summarize
 from benchmarks.passes import check_close, compare, compute_outputs, format_passes, time_passes
-from benchmarks.peers import BUILDERS, OURS, build_contenders, randomize
+from benchmarks.peers import BUILDERS, OURS, build_contenders, build_ours, randomize
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.cli.arguments import at_least
 from convnext_dense.errors import UsageError
@@ -43,9 +43,11 @@ class Variant(NamedTuple):
     library: str
     layout: str
     mode: str
+    kernels: str = 'torch'
 
     def __str__(self) -> str:
-        return ', '.join(self)
+        words = (self.library, self.layout, self.mode)
+        return ', '.join(words if self.kernels == 'torch' else (*words, f'kernels {self.kernels}'))
 
 
 class BlockVariant(NamedTuple):
@@ -66,41 +68,56 @@ BLOCK_VARIANTS = {
 }
 
 
-def benchmark_backbone(case: Case, libraries: Sequence[str] | None = None, kernels: str = 'torch') -> list[dict]:
+def benchmark_backbone(
+    case: Case,
+    libraries: Sequence[str] | None = None,
+    kernels: Sequence[str] = ('torch',),
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    modes: Sequence[str] = MODES,
+    passes: Sequence[str] = PASSES,
+) -> list[dict]:
     """Time one size of ConvNeXt from every library.
 
     Args:
         case: The size, and the images.
         libraries: As in `build_contenders`.
-        kernels: How ours runs, as in `ConvNeXt`.
+        kernels: How ours runs, as in `ConvNeXt`. Several are contenders of each other, with the same weights.
+        layouts: Of `LAYOUTS`, in which every library runs.
+        modes: Of `MODES`, in which every library runs.
+        passes: Of `PASSES`, which are timed.
 
     Returns:
-        For each of `PASSES` a dict: ``pass``; ``variants``, each with the times of `summarize` in seconds and
-        ``memory`` in bytes; ``best``, each library's fastest variant; ``ratios`` to the best peer of ``any`` mode,
-        ``eager`` and ``compiled``: of its time to ours, and of our memory to its; and ``limit``.
+        For each pass a dict: ``pass``; ``variants``, each with the times of `summarize` in seconds and ``memory`` in
+        bytes; ``best``, each library's fastest variant; ``ratios`` to the best peer of ``any`` mode, ``eager`` and
+        ``compiled``: of its time to ours, and of our memory to its; and ``limit``. If ours runs in several ways, there
+        is a ratio for the fastest of each.
 
     Raises:
         UsageError: As `build_contenders` does, or if the kernels cannot run here.
         RuntimeError: If the variants of a library differ in their maps.
     """
-    if kernels == 'triton':
+    if 'triton' in kernels:
         check_kernels_run(case)
-    contenders = build_contenders(case.arch, case.v2, libraries, kernels)
+    contenders = {(name, 'torch'): model for name, model in build_contenders(case.arch, case.v2, libraries).items()}
+    ours = contenders.pop((OURS, 'torch'))
+    for choice in kernels:
+        contenders[OURS, choice] = build_ours(case.arch, case.v2, choice)
+        contenders[OURS, choice].load_state_dict(ours.state_dict())
     torch.compiler.reset()
     # Autotuning has a time budget per process, which the shapes before may have used up.
     reset_autotuning()
     images = torch.randn(case.shape, device=case.device)
     models: dict[Variant, nn.Module] = {}
     inputs: dict[Variant, Tensor] = {}
-    for (library, model), layout in product(contenders.items(), LAYOUTS):
+    for ((library, choice), model), layout in product(contenders.items(), layouts):
         eager = copy.deepcopy(model).to(case.device, memory_format=LAYOUTS[layout])
-        for mode in MODES:
-            variant = Variant(library, layout, mode)
+        for mode in modes:
+            variant = Variant(library, layout, mode, choice)
             models[variant] = eager if mode == 'eager' else torch.compile(eager, dynamic=False)
             inputs[variant] = images.contiguous(memory_format=LAYOUTS[layout])
     rates = measure_rates(case.dtype, case.device)
     results = []
-    for pass_name, seconds, memory in time_passes(models, inputs, case, check=_check_maps):
+    for pass_name, seconds, memory in time_passes(models, inputs, case, _check_maps, passes=passes):
         variants = [dict(variant=str(v), **v._asdict(), **summarize(seconds[v]), memory=memory[v]) for v in models]
         comparison = _compare_libraries(seconds, memory)
         ours = summarize(seconds[comparison['best'][OURS]])['median']
@@ -189,10 +206,16 @@ def _compare_libraries(seconds: dict[Variant, list[float]], memory: dict[Variant
 
     libraries = dict.fromkeys(variant.library for variant in seconds)
     best = {library: fastest([v for v in seconds if v.library == library]) for library in libraries}
+    contenders, ours = {'ours': best[OURS]}, [v for v in seconds if v.library == OURS]
+    if len({v.kernels for v in ours}) > 1:
+        for way in dict.fromkeys((v.mode, v.kernels) for v in ours):
+            own = fastest([v for v in ours if (v.mode, v.kernels) == way])
+            contenders[f'ours, {own.mode}, kernels {own.kernels},'] = own
     ratios = {}
     for kind, modes in {'any': MODES, 'eager': ('eager',), 'compiled': ('compiled',)}.items():
         if peers := [v for v in seconds if v.library != OURS and v.mode in modes]:
-            ratios[f'ours vs best {kind} peer'] = compare(best[OURS], fastest(peers), seconds, memory)
+            for name, own in contenders.items():
+                ratios[f'{name} vs best {kind} peer'] = compare(own, fastest(peers), seconds, memory)
     return dict(best=best, ratios=ratios)
 
 
@@ -204,20 +227,25 @@ def run(args: argparse.Namespace) -> Iterator[dict]:
         torch.set_num_threads(args.threads)
     device = default_device()
     for case in parse_cases(args, ARCHS[device.type], SHAPES[device.type], device):
-        passes = benchmark_backbone(case, args.libraries, args.kernels)
+        passes = benchmark_backbone(case, args.libraries, args.kernels, args.layouts, args.modes, args.passes)
         yield dict(**case.to_dict(), kernels=args.kernels, passes=passes)
 
 
 def table(figures: dict) -> str:
     """Return the figures of a case as text."""
-    return format_passes(figures['passes'], f'{figures["case"]}, kernels {figures["kernels"]}')
+    return format_passes(figures['passes'], f'{figures["case"]}, kernels {" and ".join(figures["kernels"])}')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_case_arguments(parser)
-    parser.add_argument('--kernels', choices=CHOICES, default='torch', help='how our blocks run; by default torch')
+    parser.add_argument(
+        '--kernels', nargs='+', choices=CHOICES, default=['torch'], help='how our blocks run; by default torch'
+    )
+    parser.add_argument('--layouts', nargs='+', choices=LAYOUTS, default=list(LAYOUTS), help='by default both')
+    parser.add_argument('--modes', nargs='+', choices=MODES, default=MODES, help='by default both')
+    parser.add_argument('--passes', nargs='+', choices=PASSES, default=PASSES, help='by default both')
     parser.add_argument(
         '--libraries', nargs='+', metavar='NAME', help=f'of {", ".join(BUILDERS)}; by default all that are installed'
     )

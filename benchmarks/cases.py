@@ -16,6 +16,7 @@ from benchmarks.peers import build_ours
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.cli.arguments import at_least
 from convnext_dense.config.machine import check_output_file
+from convnext_dense.datasets.formats.whole_files import write_whole
 from convnext_dense.errors import UsageError, exit_on_usage_error
 from convnext_dense.kernels.support import OLDEST_CAPABILITY, OLDEST_TRITON, is_supported
 from convnext_dense.meta_device import without_allocating
@@ -110,12 +111,13 @@ class Case:
 
 
 def add_case_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--archs``, ``--v2``, ``--shapes``, ``--dtype`` and ``--rounds``."""
+    """Add ``--archs``, ``--v2``, ``--shapes``, ``--dtype``, ``--rounds`` and ``--warm-up``."""
     parser.add_argument('--archs', nargs='+', choices=ConvNeXt.arch_settings, metavar='ARCH', help='sizes of ConvNeXt')
     parser.add_argument('--v2', action='store_true', help='ConvNeXt V2')
     parser.add_argument('--shapes', nargs='+', metavar='NxCxHxW', help='shapes of the images')
     parser.add_argument('--dtype', choices=DTYPES, help='by autocast; by default bfloat16 on a GPU, float32 on a CPU')
     parser.add_argument('--rounds', type=at_least(1), default=20, help='how many times each contender is timed')
+    parser.add_argument('--warm-up', type=at_least(0), default=WARM_UP, help='how many untimed rounds go first')
 
 
 def parse_cases(
@@ -134,7 +136,7 @@ def parse_cases(
     """
     dtype = DTYPES[args.dtype or ('bfloat16' if device.type == 'cuda' else 'float32')]
     pairs = product(args.archs or archs, map(parse_shape, args.shapes or shapes))
-    return [Case(arch, shape, dtype, device, args.v2, args.rounds) for arch, shape in pairs]
+    return [Case(arch, shape, dtype, device, args.v2, args.rounds, args.warm_up) for arch, shape in pairs]
 
 
 def check_kernels_run(case: Case) -> None:
@@ -202,6 +204,5 @@ def run_benchmark(
 
 
 def write_json(file: str | Path, content: dict) -> None:
-    """Write figures to a file, and make its folder if it is missing."""
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    Path(file).write_text(json.dumps(content, indent=2) + '\n')
+    """Write figures to a file, which is whole at any time, and make its folder if it is missing."""
+    write_whole(Path(file), json.dumps(content, indent=2) + '\n')

@@ -10,21 +10,23 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
-from mmdet.evaluation import CocoMetric
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import WARM_UP, default_device, summarize, synchronize
+from benchmarks.training.synthetic_data import use_synthetic_data
 from convnext_dense.apis.runner import build_runner
 from convnext_dense.checks import RunPlan
 from convnext_dense.checks.check import report
 from convnext_dense.checks.files import find_in_files
 from convnext_dense.cli.arguments import add_config, add_speed_argument, at_least, parse_cfg_options
 from convnext_dense.config import enable_speed_in_testing, load_config
+from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.options import check_checkpoint
 from convnext_dense.config.speed.switches import TEST_SWITCHES
 from convnext_dense.config.tree import innermost_dataset
@@ -179,6 +181,20 @@ def measure_evaluation(cfg: Config, checkpoint: str | None = None, images: int |
     )
 
 
+def use_generated_images(cfg: Config, folder: str, count: int) -> None:
+    """Make the config test random weights on generated images, so that it needs neither data nor a download.
+
+    Args:
+        cfg: The config, which is changed.
+        folder: An empty folder for the images.
+        count: Number of images.
+    """
+    use_synthetic_data(cfg, folder, count, split='test')
+    if cfg.test_evaluator.get('ann_file'):
+        cfg.test_evaluator.ann_file = str(Path(folder, 'annotations.json'))
+    cfg.model = without_weights(cfg.model)
+
+
 def _take_images(cfg: Config, images: int) -> None:
     if images < 1:
         raise UsageError(f'images: must be positive; got {images}.')
@@ -190,6 +206,9 @@ def _take_images(cfg: Config, images: int) -> None:
 
 def _evaluate_tested_images(runner: Runner) -> None:
     """Make COCO's metrics count the images of the test set only, which may be the first ones of the annotations."""
+    # Here, because mmdet can be imported once this package is.
+    from mmdet.evaluation import CocoMetric
+
     dataset = runner.test_dataloader.dataset
     for metric in runner.test_evaluator.metrics:
         if isinstance(metric, CocoMetric) and hasattr(dataset, 'get_data_info'):
@@ -232,7 +251,11 @@ def run(args: argparse.Namespace) -> Iterator[dict]:
     cfg = load_config(args.config, cfg_options=parse_cfg_options(args.cfg_options))
     if args.speed:
         enable_speed_in_testing(cfg, args.speed)
-    yield dict(config=args.config, switches=args.speed, **measure_evaluation(cfg, args.checkpoint, args.images))
+    with tempfile.TemporaryDirectory() as folder:
+        if args.generated:
+            use_generated_images(cfg, folder, args.generated)
+        figures = measure_evaluation(cfg, args.checkpoint, args.images)
+    yield dict(config=args.config, switches=args.speed, generated=bool(args.generated), **figures)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -241,6 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_config(parser)
     parser.add_argument('--checkpoint', metavar='FILE', help='checkpoint file or address; by default random weights')
     parser.add_argument('--images', type=at_least(1), metavar='N', help='test the first N images; by default all')
+    parser.add_argument('--generated', type=at_least(1), metavar='N', help='test on N generated images')
     add_speed_argument(parser, TEST_SWITCHES)
     run_benchmark(parser, arguments, run, table)
 

@@ -203,7 +203,7 @@ def run(args: argparse.Namespace) -> Iterator[dict]:
                 map_dtype=str(x.dtype).removeprefix('torch.'),
                 rates=rates,
                 kernels=benchmark_kernels(x, case, rates),
-                passes=benchmark_block(x, case),
+                passes=[] if args.skip_blocks else benchmark_block(x, case),
             )
 
 
@@ -238,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_case_arguments(parser)
+    parser.add_argument('--skip-blocks', action='store_true', help='time the kernels only, and compile nothing')
     run_benchmark(parser, arguments, run, table)
 
 

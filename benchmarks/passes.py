@@ -17,8 +17,9 @@ def time_passes(
     case: Case,
     check: Callable[[Mapping, Mapping, Case], None],
     queued: int = 1,
+    passes: Sequence[str] = PASSES,
 ) -> Iterator[tuple[str, dict[object, list[float]], dict[object, int]]]:
-    """Time each of `PASSES` of several models, in turn.
+    """Time passes of several models, in turn.
 
     Args:
         models: The models by variant.
@@ -26,11 +27,12 @@ def time_passes(
         case: How they are timed.
         check: Raises if the models do not compute the same.
         queued: Number of calls between two waits for a GPU.
+        passes: Of `PASSES`.
 
     Yields:
         The name of the pass; the seconds of each round and the added memory in bytes, by variant.
     """
-    for pass_name in PASSES:
+    for pass_name in passes:
         for model in models.values():
             model.train(pass_name != 'forward')
         calls = {variant: _prepare(pass_name, models[variant], inputs[variant], case) for variant in models}

@@ -102,9 +102,7 @@ BUILDERS = {
 }
 
 
-def build_contenders(
-    arch: str, v2: bool = False, libraries: Sequence[str] | None = None, kernels: str = 'torch'
-) -> dict[str, nn.Module]:
+def build_contenders(arch: str, v2: bool = False, libraries: Sequence[str] | None = None) -> dict[str, nn.Module]:
     """Build the same ConvNeXt from each library, with random weights of which none is zero.
 
     Each returns the maps of strides 4, 8, 16 and 32, each through a LayerNorm, and drops no block in training. Every
@@ -114,7 +112,6 @@ def build_contenders(
         arch: A key of `ConvNeXt.arch_settings`.
         v2: Whether it is ConvNeXt V2.
         libraries: Keys of `BUILDERS`. Defaults to all libraries that are installed and have this size.
-        kernels: How ours runs, as in `ConvNeXt`.
 
     Returns:
         The backbones by library, ours first.
@@ -127,7 +124,7 @@ def build_contenders(
         >>> list(build_contenders('atto', v2=True, libraries=['timm']))
         ['convnext_dense', 'timm']
     """
-    contenders = {OURS: randomize(build_ours(arch, v2, kernels))}
+    contenders = {OURS: randomize(build_ours(arch, v2))}
     for name in libraries or BUILDERS:
         if name not in BUILDERS:
             raise UsageError(f'libraries: {name} is none of {", ".join(BUILDERS)}.')

@@ -25,7 +25,8 @@ OUR_LAYER_DECAY = f'{SCOPE}.LayerDecayOptimWrapperConstructor'
 DECAY_KEYS = ('decay_rate', 'decay_type', 'num_layers')
 # Whether each library's default_runtime.py lets cuDNN time its kernels at each new shape.
 CUDNN_BENCHMARK = dict(mmdet=False, mmseg=True)
-# Our defaults that differ from mmpretrain's.
+# What mmpretrain's backbone has not, and our defaults that differ from its.
+OUR_OPTIONS = ('kernels', 'recompute_hidden')
 OUR_DEFAULTS = dict(out_indices=[0, 1, 2, 3], gap_before_final_norm=False)
 
 
@@ -54,7 +55,7 @@ def openmmlab_config(cfg: Config) -> Config:
     if backbone.type == OUR_CONVNEXT:
         if importlib.util.find_spec('mmpretrain') is None:
             raise UsageError("OpenMMLab's ConvNeXt is in mmpretrain, which is not installed: pip install mmpretrain.")
-        options = {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}
+        options = {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg', *OUR_OPTIONS)}
         cfg.model.backbone = ConfigDict({**OUR_DEFAULTS, **options, 'type': MMPRETRAIN_CONVNEXT})
         import_package(cfg, 'mmpretrain.models')
         layers = _decayed_layers(backbone)

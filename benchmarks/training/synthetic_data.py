@@ -33,8 +33,8 @@ PACKING_TRANSFORMS = ('PackDetInputs', 'PackSegInputs')
 MIN_SCALE, MAX_SCALE = 0.1, 10.0
 
 
-def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0) -> None:
-    """Write a small dataset, and make the config train on it with its own dataset class, pipeline and samplers.
+def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0, split: str = 'train') -> None:
+    """Write a small dataset, and make the config read it with its own dataset class, pipeline and samplers.
 
     The shapes, crops and padding of the batches are then the recipe's, including mosaic and copy-paste.
 
@@ -43,12 +43,13 @@ def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: i
         folder: An empty folder for the dataset.
         count: Number of images.
         seed: Seed of the images.
+        split: 'train' or 'test'.
 
     Raises:
         UsageError: If the config's dataset is neither in COCO's layout nor one of mmseg's.
     """
     folder = Path(folder)
-    dataset = innermost_dataset(cfg.train_dataloader.dataset)
+    dataset = innermost_dataset(cfg[f'{split}_dataloader'].dataset)
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(dataset.type)
     rng = np.random.default_rng(seed)
@@ -64,7 +65,7 @@ def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: i
         dataset.update(ann_file='', data_prefix=dict(img_path='images', seg_map_path='maps'))
     else:
         raise UsageError(
-            "train_dataloader.dataset: batches can be generated for instances in COCO's layout and for mmseg's "
+            f"{split}_dataloader.dataset: batches can be generated for instances in COCO's layout and for mmseg's "
             f"datasets, not for {dataset.type}; use --with-data, which reads the config's own data."
         )
     dataset.data_root = str(folder)

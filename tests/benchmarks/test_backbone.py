@@ -62,6 +62,20 @@ class TestFigures:
             assert limit['of_bandwidth'] == pytest.approx(CASE.fewest_bytes(figures['pass']) / 1e10 / ours)
 
 
+class TestWaysOfOurs:
+    def test_each_has_a_ratio_of_its_own(self):
+        times = {('torch', 'eager'): 4.0, ('triton', 'eager'): 2.0, ('torch', 'compiled'): 3.0}
+        seconds = {Variant(OURS, 'channels_last', mode, kernels): [time] for (kernels, mode), time in times.items()}
+        seconds |= {
+            Variant('timm', 'channels_last', 'eager'): [6.0],
+            Variant('timm', 'channels_last', 'compiled'): [5.0],
+        }
+        ratios = backbone._compare_libraries(seconds, dict.fromkeys(seconds, 1))['ratios']
+        assert ratios['ours, eager, kernels torch, vs best eager peer']['ratio'] == 6 / 4
+        assert ratios['ours, eager, kernels triton, vs best compiled peer']['ratio'] == 5 / 2
+        assert ratios['ours vs best eager peer']['ratio'] == 6 / 2
+
+
 class TestChecks:
     def test_other_maps_are_refused(self):
         model, x = ConvNeXt('atto'), torch.rand(1, 3, 32, 32)
@@ -87,8 +101,15 @@ class TestMain:
         file = tmp_path / 'figures.json'
         assert call(backbone.main, '--archs', 'atto', 'tiny', '--libraries', 'timm', '--out', file).status == 0
         cases = json.loads(file.read_text())['cases']
-        assert [(case['arch'], case['kernels']) for case in cases] == [('atto', 'torch'), ('tiny', 'torch')]
-        assert [options[1:] for options in asked] == [(['timm'], 'torch')] * 2
+        assert [(case['arch'], case['kernels']) for case in cases] == [('atto', ['torch']), ('tiny', ['torch'])]
+        assert [options[1:3] for options in asked] == [(['timm'], ['torch'])] * 2
+
+    def test_takes_one_layout_mode_and_pass(self, call, monkeypatch):
+        asked = []
+        monkeypatch.setattr(backbone, 'benchmark_backbone', lambda *options: asked.append(options) or [])
+        words = ['--layouts', 'channels_last', '--modes', 'eager', '--passes', 'forward']
+        assert call(backbone.main, '--archs', 'atto', *words).status == 0
+        assert asked[0][3:] == (['channels_last'], ['eager'], ['forward'])
 
     def test_kernels_that_cannot_run_are_one_line(self, call, monkeypatch):
         monkeypatch.delenv('TRITON_INTERPRET', raising=False)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -103,6 +104,24 @@ class TestMeasureEvaluation:
         cfg.merge_from_dict(options)
         with pytest.raises(UsageError, match=message):
             measure_evaluation(cfg, images=2)
+
+
+class TestGeneratedImages:
+    def test_are_scored_by_their_own_annotations_with_random_weights(self, tmp_path):
+        cfg = load_config('mask-rcnn_convnext-t_fpn_amp-1x_coco')
+        evaluation.use_generated_images(cfg, str(tmp_path), 2)
+        annotations = json.loads(Path(cfg.test_evaluator.ann_file).read_text())
+        dataset = cfg.test_dataloader.dataset
+        assert Path(dataset.data_root, dataset.ann_file) == Path(cfg.test_evaluator.ann_file)
+        assert len(annotations['images']) == 2
+        assert cfg.model.backbone.init_cfg is None
+
+    def test_leave_training_as_it_is(self, tmp_path):
+        cfg = load_config(str(SEGMENTER))
+        before = copy.deepcopy(cfg.train_dataloader)
+        evaluation.use_generated_images(cfg, str(tmp_path), 1)
+        assert cfg.train_dataloader == before
+        assert cfg.test_dataloader.dataset.data_root == str(tmp_path)
 
 
 class TestMain:

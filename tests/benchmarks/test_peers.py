@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks import peers
-from benchmarks.peers import OURS, build_contenders
+from benchmarks.peers import OURS, build_contenders, build_ours
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.errors import UsageError
 from convnext_dense.kernels import CHOICES
@@ -57,5 +57,5 @@ class TestBuildContenders:
 
     @pytest.mark.parametrize('kernels', CHOICES)
     def test_ours_runs_as_asked(self, kernels):
-        ours = build_contenders('atto', True, [OURS], kernels)[OURS]
+        ours = build_ours('atto', True, kernels)
         assert {block.kernels for stage in ours.stages for block in stage} == {kernels}

@@ -29,6 +29,11 @@ def configs():
 
 
 class TestOpenMMLabConfig:
+    def test_has_none_of_our_backbones_options(self, configs):
+        cfg = copy.deepcopy(configs[SEGMENTER])
+        cfg.model.backbone.update(kernels='triton', recompute_hidden=True)
+        assert not {'kernels', 'recompute_hidden'} & set(openmmlab_config(cfg).model.backbone)
+
     @pytest.mark.parametrize('path', [DETECTOR, SEGMENTER, CASCADE, MASK2FORMER], ids=lambda path: path.parent.name)
     def test_has_none_of_our_switches(self, configs, path):
         cfg = copy.deepcopy(configs[path])
