@@ -27,8 +27,8 @@ from mmengine.config import Config
 
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import WARM_UP, added_memory, default_device, ratio_in_turn, summarize, time_call, time_in_turn
+from benchmarks.training.measured_run import MeasuredRun
 from benchmarks.training.openmmlab import copy_weights, mmcv_ops, openmmlab_config
-from benchmarks.training.stepped_run import SteppedRun
 from benchmarks.training.synthetic_data import padded_shape, scale_images, take_batches, use_synthetic_data
 from convnext_dense.checks import RunPlan
 from convnext_dense.checks.check import report
@@ -115,13 +115,13 @@ def benchmark_training(
         ours = prepare_config(cfg, Path(folder, 'data'), with_data=with_data, **options)
         configs = {OURS: ours, THEIRS: openmmlab_config(ours)}
         enable_speed(ours, switches)
-        runs = {name: SteppedRun(config, str(Path(folder, name)), name) for name, config in configs.items()}
+        runs = {name: MeasuredRun(config, str(Path(folder, name)), name) for name, config in configs.items()}
         copy_weights(runs[OURS].model, runs[THEIRS].model)
         figures = dict(config=Path(cfg.filename).stem if cfg.filename else None, switches=list(switches))
         return figures | _compare(runs, rounds, with_data)
 
 
-def _compare(runs: dict[str, SteppedRun], rounds: int, with_data: bool) -> dict:
+def _compare(runs: dict[str, MeasuredRun], rounds: int, with_data: bool) -> dict:
     ours = runs[OURS]
     batch_size = ours.cfg.train_dataloader.batch_size
     batches = None if with_data else take_batches(ours.loader, WARM_UP + rounds)
@@ -162,7 +162,7 @@ def _compare(runs: dict[str, SteppedRun], rounds: int, with_data: bool) -> dict:
 class _Meter:
     """Steps a run, and keeps the most memory that a step after the warm-up added."""
 
-    def __init__(self, run: SteppedRun) -> None:
+    def __init__(self, run: MeasuredRun) -> None:
         self.run = run
         self.added = 0
         self.steps = 0
@@ -191,7 +191,7 @@ class _Meter:
 
 
 def _time_in_blocks(
-    steps: dict[str, Callable[[], object]], runs: dict[str, SteppedRun], rounds: int
+    steps: dict[str, Callable[[], object]], runs: dict[str, MeasuredRun], rounds: int
 ) -> dict[str, list[float]]:
     """Time a block of one run's steps after a block of the other's.
 

@@ -21,7 +21,7 @@ from torch.profiler import profile, record_function
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import WARM_UP, percentile, profiler, time_call
 from benchmarks.training.compare import add_batch_arguments, prepare_config
-from benchmarks.training.stepped_run import SteppedRun
+from benchmarks.training.measured_run import MeasuredRun
 from benchmarks.training.synthetic_data import padded_shape, take_batches
 from convnext_dense.cli.arguments import at_least, parse_cfg_options
 from convnext_dense.config import enable_speed, load_config
@@ -72,7 +72,7 @@ def profile_training(
     with tempfile.TemporaryDirectory() as folder:
         cfg = prepare_config(cfg, Path(folder, 'data'), with_data=with_data, **options)
         enable_speed(cfg, switches)
-        run = SteppedRun(cfg, str(Path(folder, 'work_dir')), 'profile')
+        run = MeasuredRun(cfg, str(Path(folder, 'work_dir')), 'profile')
         batches: list[dict] = []
         loading = None
         if not with_data:
@@ -101,7 +101,7 @@ def profile_training(
     )
 
 
-def mark_parts(run: SteppedRun) -> None:
+def mark_parts(run: MeasuredRun) -> None:
     """Give the parts of a run's steps their names in a profile, from outside what is compiled.
 
     The parts are 'data', 'preprocessing', each child of the model by its name, the heads and extractors in a RoI head,

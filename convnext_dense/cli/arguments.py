@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from convnext_dense.config.machine import check_folder
-from convnext_dense.config.speed.switches import check_switches
+from convnext_dense.config.speed.switches import AUTO, SWITCHES, check_switches
 from convnext_dense.errors import UsageError
 
 # The largest seed that NumPy takes. No number of anything else is larger.
@@ -147,10 +147,12 @@ class _NamesOrAll(argparse.Action):
         values: str | Sequence[str] | None,
         option_string: str | None = None,
     ) -> None:
-        try:
-            check_switches(list(values or []), self.const)
-        except UsageError as error:
-            parser.exit(2, f'error: --{error}\n')
+        # Only training has all switches, and only its switches can be timed.
+        if values != [AUTO] or len(self.const) < len(SWITCHES):
+            try:
+                check_switches(list(values or []), self.const)
+            except UsageError as error:
+                parser.exit(2, f'error: --{error}\n')
         setattr(namespace, self.dest, values or list(self.const))
 
 
@@ -174,7 +176,12 @@ def add_speed_argument(parser: argparse.ArgumentParser, switches: Sequence[str])
         default=[],
         nargs='*',
         metavar='NAME',
-        help=f'turn on what makes it faster: {", ".join(switches)}; without a name, all of them',
+        help=f'turn on what makes it faster: {", ".join(switches)}; without a name, all of them'
+        + (
+            f'; {AUTO} takes those that are faster in some steps that it times'
+            if len(switches) == len(SWITCHES)
+            else ''
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from convnext_dense.cli.arguments import (
 )
 from convnext_dense.config.find import check_file, find_config
 from convnext_dense.config.machine import check_launcher
-from convnext_dense.config.speed.switches import SWITCHES
+from convnext_dense.config.speed.switches import AUTO, SWITCHES
 from convnext_dense.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,8 +93,15 @@ def _set_precision(cfg: 'Config', args: argparse.Namespace) -> None:
 
     if args.amp:
         config.enable_amp(cfg)
-    if args.speed:
+    if args.speed and args.speed != [AUTO]:
         config.enable_speed(cfg, args.speed)
+
+
+def _find_switches(cfg: 'Config') -> None:
+    from convnext_dense.apis.fastest_switches import find_switches
+    from convnext_dense.config import enable_speed
+
+    enable_speed(cfg, find_switches(cfg))
 
 
 def _find_batch_size(args: argparse.Namespace, cfg: 'Config') -> int:
@@ -141,6 +148,8 @@ def run(args: argparse.Namespace) -> None:
         patience=args.patience,
     )
     _set_precision(cfg, args)
+    if args.speed == [AUTO]:
+        _find_switches(cfg)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
     config.set_logs(cfg, args.log)

@@ -17,6 +17,8 @@ SWITCHES = {
 }
 # Those that also act in testing.
 TEST_SWITCHES = ('channels_last', 'compile', 'data')
+# On the command line of a training, in place of names: those that pay on the machine.
+AUTO = 'auto'
 # Former names.
 RENAMED = {'autotune': 'cudnn_benchmark'}
 
@@ -34,6 +36,8 @@ def check_switches(names: Sequence[str], allowed: Sequence[str]) -> None:
     for name in names:
         if name in RENAMED:
             raise UsageError(f'speed: {name} is now called {RENAMED[name]}.')
+        if name == AUTO:
+            raise UsageError('speed: auto stands alone, in a training on the command line.')
         if name in SWITCHES and name not in allowed:
             raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
         if name not in allowed:

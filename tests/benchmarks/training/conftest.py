@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 
 from benchmarks.training import compare
 from benchmarks.training.compare import prepare_config
+from benchmarks.training.measured_run import MeasuredRun
 from benchmarks.training.openmmlab import copy_weights, openmmlab_config
-from benchmarks.training.stepped_run import SteppedRun
 from benchmarks.training.synthetic_data import take_batches
 from convnext_dense.config import load_config
 from convnext_dense.hooks.speed.prefetch_hook import PrefetchHook
@@ -36,8 +36,8 @@ class EMALikeHook(Hook):
 class Pair(NamedTuple):
     """The runs, their batches, and what ours has allocated before its first step."""
 
-    ours: SteppedRun
-    theirs: SteppedRun
+    ours: MeasuredRun
+    theirs: MeasuredRun
     batches: list[dict]
     allocated: int
 
@@ -59,7 +59,7 @@ def pair(tmp_path_factory):
     cfg.train_cfg.max_epochs = 10
     configs = dict(ours=cfg, theirs=openmmlab_config(cfg))
     cfg.custom_hooks = [dict(type=f'convnext_dense.{name}') for name in ('PrefetchOnCPUHook', 'EMALikeHook')]
-    ours, theirs = (SteppedRun(config, str(folder / name), name) for name, config in configs.items())
+    ours, theirs = (MeasuredRun(config, str(folder / name), name) for name, config in configs.items())
     copy_weights(ours.model, theirs.model)
     batches = take_batches(ours.loader, 2)
     for run in (ours, theirs):

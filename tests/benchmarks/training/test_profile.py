@@ -16,8 +16,8 @@ from torch import nn
 
 from benchmarks.measure import profiler
 from benchmarks.training import compare, profile
+from benchmarks.training.measured_run import MeasuredRun
 from benchmarks.training.profile import mark_parts, profile_training, table
-from benchmarks.training.stepped_run import SteppedRun
 from convnext_dense.config import load_config
 from convnext_dense.errors import UsageError
 from convnext_dense.hooks.speed.compile_hook import CompiledForward
@@ -61,7 +61,7 @@ class SlowHook(Hook):
 def profiled(tmp_path_factory):
     """The profile of a slow detector, the seconds of each step by a clock, and the trace."""
     trace, seconds = tmp_path_factory.mktemp('profile') / 'new' / 'trace.json', []
-    step = SteppedRun.step
+    step = MeasuredRun.step
 
     def clocked(run):
         start = time.perf_counter()
@@ -71,7 +71,7 @@ def profiled(tmp_path_factory):
     cfg = load_config(str(DETECTOR))
     cfg.custom_hooks = [dict(type='convnext_dense.SlowHook')]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SteppedRun, 'step', clocked)
+        patch.setattr(MeasuredRun, 'step', clocked)
         patch.setattr(compare, 'NUM_IMAGES', 4)
         patch.setattr(profile, 'WARM_UP', 1)
         figures = profile_training(cfg, steps=STEPS, trace=trace, batch_size=2, scale=0.3)

@@ -6,7 +6,7 @@ from helpers.demo_runs import SEGMENTER
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from benchmarks.training.compare import prepare_config
-from benchmarks.training.stepped_run import SteppedRun
+from benchmarks.training.measured_run import MeasuredRun
 from benchmarks.training.synthetic_data import take_batches
 from convnext_dense.config import load_config
 
@@ -77,7 +77,7 @@ class TestSteppedRun:
         for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
             head.in_channels = [64, 128, 256, 512] if isinstance(head.in_channels, list) else 256
         cfg.custom_hooks = [dict(type='convnext_dense.PrefetchOnCPUHook')]
-        run = SteppedRun(cfg, str(tmp_path / 'work_dir'), 'offline')
+        run = MeasuredRun(cfg, str(tmp_path / 'work_dir'), 'offline')
         assert run.model.backbone.layer4[0].conv1.weight.std() > 0
         # Also in a loop by iterations, hooks replace the iterator that batches come from.
         run.start(take_batches(run.loader, 2))

@@ -1,33 +1,32 @@
 """A training run that advances one step per call, so that several runs can take turns."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import Tensor, nn
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from convnext_dense.config.backbone.swap import without_weights
 from convnext_dense.config.device import fit_to_device
-from convnext_dense.training.loading.prefetch import PrefetchingIterator, map_tensors
 
 # mmengine adds these hooks to a config without them. They write files and print, which is not part of a step.
 SILENT_HOOKS = dict(checkpoint=None, logger=None)
 # Process-wide settings that a config or a hook may change. Each run has its own during its turn.
 CUDNN_FLAGS = ('benchmark', 'benchmark_limit', 'deterministic')
-STOCHASTIC_DEPTH = 'DropPath'
 
 
 class _SteppedRunner(Runner):
     """mmengine's runner, whose training loop does not start by itself."""
 
-    def build_train_loop(self, loop: dict) -> object:
-        loop = super().build_train_loop(loop)
-        loop.run = lambda: None
-        return loop
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        built: Any = super().build_train_loop(loop)
+        built.run = lambda: None
+        return built
 
 
 class SteppedRun:
@@ -94,7 +93,8 @@ class SteppedRun:
         with self._turn():
             if batches is not None:
                 pin = self.device.type == 'cuda' and bool(self.cfg.train_dataloader.get('pin_memory'))
-                pinned = DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch, pin_memory=pin)
+                held: Any = batches
+                pinned = DataLoader(held, batch_size=None, collate_fn=lambda batch: batch, pin_memory=pin)
                 loop.dataloader_iterator = _repeat(list(pinned))
             elif isinstance(loop, EpochBasedTrainLoop):
                 loop.dataloader_iterator = _repeat(loop.dataloader)
@@ -119,78 +119,8 @@ class SteppedRun:
         """Train on the next batch."""
         self.train_on(self.next_batch())
 
-    def deterministic_loss(self, batch: dict, seed: int = 0) -> float:
-        """Return the loss of a batch in training mode, without dropout and stochastic depth.
-
-        Precision and memory format are those of the steps; compilation is off.
-
-        Args:
-            batch: A batch of the dataloader.
-            seed: Seed of all other random choices, such as the sampling of proposals.
-        """
-        torch.manual_seed(seed)
-        stochastic = [module for module in self.model.modules() if module.training and _is_stochastic(module)]
-        for module in stochastic:
-            module.eval()
-        with self._turn(), torch.no_grad(), torch.compiler.set_stance('force_eager'):
-            with self.runner.optim_wrapper.optim_context(self.model):
-                data = self.model.data_preprocessor(batch, True)
-                losses = self.model(**data, mode='loss')
-            loss, _ = self.model.parse_losses(losses)
-        for module in stochastic:
-            module.train()
-        return float(loss)
-
-    def allocated_bytes(self) -> int:
-        """Return the bytes on the device that the run keeps between two steps.
-
-        These are parameters, gradients and buffers, also of models that hooks keep, such as EMA's; the optimizer's
-        state; and a batch that was prefetched.
-        """
-        kept = (value for hook in self.runner.hooks for value in vars(hook).values() if isinstance(value, nn.Module))
-        models = [self.model, *kept]
-        parameters = [parameter for model in models for parameter in model.parameters()]
-        iterator = self.runner.train_loop.dataloader_iterator
-        sizes: dict[int, int] = {}
-
-        def count(tensor: Tensor) -> Tensor:
-            if tensor.device == self.device:
-                storage = tensor.untyped_storage()
-                sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        map_tensors(
-            [
-                parameters,
-                [parameter.grad for parameter in parameters],
-                [buffer for model in models for buffer in model.buffers()],
-                [list(state.values()) for state in self.runner.optim_wrapper.optimizer.state.values()],
-                iterator.moved if isinstance(iterator, PrefetchingIterator) else [],
-            ],
-            count,
-        )
-        return sum(sizes.values())
-
-    def settings(self) -> dict[str, object]:
-        """Return what is in effect, read from the objects that were built."""
-        wrapper, backbone = self.runner.optim_wrapper, getattr(self.model, 'backbone', None)
-        with wrapper.optim_context(self.model):
-            kind = self.device.type
-            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-        return dict(
-            backbone=f'{type(backbone).__module__.split(".")[0]}.{type(backbone).__name__}',
-            optim_wrapper=type(wrapper).__name__,
-            precision=str(dtype).removeprefix('torch.'),
-            optimizer=type(wrapper.optimizer).__name__,
-            fused=bool(wrapper.optimizer.param_groups[0].get('fused')),
-            parameter_groups=len(wrapper.optimizer.param_groups),
-            channels_last=any(weight.ndim == 4 and not weight.is_contiguous() for weight in self.model.parameters()),
-            cudnn=self._flags,
-            hooks=[type(hook).__name__ for hook in self.runner.hooks],
-        )
-
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self) -> Generator[None]:
         """Give the process this run's cuDNN flags, and restore the others' afterwards."""
         others = _cudnn_flags()
         _set_cudnn_flags(self._flags)
@@ -213,7 +143,3 @@ def _set_cudnn_flags(flags: dict) -> None:
 def _repeat(batches: Iterable[dict]) -> Iterator[dict]:
     while True:
         yield from batches
-
-
-def _is_stochastic(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == STOCHASTIC_DEPTH
