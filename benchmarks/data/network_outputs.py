@@ -1,8 +1,12 @@
 """Puts what a network might give for an image in the place of a detector's network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import torch
-from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,51 +16,77 @@ ON_OBJECTS, ELSEWHERE = 150, 150
 SIDES = (6, 300)
 # Probabilities of a region's class, from and to.
 CONFIDENCE = (0.05, 0.95)
-STRIDES = (4, 8, 16, 32, 64)
-ANCHORS = 3
+# Standard deviation and mean of the logits of proposals, and of RetinaNet's classes.
+PROPOSAL_LOGITS, DENSE_LOGITS = (2.0, -4.0), (1.5, -7.0)
+DETECTIONS = 100
 
 
 class PlannedOutputs:
-    """Gives a two-stage detector of mmdet its maps, boxes and masks, without computing a network.
+    """Gives Faster R-CNN, Mask R-CNN or RetinaNet its maps, boxes and masks, without computing a network.
 
-    Each image gets some hundred boxes near its objects and elsewhere, so that its test ends with as many detections as
-    a trained model's. The same image gets the same outputs.
+    An image of the first two gets some hundred boxes near its objects and elsewhere, so that its test ends with as many
+    detections as a trained model's. The same image gets the same outputs.
 
     Args:
         model: The detector, whose networks are replaced.
         objects: The boxes (x, y, width, height) and labels of each image's objects, by the image's id.
 
     Attributes:
-        seconds: What was spent on making outputs since it was last set.
+        sample: The image that the next outputs are of.
     """
 
-    def __init__(self, model: TwoStageDetector, objects: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
+    def __init__(
+        self, model: TwoStageDetector | SingleStageDetector, objects: dict[int, tuple[np.ndarray, np.ndarray]]
+    ) -> None:
         self.objects = objects
-        self.classes = model.roi_head.bbox_head.num_classes
-        self.coder = model.roi_head.bbox_head.bbox_coder
         self.maps: dict[tuple[int, int], tuple[list[Tensor], list[Tensor]]] = {}
         self.sample = DetDataSample()
+        self.last: dict[str, Any] | None = None
         model.backbone = model.neck = nn.Identity()
-        model.rpn_head.forward = self._maps  # pyrefly: ignore[bad-assignment]
-        model.roi_head._bbox_forward = self._boxes  # pyrefly: ignore[bad-assignment]
-        if model.with_mask:
-            model.roi_head._mask_forward = self._masks  # pyrefly: ignore[bad-assignment]
+        is_dense = isinstance(model, SingleStageDetector)
+        head, regions = (model.bbox_head, None) if is_dense else (model.rpn_head, model.roi_head)
+        head.forward = self._maps
+        self.strides = [stride[0] for stride in head.prior_generator.strides]
+        self.anchors = head.num_base_priors
+        self.channels = self.anchors * head.cls_out_channels
+        self.logits = DENSE_LOGITS if is_dense else PROPOSAL_LOGITS
+        if regions is None:
+            return
+        self.classes, self.coder = regions.bbox_head.num_classes, regions.bbox_head.bbox_coder
+        regions._bbox_forward = self._boxes
+        if regions.with_mask:
+            regions._mask_forward = self._masks
             rows = torch.linspace(-1, 1, 28)
             ellipse = 4 - 5 * (rows[:, None] ** 2 + rows**2)
-            noise = torch.randn(100, self.classes, 28, 28, generator=torch.Generator().manual_seed(0))
+            noise = torch.randn(DETECTIONS, self.classes, 28, 28, generator=torch.Generator().manual_seed(0))
             self.masks = ellipse + noise
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Give the same outputs again, without making them, until the end of the block."""
+        self.last = {}
+        yield
+        self.last = None
 
     def _maps(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         height, width = images.shape[-2:]
         if (height, width) not in self.maps:
             rng = torch.Generator().manual_seed(height * width)
-            sizes = [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
-            scores = [_smooth(ANCHORS, size, rng) * 2 - 4 for size in sizes]
-            deltas = [torch.randn(1, 4 * ANCHORS, *size, generator=rng) * 0.2 for size in sizes]
+            sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+            deviation, mean = self.logits
+            scores = [_smooth(self.channels, size, rng).mul_(deviation).add_(mean) for size in sizes]
+            deltas = [torch.randn(1, 4 * self.anchors, *size, generator=rng) * 0.1 for size in sizes]
             self.maps[height, width] = scores, deltas
         return self.maps[height, width]
 
     def _boxes(self, _features: object, rois: Tensor) -> dict:
+        if self.last is None:
+            return self._make_boxes(rois)
+        if 'boxes' not in self.last:
+            self.last['boxes'] = self._make_boxes(rois)
+        return self.last['boxes']
+
+    def _make_boxes(self, rois: Tensor) -> dict:
         image = self.sample.img_id
         rng = np.random.default_rng(image)
         boxes, labels = self.objects[image]

@@ -38,7 +38,7 @@ class LateMasks(Tensor):
     _drawn: Tensor | None
 
     @staticmethod
-    def __new__(cls, columns: Columns, height: int, width: int) -> 'LateMasks':  # noqa: PYI034
+    def __new__(cls: type['LateMasks'], columns: Columns, height: int, width: int) -> 'LateMasks':
         size = (len(columns.boxes), height, width)
         masks = Tensor._make_wrapper_subclass(cls, size, dtype=torch.bool)  # pyrefly: ignore[missing-attribute]
         masks._columns, masks._drawn = columns, None

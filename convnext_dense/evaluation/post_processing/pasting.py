@@ -55,7 +55,9 @@ def predict_late(
 
 def _can_paste(boxes: Tensor, threshold: float) -> bool:
     """Return whether masks can be pasted within their boxes: on a GPU, mmdet pastes them all at once."""
-    return boxes.device.type == 'cpu' and boxes.dtype == torch.float32 and threshold > 0 and bool(boxes.isfinite().all())
+    return (
+        boxes.device.type == 'cpu' and boxes.dtype == torch.float32 and threshold > 0 and bool(boxes.isfinite().all())
+    )
 
 
 def paste(masks: Tensor, boxes: Tensor, height: int, width: int, threshold: float) -> Columns:

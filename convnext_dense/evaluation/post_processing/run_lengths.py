@@ -1,6 +1,7 @@
 """Run lengths of masks, made of the masks' parts within their boxes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -140,4 +141,4 @@ def _compress(first: np.ndarray, last: np.ndarray, runs: np.ndarray, pixels: int
         text[stops[some] - digits[some] + digit] = code + FIRST_CHARACTER
     data = text.tobytes()
     at = [*(stops - digits)[place == 0].tolist(), len(data)]
-    return [data[begin:end] for begin, end in zip(at[:-1], at[1:], strict=True)]
+    return [data[begin:end] for begin, end in pairwise(at)]

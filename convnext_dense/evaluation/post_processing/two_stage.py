@@ -32,7 +32,8 @@ def propose(
 ) -> list[InstanceData]:
     """Return the proposals of `RPNHead.predict_by_feat`, bit for bit.
 
-    It sorts the best scores only, makes the anchors of these, and suppresses no more boxes than it takes to keep enough.
+    It sorts the best scores only, makes the anchors of these, and suppresses no more boxes than it takes to keep
+    enough of them.
 
     Args:
         self: The head.
@@ -47,12 +48,9 @@ def propose(
     chosen = self.test_cfg if cfg is None else cfg
     if not _can_propose(self, cls_scores, chosen):
         return mmdet_propose(self, cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms)
-    return [
-        _propose_single(
-            self, [maps[i].detach() for maps in cls_scores], [maps[i].detach() for maps in bbox_preds], meta, chosen, rescale
-        )
-        for i, meta in enumerate(batch_img_metas)
-    ]
+    levels = [[maps.detach().unbind() for maps in values] for values in (cls_scores, bbox_preds)]
+    images = zip(*(zip(*maps, strict=True) for maps in levels), batch_img_metas, strict=True)
+    return [_propose_single(self, scores, deltas, meta, chosen, rescale) for scores, deltas, meta in images]
 
 
 def _can_propose(head: RPNHead, cls_scores: list[Tensor], cfg: dict) -> bool:
@@ -71,7 +69,7 @@ def _can_propose(head: RPNHead, cls_scores: list[Tensor], cfg: dict) -> bool:
 
 
 def _propose_single(
-    head: RPNHead, cls_scores: list[Tensor], bbox_preds: list[Tensor], meta: dict, cfg: dict, rescale: bool
+    head: RPNHead, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], meta: dict, cfg: dict, rescale: bool
 ) -> InstanceData:
     parts = []
     for level, (logits, maps) in enumerate(zip(cls_scores, bbox_preds, strict=True)):
