@@ -1,6 +1,7 @@
 """Boxes of dense heads such as RetinaNet's, computed for the scores above the threshold."""
 
 import math
+from typing import Any
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -18,10 +19,10 @@ def predict_dense(
     self: BaseDenseHead,
     cls_score_list: list[Tensor],
     bbox_pred_list: list[Tensor],
-    score_factor_list: list[Tensor | None],
+    score_factor_list: list[Any],
     mlvl_priors: list[Tensor],
     img_meta: dict,
-    cfg: dict | None = None,
+    cfg: Any = None,  # noqa: ANN401 - mmdet's
     rescale: bool = False,
     with_nms: bool = True,
 ) -> InstanceData:
@@ -40,7 +41,7 @@ def predict_dense(
         rescale: Whether the boxes are those of the original image.
         with_nms: Whether to suppress boxes.
     """
-    chosen = self.test_cfg if cfg is None else cfg
+    chosen: Any = self.test_cfg if cfg is None else cfg
     if not _can_predict(self, cls_score_list, score_factor_list, mlvl_priors, chosen):
         return mmdet_predict_dense(
             self, cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors, img_meta, cfg, rescale, with_nms
@@ -48,7 +49,7 @@ def predict_dense(
     parts = []
     for logits, maps, priors in zip(cls_score_list, bbox_pred_list, mlvl_priors, strict=True):
         scores, places = _above(logits, chosen['score_thr'])
-        scores, order = scores.sort(descending=True, stable=True)
+        scores, order = scores.sort(descending=True)
         scores, places = scores[: chosen['nms_pre']], places[order[: chosen['nms_pre']]]
         anchors, labels = places // self.cls_out_channels, places % self.cls_out_channels
         kinds = len(maps) // 4
@@ -61,7 +62,11 @@ def predict_dense(
 
 
 def _can_predict(
-    head: BaseDenseHead, scores: list[Tensor], factors: list[Tensor | None], priors: list[Tensor], cfg: dict
+    head: Any,  # noqa: ANN401 - mmdet's heads set such attributes
+    scores: list[Tensor],
+    factors: list[Any],
+    priors: list[Tensor],
+    cfg: dict,
 ) -> bool:
     return (
         scores[0].device.type == 'cpu'

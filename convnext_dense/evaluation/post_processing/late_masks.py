@@ -60,7 +60,9 @@ class LateMasks(Tensor):
             return func(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(  # pyrefly: ignore[bad-override]
+        cls, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:  # noqa: ANN401
         """Call an operator with the masks drawn."""
         return func(*tree_map(_draw, args), **tree_map(_draw, kwargs or {}))
 

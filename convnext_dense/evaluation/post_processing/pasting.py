@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from convnext_dense.evaluation.post_processing.late_masks import LateMasks
@@ -19,7 +20,7 @@ def predict_late(
     bboxes: Tensor,
     labels: Tensor,
     img_meta: dict,
-    rcnn_test_cfg: dict,
+    rcnn_test_cfg: ConfigDict,
     rescale: bool = False,
     activate_map: bool = False,
 ) -> Tensor:

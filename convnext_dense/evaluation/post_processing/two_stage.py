@@ -1,6 +1,7 @@
 """Boxes of two-stage detectors, computed for those that are kept."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.ops import batched_nms, nms
@@ -9,6 +10,7 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmdet.structures.bbox import scale_boxes
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -25,8 +27,8 @@ def propose(
     cls_scores: list[Tensor],
     bbox_preds: list[Tensor],
     score_factors: list[Tensor] | None = None,
-    batch_img_metas: Sequence[dict] = (),
-    cfg: dict | None = None,
+    batch_img_metas: list[dict] | None = None,
+    cfg: ConfigDict | None = None,
     rescale: bool = False,
     with_nms: bool = True,
 ) -> list[InstanceData]:
@@ -45,11 +47,11 @@ def propose(
         rescale: Whether the boxes are those of the original image.
         with_nms: True.
     """
-    chosen = self.test_cfg if cfg is None else cfg
+    chosen: Any = self.test_cfg if cfg is None else cfg
     if not _can_propose(self, cls_scores, chosen):
         return mmdet_propose(self, cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms)
     levels = [[maps.detach().unbind() for maps in values] for values in (cls_scores, bbox_preds)]
-    images = zip(*(zip(*maps, strict=True) for maps in levels), batch_img_metas, strict=True)
+    images = zip(*(zip(*maps, strict=True) for maps in levels), batch_img_metas or (), strict=True)
     return [_propose_single(self, scores, deltas, meta, chosen, rescale) for scores, deltas, meta in images]
 
 
@@ -79,20 +81,21 @@ def _propose_single(
         priors = head.prior_generator.sparse_priors(places, size, level, logits.dtype, logits.device)
         parts.append((deltas, priors, scores, torch.full_like(places, level)))
     deltas, priors, scores, levels = (torch.cat(values) for values in zip(*parts, strict=True))
-    boxes = head.bbox_coder.decode(priors, deltas, max_shape=meta['img_shape'])
+    boxes: Any = head.bbox_coder.decode(priors, deltas, max_shape=meta['img_shape'])
     if rescale:
-        boxes = scale_boxes(boxes, [1 / factor for factor in meta['scale_factor']])
+        boxes = scale_boxes(boxes, tuple(1 / factor for factor in meta['scale_factor']))
     if cfg.get('min_bbox_size', -1) >= 0:
         kept = (boxes[:, 2:] - boxes[:, :2] > cfg['min_bbox_size']).all(1)
         if not kept.all():
             boxes, scores, levels = boxes[kept], scores[kept], levels[kept]
     kept = _suppress(boxes, scores, levels, cfg['nms']['iou_threshold'], cfg['max_per_img'])
-    scores = scores[kept]
-    return InstanceData(bboxes=boxes[kept], scores=scores, labels=scores.new_zeros(len(kept), dtype=torch.long))
+    # mmdet's labels are no whole numbers if there is no box.
+    labels = scores.new_zeros(len(kept), dtype=torch.long if len(boxes) else scores.dtype)
+    return InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels)
 
 
 def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the highest scores and their places in a tensor; equal ones in the order of their places.
+    """Return the first of `scores.sort(descending=True)`, and their places.
 
     The tensor is returned as it is, with all of its places, if it has no more of them.
 
@@ -101,16 +104,18 @@ def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
         count: How many to return.
 
     Example:
-        >>> highest(torch.tensor([0.2, 0.9, 0.5, 0.9]), 3)
-        (tensor([0.9000, 0.9000, 0.5000]), tensor([1, 3, 2]))
+        >>> highest(torch.tensor([0.2, 0.9, 0.5, 0.8]), 3)
+        (tensor([0.9000, 0.8000, 0.5000]), tensor([1, 3, 2]))
     """
     if len(scores) <= count:
         return scores, torch.arange(len(scores), device=scores.device)
-    least = scores.topk(count, sorted=False).values.min()
-    # Written so that NaN, which counts as the highest, is among them.
-    places = (~(scores < least)).nonzero().squeeze(1)
-    ranked, order = scores[places].sort(descending=True, stable=True)
-    return ranked[:count], places[order[:count]]
+    places = (scores >= scores.topk(count, sorted=False).values.min()).nonzero().squeeze(1)
+    ranked, order = scores[places].sort(descending=True)
+    if len(ranked) == count and (ranked[1:] < ranked[:-1]).all():
+        return ranked, places[order]
+    # PyTorch's order of equal scores, and of NaN, depends on all that is sorted.
+    ranked, places = scores.sort(descending=True)
+    return ranked[:count], places[:count]
 
 
 def _suppress(boxes: Tensor, scores: Tensor, levels: Tensor, iou_threshold: float, count: int) -> Tensor:
@@ -136,7 +141,7 @@ def classify(
     bbox_pred: Tensor,
     img_meta: dict,
     rescale: bool = False,
-    rcnn_test_cfg: dict | None = None,
+    rcnn_test_cfg: ConfigDict | None = None,
 ) -> InstanceData:
     """Return the detections of `BBoxHead._predict_by_feat_single`, bit for bit.
 
@@ -164,9 +169,9 @@ def classify(
     scores = cls_score.softmax(-1)[:, :-1]
     region, label = (scores > rcnn_test_cfg['score_thr']).nonzero(as_tuple=True)
     deltas = bbox_pred.reshape(len(roi), -1, 4)[region, 0 if self.reg_class_agnostic else label]
-    boxes = self.bbox_coder.decode(roi[region, 1:], deltas, max_shape=img_meta['img_shape'])
+    boxes: Any = self.bbox_coder.decode(roi[region, 1:], deltas, max_shape=img_meta['img_shape'])
     if rescale:
-        boxes = scale_boxes(boxes, [1 / factor for factor in img_meta['scale_factor']])
+        boxes = scale_boxes(boxes, tuple(1 / factor for factor in img_meta['scale_factor']))
     found, kept = torch.cat([boxes, scores[region, label][:, None]], 1), torch.arange(len(region))
     if len(region):
         found, kept = batched_nms(boxes, scores[region, label], label, rcnn_test_cfg['nms'])
