@@ -52,13 +52,14 @@ class PlannedOutputs:
         self.logits = DENSE_LOGITS if is_dense else PROPOSAL_LOGITS
         if regions is None:
             return
-        self.classes, self.coder = regions.bbox_head.num_classes, regions.bbox_head.bbox_coder
+        self.box_head = regions.bbox_head
         regions._bbox_forward = self._boxes
         if regions.with_mask:
             regions._mask_forward = self._masks
             rows = torch.linspace(-1, 1, 28)
             ellipse = 4 - 5 * (rows[:, None] ** 2 + rows**2)
-            noise = torch.randn(DETECTIONS, self.classes, 28, 28, generator=torch.Generator().manual_seed(0))
+            kinds = 1 if regions.mask_head.class_agnostic else regions.mask_head.num_classes
+            noise = torch.randn(DETECTIONS, kinds, 28, 28, generator=torch.Generator().manual_seed(0))
             self.masks = ellipse + noise
 
     @contextmanager
@@ -97,18 +98,20 @@ class PlannedOutputs:
         on_objects = boxes[near] + rng.normal(0, 0.06, (ON_OBJECTS, 4)) * boxes[near][:, [2, 3, 2, 3]]
         found = np.concatenate([on_objects, np.concatenate([corners, sides], 1)])
         found[:, 2:] = found[:, :2] + found[:, 2:].clip(2)
-        kinds = np.concatenate([labels[near], rng.integers(self.classes, size=ELSEWHERE)])
+        kinds = np.concatenate([labels[near], rng.integers(self.box_head.num_classes, size=ELSEWHERE)])
         count = min(len(found), len(rois))
         kinds, found = torch.from_numpy(kinds[:count]), torch.from_numpy(found[:count]).float()
         found *= found.new_tensor(self.sample.scale_factor).repeat(2)
         rows = torch.arange(count)
-        scores = torch.full((len(rois), self.classes + 1), -6.0)
+        classes = self.box_head.num_classes
+        scores = torch.full((len(rois), classes + 1), -6.0)
         scores[:, -1] = 3.0
         scores[:count, -1] = 0.0
         confidence = torch.from_numpy(rng.uniform(*CONFIDENCE, count)).float()
         scores[rows, kinds] = torch.logit(confidence)
-        deltas = torch.zeros(len(rois), self.classes, 4)
-        deltas[rows, kinds] = self.coder.encode(rois[:count, 1:], found)
+        is_agnostic = self.box_head.reg_class_agnostic
+        deltas = torch.zeros(len(rois), 1 if is_agnostic else classes, 4)
+        deltas[rows, 0 if is_agnostic else kinds] = self.box_head.bbox_coder.encode(rois[:count, 1:], found)
         return dict(cls_score=scores, bbox_pred=deltas.flatten(1), bbox_feats=None)
 
     def _masks(self, _features: object, rois: Tensor) -> dict:

@@ -84,7 +84,7 @@ def encode(masks: Tensor) -> list[dict]:
 
     Example:
         >>> encode(torch.eye(2, dtype=torch.bool)[None])
-        [{'size': [2, 2], 'counts': b'0121'}]
+        [{'size': [2, 2], 'counts': b'0120'}]
     """
     if isinstance(masks, LateMasks):
         return masks.encoded()
