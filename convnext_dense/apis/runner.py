@@ -60,7 +60,8 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     """
     device_cfg = copy.deepcopy(cfg)
     fit_to_device(device_cfg)
-    if 'CocoMetric' in f'{cfg.get("val_evaluator")} {cfg.get("test_evaluator")}':
+    has_coco_metric = 'CocoMetric' in f'{cfg.get("val_evaluator")} {cfg.get("test_evaluator")}'
+    if has_coco_metric:
         # Imported here so that a segmenter's run does not wait for mmdet.
         from convnext_dense.evaluation.faster_coco_metric import use_faster_coco_eval
 
@@ -90,6 +91,10 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         warnings.filterwarnings('ignore', message)
     mixins = (ExactResume, QuietStart, WholeCheckpoints, ShardedTraining)
     built = type(runner.__name__, (*mixins, runner), {}).from_cfg(device_cfg)
+    if has_coco_metric:
+        from convnext_dense.evaluation.post_processing.heads import speed_up_heads
+
+        speed_up_heads(built.model)
     check_while_loading(built, skip_check, any(getattr(hook, 'replaces_samples', False) for hook in built.hooks))
     if is_main_process():
         # A test leaves the work directory's own config, by which its training was made.

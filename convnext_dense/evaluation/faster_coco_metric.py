@@ -13,11 +13,13 @@ from mmdet.evaluation.functional import eval_recalls
 from mmdet.evaluation.metrics import coco_metric
 from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
+from torch import Tensor
 
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.evaluation.coco_scores import AREAS, NumberedTruth, Scores, is_faster, number_truth, rle, score
 from convnext_dense.evaluation.coco_tables import class_table, coco_table
+from convnext_dense.evaluation.post_processing.late_masks import encode
 from convnext_dense.registry import METRICS, SCOPE
 
 NAME = f'{SCOPE}.FasterCocoMetric'
@@ -107,7 +109,7 @@ class FasterCocoMetric(coco_metric.CocoMetric):
         Raises:
             UsageError: If they are no numbers, or have no masks and masks are evaluated.
         """
-        super().process(data_batch, data_samples)
+        super().process(data_batch, [_with_encoded_masks(sample) for sample in data_samples])
         for _, prediction in self.results[-len(data_samples) :]:
             for name in ('bboxes', 'scores'):
                 if not np.isfinite(prediction[name]).all():
@@ -283,6 +285,13 @@ def _item_names(numbers: list[int]) -> dict[str, tuple]:
     for area in AREAS[1:]:
         names.setdefault(f'AR_{area[0]}@{MMDET_NUMBERS[-1]}', ('AR', numbers[-1], area))
     return names
+
+
+def _with_encoded_masks(sample: dict) -> dict:
+    """Return a sample, whose masks are run lengths, without changing it: other metrics get it, too."""
+    found = sample['pred_instances']
+    has_masks = isinstance(found.get('masks'), Tensor)
+    return {**sample, 'pred_instances': {**found, 'masks': encode(found['masks'])}} if has_masks else sample
 
 
 def _decode_counts(mask: dict) -> dict:
