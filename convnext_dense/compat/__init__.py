@@ -41,6 +41,7 @@ def prepare_imports() -> None:
     when_imported('mmcv.ops.sync_bn', _provide_sync_bn)
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
     when_imported('mmseg.models.decode_heads.dm_head', _let_dynamic_filters_be_channels_last)
+    when_imported('mmseg.models.segmentors.encoder_decoder', _segment_fast)
     when_imported('mmdet.models.dense_heads.ssd_head', _let_ssd_predict)
     when_imported('mmdet.models.roi_heads.mask_heads.fcn_mask_head', _let_masks_be_copied_quietly)
 
@@ -87,6 +88,12 @@ def _let_dynamic_filters_be_channels_last() -> None:
     from convnext_dense.compat.memory_formats import let_dynamic_filters_be_channels_last
 
     let_dynamic_filters_be_channels_last()
+
+
+def _segment_fast() -> None:
+    from convnext_dense.compat.segmenting import segment_fast
+
+    segment_fast()
 
 
 def _let_ssd_predict() -> None:
