@@ -6,6 +6,7 @@ checkpoint loading, NumPy's old names, and COCO files that leave out fields.
 
 import warnings
 from functools import partial
+from importlib import import_module
 
 from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
 from convnext_dense.compat.when_imported import when_imported
@@ -91,9 +92,7 @@ def _let_dynamic_filters_be_channels_last() -> None:
 
 
 def _segment_fast() -> None:
-    from convnext_dense.compat.segmenting import segment_fast
-
-    segment_fast()
+    import_module('convnext_dense.compat.segmenting')
 
 
 def _let_ssd_predict() -> None:

@@ -1,6 +1,7 @@
 """Makes mmseg's segmenters predict in less time and memory, with the same scores and label maps, bit for bit.
 
 mmseg 1.2.2 resizes logits that have the image's size already, and pads those of each window to the size of the image.
+Importing this module gives mmseg's segmenters its methods; those that have their own keep them.
 """
 
 from collections.abc import Sequence
@@ -14,23 +15,9 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from convnext_dense.errors import UsageError
-
 # What tests and benchmarks compare with.
 mmseg_postprocess_result = BaseSegmentor.postprocess_result
 mmseg_slide_inference = EncoderDecoder.slide_inference
-
-
-def segment_fast() -> None:
-    """Give mmseg's segmenters the methods of this module. Those that have their own keep them.
-
-    Example:
-        >>> segment_fast()
-        >>> EncoderDecoder.slide_inference.__module__
-        'convnext_dense.compat.segmenting'
-    """
-    BaseSegmentor.postprocess_result = postprocess_result
-    EncoderDecoder.slide_inference = slide_inference
 
 
 def slide_inference(self: EncoderDecoder, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
@@ -42,7 +29,7 @@ def slide_inference(self: EncoderDecoder, inputs: Tensor, batch_img_metas: list[
         batch_img_metas: What is known of them. The first one gets the window's size as its `img_shape`.
 
     Raises:
-        UsageError: If the stride leaves pixels out.
+        ValueError: If the stride leaves pixels out.
     """
     size, crop = inputs.shape[2:], self.test_cfg.crop_size
     rows, columns = map(_windows, size, crop, self.test_cfg.stride)
@@ -103,8 +90,8 @@ def _windows(length: int, crop: int, stride: int) -> list[slice]:
     count = max(length - crop + stride - 1, 0) // stride + 1
     ends = [min(i * stride + crop, length) for i in range(count)]
     # Only the last window may be nearer than the stride.
-    if stride > crop and count > 2 or count == 2 and length > 2 * crop:
-        raise UsageError(f'test_cfg.stride: windows of {crop} pixels every {stride} leave gaps in images of {length}.')
+    if (count > 2 and stride > crop) or (count == 2 and length > 2 * crop):
+        raise ValueError(f'test_cfg.stride: windows of {crop} pixels every {stride} leave gaps in images of {length}.')
     return [slice(max(end - crop, 0), end) for end in ends]
 
 
@@ -119,3 +106,7 @@ def _restore(logits: Tensor, metainfo: dict, align_corners: bool) -> Tensor:
     if logits.shape[2:] == tuple(size):
         return logits
     return resize(logits, size=size, mode='bilinear', align_corners=align_corners, warning=False)
+
+
+BaseSegmentor.postprocess_result = postprocess_result
+EncoderDecoder.slide_inference = slide_inference
