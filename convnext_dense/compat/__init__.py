@@ -1,5 +1,5 @@
 """Makes mmcv, mmengine, mmdet and mmpretrain work with today's PyTorch and NumPy: operators without a compiler, safe
-checkpoint loading, NumPy's old names, and COCO files that leave out fields.
+checkpoint loading, NumPy's old names, and COCO files that leave out fields. mmseg's segmenters predict in less time.
 
 ``import convnext_dense.compat`` imports none of them. Each is patched as soon as it is imported.
 """

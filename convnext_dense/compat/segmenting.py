@@ -1,4 +1,4 @@
-"""Makes mmseg's segmenters predict in less time and memory, with the same scores and label maps, bit for bit.
+"""Makes mmseg's segmenters predict in less time and memory, with the same finite logits and label maps.
 
 mmseg 1.2.2 resizes logits that have the image's size already, and pads those of each window to the size of the image.
 Importing this module gives mmseg's segmenters its methods; those that have their own keep them.
