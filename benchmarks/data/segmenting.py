@@ -135,9 +135,7 @@ def _measure(name: str, folder: Path, images: int, rounds: int) -> dict:
     config, test_cfg, sizes = CASES[name]
     cfg = load_config(config, str(folder / 'run'))
     cfg.model.test_cfg = ConfigDict(test_cfg)
-    use_synthetic_data(cfg, folder / 'data', images, sizes=sizes)
-    made = cfg.train_dataloader.dataset
-    cfg.test_dataloader.dataset.update({key: made[key] for key in ('data_root', 'ann_file', 'data_prefix')})
+    use_synthetic_data(cfg, folder / 'data', images, split='test', sizes=sizes)
     fit_to_device(cfg)
     configs = {OURS: Config(cfg.to_dict()), THEIRS: cfg}
     enable_speed_in_testing(configs[OURS], ['data'])

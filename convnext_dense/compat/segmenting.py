@@ -43,6 +43,8 @@ def slide_inference(self: EncoderDecoder, inputs: Tensor, batch_img_metas: list[
             logits = _zeros(inputs, self.out_channels, part.is_contiguous())
         logits[:, :, row, column] += part
         counts[row, column] += 1
+        # Before the next window needs its memory.
+        del part
     logits.div_(counts)
     # mmseg's are contiguous, and a resize rounds differently in another memory format.
     is_resized = any(tuple(meta.get('ori_shape', ())) != tuple(size) for meta in batch_img_metas)
@@ -63,7 +65,7 @@ def postprocess_result(
     for i, sample in enumerate(samples):
         logits = seg_logits[i : i + 1]
         if data_samples is not None:
-            logits = _restore(logits, sample.metainfo, self.align_corners)
+            logits = _restore(logits, sample.metainfo, bool(self.align_corners))
         logits = logits[0]
         if len(logits) > 1:
             labels = find_labels(logits)
