@@ -3,7 +3,7 @@
 import inspect
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +33,14 @@ PACKING_TRANSFORMS = ('PackDetInputs', 'PackSegInputs')
 MIN_SCALE, MAX_SCALE = 0.1, 10.0
 
 
-def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: int = 0, split: str = 'train') -> None:
+def use_synthetic_data(
+    cfg: Config,
+    folder: str | Path,
+    count: int = 64,
+    seed: int = 0,
+    split: str = 'train',
+    sizes: Sequence[tuple[int, int]] = ADE_SIZES,
+) -> None:
     """Write a small dataset, and make the config read it with its own dataset class, pipeline and samplers.
 
     The shapes, crops and padding of the batches are then the recipe's, including mosaic and copy-paste.
@@ -44,6 +51,7 @@ def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: i
         count: Number of images.
         seed: Seed of the images.
         split: 'train' or 'test'.
+        sizes: Heights and widths of a segmenter's images, in turn.
 
     Raises:
         UsageError: If the config's dataset is neither in COCO's layout nor one of mmseg's.
@@ -61,7 +69,7 @@ def use_synthetic_data(cfg: Config, folder: str | Path, count: int = 64, seed: i
         suffixes = [
             _argument(dataset, kind, *option) for option in (('img_suffix', '.jpg'), ('seg_map_suffix', '.png'))
         ]
-        _write_maps(folder, len(_classes(dataset, kind)), count, rng, *suffixes)
+        _write_maps(folder, len(_classes(dataset, kind)), count, rng, sizes, *suffixes)
         dataset.update(ann_file='', data_prefix=dict(img_path='images', seg_map_path='maps'))
     else:
         raise UsageError(
@@ -195,10 +203,18 @@ def _write_coco(folder: Path, classes: tuple[str, ...], count: int, rng: Generat
     (folder / 'annotations.json').write_text(json.dumps(content))
 
 
-def _write_maps(folder: Path, num_classes: int, count: int, rng: Generator, image_suffix: str, map_suffix: str) -> None:
+def _write_maps(
+    folder: Path,
+    num_classes: int,
+    count: int,
+    rng: Generator,
+    sizes: Sequence[tuple[int, int]],
+    image_suffix: str,
+    map_suffix: str,
+) -> None:
     (folder / 'maps').mkdir()
     for i in range(count):
-        height, width = ADE_SIZES[i % len(ADE_SIZES)]
+        height, width = sizes[i % len(sizes)]
         classes = rng.integers(num_classes, size=REGIONS + 1, dtype=np.uint8)[_regions(rng, height, width)]
         cv2.imwrite(str(folder / 'images' / f'{i:06d}{image_suffix}'), _image(rng, height, width))
         cv2.imwrite(str(folder / 'maps' / f'{i:06d}{map_suffix}'), classes)

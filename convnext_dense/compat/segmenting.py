@@ -1,0 +1,127 @@
+"""Makes mmseg's segmenters predict in less time and memory, with the same finite logits and label maps.
+
+mmseg 1.2.2 resizes logits that have the image's size already, and pads those of each window to the size of the image.
+Importing this module gives mmseg's segmenters its methods; those that have their own keep them.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.segmentors.encoder_decoder import EncoderDecoder
+from mmseg.models.utils import resize
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+# What tests and benchmarks compare with.
+mmseg_postprocess_result = BaseSegmentor.postprocess_result
+mmseg_slide_inference = EncoderDecoder.slide_inference
+
+
+def slide_inference(self: EncoderDecoder, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    """Return the mean of what windows have at each pixel, with shape (N, classes, H, W).
+
+    Args:
+        self: The segmenter. Its `test_cfg` has the windows' `crop_size` and `stride`, in pixels.
+        inputs: Images of shape (N, C, H, W). A window is as large as them at most.
+        batch_img_metas: What is known of them. The first one gets the window's size as its `img_shape`.
+
+    Raises:
+        ValueError: If the stride leaves pixels out.
+    """
+    size, crop = inputs.shape[2:], self.test_cfg.crop_size
+    rows, columns = map(_windows, size, crop, self.test_cfg.stride)
+    logits, counts = inputs.new_zeros(0), inputs.new_zeros(size)
+    for row, column in product(rows, columns):
+        window = inputs[:, :, row, column]
+        batch_img_metas[0]['img_shape'] = window.shape[2:]
+        part = self.encode_decode(window, batch_img_metas)
+        if not len(logits):
+            logits = _zeros(inputs, self.out_channels, part.is_contiguous())
+        logits[:, :, row, column] += part
+        counts[row, column] += 1
+        # Before the next window needs its memory.
+        del part
+    logits.div_(counts)
+    # mmseg's are contiguous, and a resize rounds differently in another memory format.
+    is_resized = any(tuple(meta.get('ori_shape', ())) != tuple(size) for meta in batch_img_metas)
+    return logits.contiguous() if is_resized else logits
+
+
+def postprocess_result(
+    self: BaseSegmentor, seg_logits: Tensor, data_samples: Sequence[SegDataSample] | None = None
+) -> Sequence[SegDataSample]:
+    """Return samples with their logits, `seg_logits`, and their label maps, `pred_sem_seg`, at the images' own sizes.
+
+    Args:
+        self: The segmenter.
+        seg_logits: What it gives each class at each pixel, with shape (N, classes, H, W).
+        data_samples: What is known of the images; changed. Without it, the logits have the images' sizes.
+    """
+    samples = [SegDataSample() for _ in seg_logits] if data_samples is None else data_samples
+    for i, sample in enumerate(samples):
+        logits = seg_logits[i : i + 1]
+        if data_samples is not None:
+            logits = _restore(logits, sample.metainfo, bool(self.align_corners))
+        logits = logits[0]
+        if len(logits) > 1:
+            labels = find_labels(logits)
+        else:
+            logits = logits.sigmoid()
+            labels = (logits > self.decode_head.threshold).to(logits)
+        sample.set_data(dict(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=labels)))
+    return samples
+
+
+def find_labels(logits: Tensor) -> Tensor:
+    """Return the first class of the highest logit at each pixel, with shape (1, H, W): `logits.argmax(0, True)`.
+
+    Args:
+        logits: With shape (classes, H, W).
+
+    Example:
+        >>> find_labels(torch.tensor([[[1.0, 0.0]], [[1.0, 2.0]]]))
+        tensor([[[0, 1]]])
+    """
+    # PyTorch's own takes twice the time of its maximum, and three times NumPy's where a pixel's classes are neighbors.
+    if logits.device.type == 'cpu' and logits.dtype == torch.float32 and logits.stride(0) == 1:
+        return torch.from_numpy(np.argmax(logits.detach().numpy(), 0, keepdims=True))
+    return logits.max(0, keepdim=True).indices
+
+
+def _zeros(images: Tensor, channels: int, is_contiguous: bool) -> Tensor:
+    """Return zeros for each pixel of images in a window's memory format: adding from another takes 10 times as long."""
+    count, _, height, width = images.shape
+    if is_contiguous:
+        return images.new_zeros(count, channels, height, width)
+    return images.new_zeros(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _windows(length: int, crop: int, stride: int) -> list[slice]:
+    """Return the rows or columns of each window. The last one ends with the image."""
+    count = max(length - crop + stride - 1, 0) // stride + 1
+    ends = [min(i * stride + crop, length) for i in range(count)]
+    # Only the last window may be nearer than the stride.
+    if (count > 2 and stride > crop) or (count == 2 and length > 2 * crop):
+        raise ValueError(f'test_cfg.stride: windows of {crop} pixels every {stride} leave gaps in images of {length}.')
+    return [slice(max(end - crop, 0), end) for end in ends]
+
+
+def _restore(logits: Tensor, metainfo: dict, align_corners: bool) -> Tensor:
+    """Return logits without what padding, a flip and a resize did to their image."""
+    left, right, top, bottom = metainfo.get('img_padding_size', metainfo.get('padding_size', [0] * 4))
+    height, width = logits.shape[2:]
+    logits = logits[:, :, top : height - bottom, left : width - right]
+    if metainfo.get('flip'):
+        logits = logits.flip(dict(horizontal=3, vertical=2)[metainfo['flip_direction']])
+    size = metainfo['ori_shape']
+    if logits.shape[2:] == tuple(size):
+        return logits
+    return resize(logits, size=size, mode='bilinear', align_corners=align_corners, warning=False)
+
+
+BaseSegmentor.postprocess_result = postprocess_result
+EncoderDecoder.slide_inference = slide_inference
