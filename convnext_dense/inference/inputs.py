@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from convnext_dense.errors import UsageError
 from convnext_dense.inference.video.videos import is_video, read_frames
-from convnext_dense.results.image_input import SUFFIXES, ImageInput
+from convnext_dense.results.image_input import ImageInput, images_in
 
 WEB = ('http://', 'https://')
 ORDERS = ('rgb', 'bgr')
@@ -67,10 +67,7 @@ def image_files(text: str) -> list[str] | None:
     """
     path = os.path.expanduser(text)
     if os.path.isdir(path):
-        files = sorted(str(file) for file in Path(path).rglob('*') if _is_image(file))
-        if not files:
-            raise UsageError(f'inputs: there is no image in {path} ({", ".join(SUFFIXES)}).')
-        return files
+        return images_in(path)
     if is_video(path) or '://' in text:
         return None
     if os.path.isfile(path):
@@ -80,11 +77,6 @@ def image_files(text: str) -> list[str] | None:
     if not files:
         raise UsageError(f'inputs: there is no file or folder {path}.')
     return files
-
-
-def _is_image(file: Path) -> bool:
-    # macOS leaves files such as ._a.jpg on other disks.
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith('.') and file.is_file()
 
 
 def _from_text(text: str) -> Iterator[ImageInput]:

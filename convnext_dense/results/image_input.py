@@ -1,8 +1,11 @@
 """An image that is predicted on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from convnext_dense.errors import UsageError
 
 # Of image files, in folders.
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
@@ -42,3 +45,27 @@ class ImageInput:
     pixels: np.ndarray | None = None
     video: Video | None = None
     frame: int = 0
+
+
+def images_in(folder: str | Path) -> list[str]:
+    """Return the image files in a folder and in its folders, in order.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        UsageError: If there is none.
+
+    Example:
+        >>> images_in('photos')  # doctest: +SKIP
+        ['photos/a.jpg', 'photos/more/b.png']
+    """
+    files = sorted(str(file) for file in Path(folder).rglob('*') if _is_image(file))
+    if not files:
+        raise UsageError(f'inputs: there is no image in {folder} ({", ".join(SUFFIXES)}).')
+    return files
+
+
+def _is_image(file: Path) -> bool:
+    # macOS leaves files such as ._a.jpg on other disks.
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith('.') and file.is_file()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convnext_dense.errors import UsageError
-from convnext_dense.results.image_input import SUFFIXES, ImageInput
+from convnext_dense.results.image_input import ImageInput, images_in
 from convnext_dense.results.result import Result
 from convnext_dense.runtime.description import FEATURES, SEGMENTATION
 from convnext_dense.runtime.outputs import detections, label_map
@@ -121,10 +121,7 @@ def read_inputs(inputs: Any, channels: str) -> Iterator[ImageInput]:  # noqa: AN
     if channels not in ('rgb', 'bgr'):
         raise UsageError(f"channels must be 'rgb' or 'bgr', not {channels!r}.")
     if isinstance(inputs, str | Path):
-        files = sorted(str(file) for file in Path(inputs).rglob('*') if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise UsageError(f'inputs: there is no image in {inputs} ({", ".join(SUFFIXES)}).')
-        inputs = files
+        inputs = images_in(inputs)
     if not isinstance(inputs, Iterable):
         raise UsageError(f'inputs: {type(inputs).__name__} is no path, array or image, nor several of them.')
     for number, part in enumerate(inputs):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.exported_toys import DETECTOR, PAD, RESIZE, SEGMENTER, noise, write_toy
+from PIL import Image
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.runtime import Model
@@ -63,3 +64,9 @@ class TestReading:
             (tmp_path / 'a.png').write_bytes(content)
         with pytest.raises(UsageError, match=f'a.png {words}'):
             model.predict(tmp_path / 'a.png')
+
+    def test_a_folder_is_read_with_its_folders_and_without_hidden_files(self, model, tmp_path):
+        (tmp_path / 'photos' / 'more').mkdir(parents=True)
+        for name in ('b.png', 'more/a.png', '._b.png'):
+            Image.fromarray(IMAGES[0]).save(tmp_path / 'photos' / name)
+        assert len(model.predict(tmp_path / 'photos')) == 2
