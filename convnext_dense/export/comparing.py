@@ -74,9 +74,10 @@ class Difference:
             ('images', str(self.images)),
             (f'boxes of score {SCORE} or more', str(self.boxes)),
             ('without a partner', str(self.unmatched)),
-            ('least IoU of partners', f'{self.least_iou:.4f}'),
-            ('largest difference of scores', f'{self.largest_score:.1e}'),
         ]
+        if self.unmatched < self.boxes:
+            rows.append(('least IoU of partners', f'{self.least_iou:.4f}'))
+            rows.append(('largest difference of scores', f'{self.largest_score:.1e}'))
         if self.least_mask_iou is not None:
             rows.append(('least IoU of masks', f'{self.least_mask_iou:.4f}'))
         return rows

@@ -85,8 +85,9 @@ def describe_model(
         options: How it is exported.
 
     Raises:
-        UsageError: If its test pipeline runs with OpenMMLab only.
+        UsageError: If its test pipeline runs with OpenMMLab only, or an option is of another kind of model.
     """
+    _check_kind(model, options)
     palette = [list(color) for color in colors]
     described = Description(FEATURES, name, list(classes), palette, shape=_list(options.shape), batch=options.batch)
     if options.part == 'backbone':
@@ -100,6 +101,17 @@ def describe_model(
         return replace(described, task=SEGMENTATION, output=options.output, mask_threshold=threshold)
     threshold = (model.test_cfg or {}).get('rcnn', {}).get('mask_thr_binary')
     return replace(described, task=DETECTION, masks=options.masks, mask_threshold=threshold)
+
+
+def _check_kind(model: nn.Module, options: ExportOptions) -> None:
+    """Raise UsageError if an option has no meaning for a model."""
+    is_whole, is_segmenter = options.part == 'model', hasattr(model, 'decode_head')
+    if options.output != ExportOptions.output and not (is_whole and is_segmenter):
+        raise UsageError(
+            f'output: {options.output} is of a segmenter, and this is a {"detector" if is_whole else "backbone"}.'
+        )
+    if options.masks != ExportOptions.masks and not (is_whole and getattr(model, 'with_mask', False)):
+        raise UsageError('masks: it is of a detector with masks, and this model has none.')
 
 
 def export_network(

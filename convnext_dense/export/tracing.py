@@ -47,12 +47,14 @@ def trace(
         raise UsageError('shape: a Swin Transformer is exported for one size only; give its height and width.')
     with quiet_export(), torch.no_grad():
         graph = find_graph(without_hooks(model), part, masks, output).eval()
-        inputs, sizes = example_inputs(graph, shape, batch)
         try:
+            inputs, sizes = example_inputs(graph, shape, batch)
             return torch.export.export(graph, inputs, dynamic_shapes=sizes, strict=False)
         except UsageError:
             raise
         except Exception as error:
+            if shape is not None and 'allocate' in str(error):
+                raise UsageError(f'shape: {shape[0]} x {shape[1]} does not fit into the memory.') from error
             raise UsageError(
                 f'export: {type(model).__name__} cannot be traced: {describe(error).splitlines()[0].rstrip(".")}; '
                 "a model's backbone can be exported alone, and some models with one shape only."

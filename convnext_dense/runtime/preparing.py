@@ -77,6 +77,8 @@ def feed(pixels: np.ndarray, description: Description) -> tuple[dict[str, np.nda
 def fit_to_shape(steps: list[dict[str, Any]], shape: tuple[int, int], value: list[int]) -> list[dict[str, Any]]:
     """Return the steps that make images of one size: resized to fit into it, and filled up at the right and below.
 
+    A model whose images are all stretched to one size gets them stretched to this one.
+
     Args:
         steps: The model's own.
         shape: Height and width in pixels.
@@ -84,7 +86,8 @@ def fit_to_shape(steps: list[dict[str, Any]], shape: tuple[int, int], value: lis
     """
     first = next((step for step in steps if step['type'] == 'resize'), {})
     size = [shape[1], shape[0]]
-    resized = dict(type='resize', size=size, keep_ratio=first.get('keep_ratio', True), fits=True)
+    keeps = first.get('keep_ratio', True) or len(set(first.get('factor', (0, 1)))) == 1
+    resized = dict(type='resize', size=size, keep_ratio=keeps, fits=True)
     fill = next((step['value'] for step in steps if step['type'] == 'pad'), value)
     resized['interpolation'] = first.get('interpolation', 'bilinear')
     return [resized, dict(type='pad', size=size, value=fill)]

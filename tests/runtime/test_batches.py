@@ -7,6 +7,7 @@ from PIL import Image
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.runtime import Model
+from convnext_dense.runtime.preparing import fit_to_shape, prepare
 
 IMAGES = [noise(*size, seed) for seed, size in enumerate([(40, 60), (60, 40), (40, 60), (40, 60), (60, 40), (33, 60)])]
 
@@ -70,3 +71,19 @@ class TestReading:
         for name in ('b.png', 'more/a.png', '._b.png'):
             Image.fromarray(IMAGES[0]).save(tmp_path / 'photos' / name)
         assert len(model.predict(tmp_path / 'photos')) == 2
+
+
+@pytest.mark.parametrize(
+    ('resize', 'size'),
+    [
+        (dict(factor=[1.0, 1.0], keep_ratio=False), (64, 64)),
+        (dict(size=[80, 40], keep_ratio=True), (64, 64)),
+        # A model of stretched images.
+        (dict(size=[80, 40], keep_ratio=False), (64, 96)),
+    ],
+)
+def test_an_image_fits_into_one_shape_with_its_ratio(resize, size):
+    steps = fit_to_shape([dict(type='resize', interpolation='bilinear', **resize)], (64, 96), [0, 0, 0])
+    prepared = prepare(noise(32, 32, 0), steps)
+    assert prepared.pixels.shape == (64, 96, 3)
+    assert prepared.size == size

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out',
         type=not_empty,
         metavar='FILE',
-        help='file to write; its suffix is that of the format (default: exports/MODEL.onnx)',
+        help='file to write; its suffix is that of the format (default: such as exports/MODEL.onnx or MODEL_int8.onnx)',
     )
     parser.add_argument('--part', choices=PARTS, default='model', help='the whole model, or its backbone alone')
     parser.add_argument(
@@ -92,8 +92,9 @@ def run(args: argparse.Namespace) -> None:
     from convnext_dense.config.machine import check_output_file
     from convnext_dense.export.exporting import ExportOptions
     from convnext_dense.export.formats.tensorrt_file import check_tensorrt
-    from convnext_dense.inference.exporting.export_model import export_model
+    from convnext_dense.inference.exporting.export_model import default_file, export_model
     from convnext_dense.inference.find_model import find_model
+    from convnext_dense.inference.inputs import image_inputs
     from convnext_dense.inference.model import Model
 
     shape = tuple(args.shape) if args.shape else None
@@ -102,23 +103,30 @@ def run(args: argparse.Namespace) -> None:
     # Before the model is built, which takes longer.
     for options in chosen:
         options.check()
-    if args.int8 != bool(args.calibrate):
-        raise UsageError('calibrate: it is for int8, which needs it.')
+    if args.int8 and not args.calibrate:
+        raise UsageError('calibrate: int8 needs images that show which values there are; give some.')
+    if args.calibrate and not args.int8:
+        raise UsageError('calibrate: its images are for int8; give both, or neither.')
     if args.benchmark is not None and args.part == 'backbone':
         raise UsageError('benchmark: it is of a whole model.')
     if 'tensorrt' in args.to:
         check_tensorrt()
     check_output_file(args.out, 'out')
+    places = [_place(args.out, options) for options in chosen]
     checked = _files(args.check)
     found = find_model(args.model, args.checkpoint)
     model = Model(found, 'cpu')
+    places = [place or default_file(model, options) for place, options in zip(places, chosen, strict=True)]
+    _check_benchmarked(args.benchmark or [], places)
+    for image in image_inputs(checked):
+        model.pipeline.load(image)
     if not checked and not found.is_foreign:
         checked = _validation_images(model)
     failed, files = [], []
-    for options in chosen:
-        file = export_model(model, _place(args.out, options), list(args.calibrate), options)
-        size = sum(part.stat().st_size for part in {file, file.with_suffix('.bin')} if part.exists())
-        print(f'{file}: {size / 1e6:.1f} MB')
+    for options, place in zip(chosen, places, strict=True):
+        file = export_model(model, place, list(args.calibrate), options)
+        weights = [file.with_suffix('.bin')] if options.to == 'openvino' else []
+        print(f'{file}: {sum(part.stat().st_size for part in (file, *weights)) / 1e6:.1f} MB')
         if options.to == 'tensorrt':
             continue
         files.append(file)
@@ -137,9 +145,31 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _place(out: str | None, options: 'ExportOptions') -> Path | None:
+    """Return the file of a format: with its suffix, which may be given."""
     from convnext_dense.export.exporting import SUFFIXES
 
-    return Path(out).with_suffix(SUFFIXES[options.to]) if out else None
+    if out is None:
+        return None
+    suffix, given = SUFFIXES[options.to], Path(out).suffix
+    if given in SUFFIXES.values():
+        return Path(out).with_suffix(suffix)
+    # A name such as model-1.5 has no suffix.
+    if given[1:].isalpha():
+        raise UsageError(f'out: a file of {options.to} ends in {suffix}, not in {given}; got {out}.')
+    return Path(out + suffix)
+
+
+def _check_benchmarked(files: list[str], places: list[Path]) -> None:
+    """Raise UsageError if a file to measure is not there, or is one that the export replaces."""
+    from convnext_dense.export.exporting import SUFFIXES
+
+    runnable = [suffix for to, suffix in SUFFIXES.items() if to != 'tensorrt']
+    replaced = [place.resolve() for place in places]
+    for file in map(Path, files):
+        if not file.is_file() or file.suffix not in runnable:
+            raise UsageError(f'benchmark: {file} is no exported model that is there ({", ".join(runnable)}).')
+        if file.resolve() in replaced:
+            raise UsageError(f'benchmark: this export replaces {file}; give another out.')
 
 
 def _validation_images(model: 'Model') -> list[str]:
@@ -155,7 +185,10 @@ def _check(model: 'Model', file: Path, options: 'ExportOptions', images: list[st
     from convnext_dense.inference.exporting.check import check_export, precision_of
 
     if not images:
-        print(f'warning: {file} is not checked; give images by --check.', file=sys.stderr)
+        print(
+            f'warning: {file} is not checked, because the validation set is not here; give images by --check.',
+            file=sys.stderr,
+        )
         return True
     difference = check_export(model, file, options, images)
     rows = difference.rows()

@@ -24,10 +24,7 @@ class IndexedMasks(BitmapMasks):
     its columns, to those in which the masks were drawn. All that is computed equals mmdet's bit for bit. Any other
     operation draws the arrays, once, and is mmdet's.
 
-    Args:
-        masks: Arrays of 0s and 1s, (objects, height, width).
-        height: The image's height in pixels.
-        width: Its width.
+    The constructor is mmdet's, too, and takes arrays; `from_crops` takes crops and the two maps.
 
     Example:
         >>> from convnext_dense.datasets.transforms.rasterize import rasterize

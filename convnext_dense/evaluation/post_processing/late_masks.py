@@ -44,7 +44,7 @@ class LateMasks(Tensor):
         masks._columns, masks._drawn = columns, None
         return masks
 
-    def __init__(self, *_arguments: object) -> None:
+    def __init__(self, columns: Columns, height: int, width: int) -> None:
         """Do nothing: a tensor is made by `__new__`."""
 
     def encoded(self) -> list[dict]:

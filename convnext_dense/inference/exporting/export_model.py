@@ -27,7 +27,7 @@ def export_model(
 
     Args:
         model: The model.
-        file: The file. Defaults to ``exports/NAME``, with the format's suffix.
+        file: The file. Defaults to `default_file`.
         calibrate: Images that show which values there are, for 8 bits: as in `image_inputs`.
         options: How it is exported. Defaults to ONNX, for images of any size.
 
@@ -36,13 +36,25 @@ def export_model(
     """
     options = options or ExportOptions()
     options.check()
-    file = Path(file or Path('exports', model.name + SUFFIXES[options.to]))
+    file = Path(file or default_file(model, options))
     with model._scope():
         description = describe_model(
             model.module, model.name, model.classes, model.colors, test_pipeline(model.cfg), options
         )
         export_network(model.module, description, file, options, calibration_images(model, calibrate))
     return file
+
+
+def default_file(model: 'Model', options: ExportOptions) -> Path:
+    """Return where a model is exported to: a file in ``exports``, whose name says what is not as usual.
+
+    Args:
+        model: The model.
+        options: How it is exported.
+    """
+    marks = dict(backbone=options.part == 'backbone', half=options.half, int8=options.int8)
+    name = '_'.join([model.name, *(mark for mark, is_so in marks.items() if is_so)])
+    return Path('exports', name + SUFFIXES[options.to])
 
 
 def calibration_images(model: 'Model', source: Any) -> list[np.ndarray]:  # noqa: ANN401 - see Args
