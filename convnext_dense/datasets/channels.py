@@ -1,8 +1,10 @@
 """Exchanges the first and the third of any number of channels."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 COLORS = 3
+# What mmdet's, mmseg's and this package's data preprocessors call it.
+SWITCHES = ('_channel_conversion', 'channel_conversion', 'exchange')
 
 
 class AnyChannels:
@@ -34,3 +36,17 @@ def exchange_colors(image: Tensor) -> Tensor:
     """
     channels = len(image)
     return image[[2, 1, 0, *range(COLORS, channels)]] if channels >= COLORS else image
+
+
+def exchanges_colors(preprocessor: nn.Module) -> bool:
+    """Return whether a data preprocessor exchanges the first and the third channel.
+
+    Args:
+        preprocessor: mmdet's, mmseg's or this package's.
+
+    Example:
+        >>> from mmengine.model import ImgDataPreprocessor
+        >>> exchanges_colors(ImgDataPreprocessor(bgr_to_rgb=True))
+        True
+    """
+    return any(getattr(preprocessor, name, False) for name in SWITCHES)

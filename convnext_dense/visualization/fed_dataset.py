@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from convnext_dense.build_errors import build_sentence, message_of
 from convnext_dense.config.data.replace import make_palette
 from convnext_dense.config.tree import bare_type, leaf_datasets
+from convnext_dense.datasets.channels import exchanges_colors
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading, ignore_index
 from convnext_dense.datasets.images.picture import as_picture
 from convnext_dense.errors import UsageError
@@ -131,11 +132,9 @@ class FedDataset:
         if getattr(preprocessor, '_enable_normalize', False):
             pixels = pixels * preprocessor.std + preprocessor.mean
         image = pixels.permute(1, 2, 0).numpy()
-        names = ('_channel_conversion', 'channel_conversion', 'exchange')
-        is_exchanged = any(getattr(preprocessor, name, False) for name in names)
         if is_byte:
             image = np.clip(np.nan_to_num(image).round(), 0, 255).astype(np.uint8)
-        return as_picture(image, is_bgr=not is_exchanged)
+        return as_picture(image, is_bgr=not exchanges_colors(preprocessor))
 
 
 def _branches(packed: dict) -> Iterator[tuple[str, dict]]:

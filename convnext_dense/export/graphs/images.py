@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from convnext_dense.datasets.channels import exchanges_colors
+
 
 class Images(nn.Module):
     """Turns images as OpenCV reads them into what a network is fed, as mmengine's data preprocessors do.
@@ -16,7 +18,7 @@ class Images(nn.Module):
     def __init__(self, preprocessor: nn.Module, divisor: int = 1, value: float = 0.0) -> None:
         super().__init__()
         self.divisor, self.value = divisor, value
-        self.swaps = swaps_channels(preprocessor)
+        self.exchanges = exchanges_colors(preprocessor)
         enabled = getattr(preprocessor, '_enable_normalize', False)
         for name in ('mean', 'std'):
             self.register_buffer(name, getattr(preprocessor, name).detach().clone() if enabled else None)
@@ -29,22 +31,13 @@ class Images(nn.Module):
         """
         height, width = images.shape[1:3]
         images = images.permute(0, 3, 1, 2).float()
-        if self.swaps:
+        if self.exchanges:
             images = images.flip(1)
         if self.mean is not None:
             images = (images - self.mean) / self.std
         if self.divisor > 1:
             images = pad(images, (0, -width % self.divisor, 0, -height % self.divisor), value=self.value)
         return images
-
-
-def swaps_channels(preprocessor: nn.Module) -> bool:
-    """Return whether a data preprocessor swaps the first and the last channel.
-
-    Args:
-        preprocessor: mmdet's or mmseg's, which have different names for it.
-    """
-    return any(getattr(preprocessor, name, False) for name in ('channel_conversion', '_channel_conversion'))
 
 
 def fill_value(model: nn.Module) -> list[int]:
@@ -58,4 +51,4 @@ def fill_value(model: nn.Module) -> list[int]:
     if mean is None:
         return [0, 0, 0]
     values = [round(value) for value in mean.flatten().tolist()]
-    return values[::-1] if swaps_channels(preprocessor) else values
+    return values[::-1] if exchanges_colors(preprocessor) else values

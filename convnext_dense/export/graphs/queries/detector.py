@@ -70,7 +70,8 @@ class QueryDetector(nn.Module):
         """Return what the encoder makes of the feature maps, with shape (N, places, C)."""
         positions = [
             self.model.positional_encoding(level.mask.unflatten(0, size)[None]) + vector[:, None, None]
-            for level, size, vector in zip(levels, sizes, self.model.level_embed, strict=True)
+            # mmdet keeps four vectors, also for fewer maps.
+            for level, size, vector in zip(levels, sizes, self.model.level_embed[: len(levels)], strict=True)
         ]
         memory, positions = join(maps), join(positions)
         points = torch.cat([level.centers for level in levels])[None, :, None] * ratios[:, None]
