@@ -86,8 +86,12 @@ def resize_corner(image: np.ndarray, size: tuple[int, int], corner: tuple[int, i
         return cv2.resize(image, size[::-1])
     vertical, horizontal = (new / old for new, old in zip(size, image.shape, strict=False))
     rows, columns = (int(end / scale) + MARGIN for end, scale in zip(corner, (vertical, horizontal), strict=True))
-    part = cv2.resize(image[:rows, :columns], None, fx=horizontal, fy=vertical)
-    return part[: corner[0], : corner[1]]
+    part = image[:rows, :columns]
+    resized = cv2.resize(part, None, fx=horizontal, fy=vertical)
+    if resized.shape == part.shape:
+        # OpenCV copies an image that is to keep its size, whatever the scale.
+        resized = cv2.resize(image, size[::-1])
+    return resized[: corner[0], : corner[1]]
 
 
 def _can_resize_in_part(resize: BaseTransform, results: dict) -> bool:

@@ -169,6 +169,14 @@ def test_a_corner_is_that_of_the_whole_resized_image(height, width, down, across
     assert (resize_corner(image, size, corner) == whole[: corner[0], : corner[1]]).all()
 
 
+@pytest.mark.parametrize(
+    ('shape', 'size', 'corner'), [((26, 8), (26, 7), (4, 1)), ((53, 50), (52, 53), (8, 6)), ((1, 59), (1, 63), (1, 5))]
+)
+def test_a_corner_whose_part_keeps_its_size_is_that_of_the_whole_resized_image(shape, size, corner):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert (resize_corner(image, size, corner) == cv2.resize(image, size[::-1])[: corner[0], : corner[1]]).all()
+
+
 def test_a_corner_of_half_the_size_is_that_of_the_whole_resized_image():
     # There OpenCV takes means of four pixels.
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
