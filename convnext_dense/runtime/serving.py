@@ -192,18 +192,20 @@ def answer(result: Result) -> dict[str, Any]:
     return found
 
 
-def make_server(file: str, batch: int = 1, max_megabytes: int = 20) -> litserve.LitServer:
+def make_server(file: str, batch: int = 1, max_megabytes: int = 20, timeout: int = 120) -> litserve.LitServer:
     """Return a server that answers ``POST /predict`` and ``GET /health``.
 
     Args:
         file: The exported model.
         batch: How many images are predicted on at a time.
         max_megabytes: The size of the largest request that is answered.
+        timeout: How many seconds a request waits for its turn; it is answered with 504 after more.
     """
     return litserve.LitServer(
         PredictAPI(file, batch),
         # The runtime chooses where it runs.
         accelerator='cpu',
+        timeout=timeout,
         middlewares=[(UploadLimit, dict(max_megabytes=max_megabytes))],
         # Its page for browsers is fetched from another host.
         disable_openapi_url=True,

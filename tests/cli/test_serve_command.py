@@ -31,11 +31,11 @@ class TestServe:
         seen = []
         with mock.patch('convnext_dense.runtime.serving.make_server') as make:
             make.return_value.run.side_effect = lambda *a, **k: seen.append(os.environ[PIXEL_LIMIT_VARIABLE])
-            options = ['--port', 8123, '--batch', 4, '--max-megabytes', 5, '--max-megapixels', 7]
+            options = ['--port', 8123, '--batch', 4, '--max-megabytes', 5, '--max-megapixels', 7, '--timeout', 9]
             result = run_command(tmp_path, 'serve', toy, '--host', '0.0.0.0', *options)
         assert result.status == 0, result.err
         assert make.mock_calls == [
-            mock.call(str(toy), 4, 5),
+            mock.call(str(toy), 4, 5, 9),
             mock.call().run('0.0.0.0', 8123, generate_client_file=False),
         ]
         assert seen == ['7000000']
@@ -56,6 +56,7 @@ class TestServe:
             (['nowhere.onnx'], 'there is no file nowhere.onnx.'),
             (['toy.onnx', '--port', 70000], '--port: it must be at most 65535; got 70000.'),
             (['toy.onnx', '--port', 80], 'it must be a whole number of at least 1024'),
+            (['toy.onnx', '--timeout', 0], 'it must be a whole number of at least 1'),
             (['toy.onnx', '--host', 'example.org'], 'invalid choice'),
         ],
     )

@@ -135,6 +135,11 @@ class TestRefusals:
         assert json.loads(response.body)['detail'] == 'The model fails on this image of 60x40 pixels.'
 
 
+def test_the_timeout_is_that_of_the_queue(toy):
+    waits = [make_server(str(toy), **given).lit_api.request_timeout for given in ({}, dict(timeout=9))]
+    assert waits == [120, 9]
+
+
 class TestSegmenter:
     @pytest.mark.parametrize('batch', [1, 2])
     def test_answers_with_the_map_as_a_png(self, tmp_path, batch):

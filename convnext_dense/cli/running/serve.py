@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='millions of pixels of the largest image (default: 50)',
     )
+    parser.add_argument(
+        '--timeout',
+        type=at_least(1),
+        default=120,
+        metavar='SECONDS',
+        help='how long a request waits for its turn (default: 120)',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise UsageError(f'serve: {error.name} is not installed; pip install litserve python-multipart.') from error
     signal.signal(signal.SIGTERM, partial(_stop, os.getpid()))
-    make_server(args.file, args.batch, args.max_megabytes).run(args.host, args.port, generate_client_file=False)
+    server = make_server(args.file, args.batch, args.max_megabytes, args.timeout)
+    server.run(args.host, args.port, generate_client_file=False)
 
 
 def _stop(server: int, number: int, frame: FrameType | None) -> None:
