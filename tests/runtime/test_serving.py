@@ -72,7 +72,29 @@ class TestAnswers:
     def test_the_least_score_is_asked_for(self, client):
         counts = [len(client.post(f'/predict?score={s}', content=png(IMAGE)).json()['scores']) for s in (0, 1)]
         assert counts == [2, 0]
-        assert client.post('/predict?score=2', content=png(IMAGE)).status_code == 422
+
+    @pytest.mark.parametrize(
+        ('query', 'sentence'),
+        [
+            *(
+                (f'score={text}', f'score must be a number from 0 to 1, not {text!r}.')
+                for text in ('abc', '2', '-1', 'nan', 'inf', '')
+            ),
+            ('scoer=0.5', "The address has 'scoer', which is not read; it may have score alone."),
+            ('score=0.5&a', "The address has 'a', which is not read; it may have score alone."),
+            ('score=0.5&score=0.6', 'The address has score more than once.'),
+            (f'{"a" * 1000}=1', f"The address has '{'a' * 40}', which is not read; it may have score alone."),
+        ],
+    )
+    def test_a_wrong_address_is_refused_in_a_sentence(self, client, query, sentence):
+        response = client.post(f'/predict?{query}', content=png(IMAGE))
+        assert (response.status_code, response.json()) == (400, dict(detail=sentence))
+
+    def test_a_form_field_that_is_not_read_is_refused(self, client):
+        sent = dict(files=dict(photo=('a.png', png(IMAGE))), data=dict(score='0.9'))
+        response = client.post('/predict', **sent)
+        sentence = "The form has the field 'score', which is not read; a form has one file, and the address has score."
+        assert (response.status_code, response.json()) == (400, dict(detail=sentence))
 
     def test_requests_at_a_time_get_their_own_answers(self, client):
         sizes = [(40, 60), (60, 40), (40, 60), (20, 20)] * 4
