@@ -54,6 +54,7 @@ class TestServe:
     @pytest.mark.parametrize(
         ('arguments', 'sentence'),
         [
+            (['.'], 'model: . is a folder; give a file that `convnext-dense export` wrote (.onnx, or .xml).'),
             (['nowhere.onnx'], 'there is no file nowhere.onnx.'),
             *(
                 (['toy.onnx', '--port', port], f"--port: it must be a whole number from 1024 to 65535; got '{port}'")
