@@ -239,7 +239,7 @@ def _read_score(query: list[tuple[str, str]]) -> float:
 
 def _decoded(upload: Upload) -> np.ndarray | UsageError:
     try:
-        return decode_image(np.frombuffer(upload.content, np.uint8), 'The upload')
+        return decode_image(np.frombuffer(upload.content, np.uint8), 'The upload', '--max-megapixels')
     except UsageError as error:
         return error
 

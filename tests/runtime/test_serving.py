@@ -125,7 +125,11 @@ class TestRefusals:
             (dict(files=dict(a=b'')), 400, 'The request has no image'),
             (dict(files=dict(a=b'x', b=b'y')), 400, 'Too many files'),
             (dict(content=b'x', headers={'content-type': 'multipart/form-data'}), 400, 'Missing boundary'),
-            (dict(content=png(np.zeros((101, 100, 3), np.uint8))), 400, 'The upload has more than 10,000 pixels'),
+            (
+                dict(content=png(np.zeros((101, 100, 3), np.uint8))),
+                400,
+                'The upload has more than 10,000 pixels, the limit that --max-megapixels sets.',
+            ),
             (dict(content=bytes(MEGABYTE + 1)), 413, 'The request has more than 1 megabytes.'),
             (dict(content=(bytes(1000) for _ in range(1001))), 413, 'The request has more than 1 megabytes.'),
             (dict(files=dict(a=bytes(MEGABYTE))), 413, 'The request has more than 1 megabytes.'),
