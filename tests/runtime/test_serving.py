@@ -2,7 +2,9 @@
 
 import base64
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from unittest import mock
 
 import cv2
@@ -21,6 +23,7 @@ from convnext_dense.runtime.serving import MEGABYTE, PredictAPI, Upload, make_se
 # A worker that does not start is waited for without end.
 pytestmark = pytest.mark.timeout(120)
 
+GUIDE = Path(__file__).parents[2] / 'docs/guides/serve.md'
 IMAGE = noise(40, 60, 3)
 MAX_PIXELS = 10_000
 
@@ -178,3 +181,39 @@ class TestSegmenter:
         assert np.array_equal(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), expected)
         assert found['classes'] == ['blue', 'green']
         assert 0 < expected.sum() < expected.size
+
+
+class TestTheGuidesClient:
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch):
+        """Runs the guide's client next to a photo, with `post` in place of the network, and returns its variables."""
+        (code,) = re.findall(r'```python\n(import base64.*?)```', GUIDE.read_text(), re.DOTALL)
+        (tmp_path / 'photo.jpg').write_bytes(png(IMAGE))
+        monkeypatch.chdir(tmp_path)
+
+        def run(post):
+            variables = {}
+            with mock.patch('requests.post', post):
+                exec(code, variables)
+            return variables
+
+        return run
+
+    def test_reads_boxes_and_masks(self, run, client, toy, tmp_path, capsys):
+        bright = np.full((40, 60, 3), 200, np.uint8)
+        (tmp_path / 'photo.jpg').write_bytes(png(bright))
+        found = run(client.post)
+        expected = Model(toy).predict(bright, 'bgr').at_least(0.5)
+        assert len(expected) == 2 and np.array_equal(found['masks'], expected.masks)
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == expected.names
+
+    def test_reads_maps(self, run, tmp_path):
+        api = loaded(write_toy(tmp_path / 'toy.onnx', SEGMENTER, steps=(RESIZE,)))
+        response = api.encode_response(api.predict(Upload(png(IMAGE), 0.3)))
+        found = run(lambda *args, **kwargs: mock.Mock(status_code=200, json=lambda: json.loads(response.body)))
+        assert np.array_equal(found['labels'], api.model.predict(IMAGE, 'bgr').semantic)
+
+    def test_ends_with_the_servers_sentence(self, run, client, tmp_path):
+        (tmp_path / 'photo.jpg').write_text('no image')
+        with pytest.raises(SystemExit, match='The upload is no image'):
+            run(client.post)
