@@ -19,6 +19,15 @@ td { white-space: nowrap }
 th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: break-word; min-width: 8rem }
 dt { font-weight: 600; margin-top: .5rem }
 dd { margin: 0; overflow-wrap: anywhere }
+@media (max-width: 40rem) {
+  .stacked tr:first-child, .stacked td:empty { display: none }
+  .stacked tr { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line) }
+  .stacked td { display: flex; justify-content: space-between; gap: 1rem; padding: .1rem 0; border: 0;
+    white-space: normal; overflow-wrap: anywhere }
+  .stacked td:first-child { font-weight: 600 }
+  .stacked td::before { content: attr(data-name); color: var(--faint) }
+  .stacked td:first-child::before { content: none }
+}
 svg { max-width: 100%; height: auto }
 pre { background: var(--soft); padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere }
 """
@@ -53,19 +62,22 @@ def html_page(title: str, *sections: str, style: str = '') -> str:
 """
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], stacks: bool = False) -> str:
     """Return a table.
 
     Args:
         header: The columns' names.
         rows: The cells' texts.
+        stacks: Whether a phone shows the cells of a row below each other, each with its column's name.
 
     Example:
         >>> html_table(['model'], [['ViT & co.']])
         '<div class="scroll"><table><tr><th>model</th></tr><tr><td>ViT &amp; co.</td></tr></table></div>'
     """
-    lines = _row(header, 'th') + ''.join(_row(row, 'td') for row in rows)
-    return f'<div class="scroll"><table>{lines}</table></div>'
+    names = [f' data-name="{html.escape(name)}"' if stacks else '' for name in header]
+    lines = _row(header, 'th', [''] * len(header)) + ''.join(_row(row, 'td', names) for row in rows)
+    kind = ' class="stacked"' if stacks else ''
+    return f'<div class="scroll"><table{kind}>{lines}</table></div>'
 
 
 def html_facts(facts: dict[str, str]) -> str:
@@ -79,5 +91,6 @@ def html_facts(facts: dict[str, str]) -> str:
     return f'<dl>{items}</dl>'
 
 
-def _row(cells: Sequence[str], tag: str) -> str:
-    return '<tr>' + ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells) + '</tr>'
+def _row(cells: Sequence[str], tag: str, attributes: Sequence[str]) -> str:
+    filled = (f'<{tag}{more}>{html.escape(cell)}</{tag}>' for cell, more in zip(cells, attributes, strict=True))
+    return f'<tr>{"".join(filled)}</tr>'

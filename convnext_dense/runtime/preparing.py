@@ -138,12 +138,13 @@ def read_image(path: str) -> np.ndarray:
     return decode_image(content, path)
 
 
-def decode_image(content: np.ndarray, name: str) -> np.ndarray:
+def decode_image(content: np.ndarray, name: str, limit_name: str = PIXEL_LIMIT_VARIABLE) -> np.ndarray:
     """Return an image as BGR of 8 bits, turned as its EXIF data says.
 
     Args:
         content: The bytes of a file.
         name: What the image is called.
+        limit_name: What its reader set the limit of pixels by.
 
     Raises:
         UsageError: If it is no image, or has too many pixels.
@@ -159,7 +160,7 @@ def decode_image(content: np.ndarray, name: str) -> np.ndarray:
     except cv2.error as error:
         limit = int(os.environ.get(PIXEL_LIMIT_VARIABLE, 2**30))
         raise UsageError(
-            f'inputs: {name} has more than {limit:,} pixels, the limit that {PIXEL_LIMIT_VARIABLE} sets.'
+            f'inputs: {name} has more than {limit:,} pixels, the limit that {limit_name} sets.'
             if PIXELS_ERROR in str(error)
             else f'inputs: {name} cannot be decoded by OpenCV.'
         ) from error

@@ -3,13 +3,14 @@
 import base64
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import cv2
 import litserve
 import numpy as np
-from fastapi import Depends, HTTPException, Query, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,8 @@ from convnext_dense.runtime.preparing import decode_image
 MEGABYTE = 10**6
 # How long a batch waits for another image. One that comes alone is hardly later for it.
 BATCH_SECONDS = 0.01
+# How many characters of a wrong name or value an answer repeats.
+SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,25 @@ class Upload:
     score: float
 
 
-async def read_upload(request: Request, score: Annotated[float, Query(ge=0, le=1)] = SCORE) -> Upload:
+async def read_upload(request: Request) -> Upload:
     """Return what a request asks for: its body is the image, or a form that has it as a file.
 
     Args:
-        request: The request.
-        score: The least score of an object that is returned.
+        request: The request. Its address may have the least score.
 
     Raises:
-        HTTPException: If it has no image.
+        HTTPException: If it has no image, or what is not read.
     """
+    score = _read_score(request.query_params.multi_items())
     if request.headers.get('content-type', '').startswith('multipart/form-data'):
         async with request.form(max_files=1) as form:
+            fields = [name for name, part in form.multi_items() if not isinstance(part, UploadFile)]
+            if fields:
+                raise HTTPException(
+                    400,
+                    f'The form has the field {fields[0][:SHOWN]!r}, which is not read; a form has one file, and the '
+                    'address has score.',
+                )
             files = [part for part in form.values() if isinstance(part, UploadFile)]
             content = await files[0].read() if files else b''
     else:
@@ -192,27 +202,44 @@ def answer(result: Result) -> dict[str, Any]:
     return found
 
 
-def make_server(file: str, batch: int = 1, max_megabytes: int = 20) -> litserve.LitServer:
+def make_server(file: str, batch: int = 1, max_megabytes: int = 20, timeout: int = 120) -> litserve.LitServer:
     """Return a server that answers ``POST /predict`` and ``GET /health``.
 
     Args:
         file: The exported model.
         batch: How many images are predicted on at a time.
         max_megabytes: The size of the largest request that is answered.
+        timeout: How many seconds a request waits for its turn; it is answered with 504 after more.
     """
     return litserve.LitServer(
         PredictAPI(file, batch),
         # The runtime chooses where it runs.
         accelerator='cpu',
+        timeout=timeout,
         middlewares=[(UploadLimit, dict(max_megabytes=max_megabytes))],
         # Its page for browsers is fetched from another host.
         disable_openapi_url=True,
     )
 
 
+def _read_score(query: list[tuple[str, str]]) -> float:
+    """Return the least score that an address has."""
+    unknown = [name for name, _ in query if name != 'score']
+    if unknown:
+        raise HTTPException(400, f'The address has {unknown[0][:SHOWN]!r}, which is not read; it may have score alone.')
+    if len(query) > 1:
+        raise HTTPException(400, 'The address has score more than once.')
+    for _, text in query:
+        with suppress(ValueError):
+            if 0 <= float(text) <= 1:
+                return float(text)
+        raise HTTPException(400, f'score must be a number from 0 to 1, not {text[:SHOWN]!r}.')
+    return SCORE
+
+
 def _decoded(upload: Upload) -> np.ndarray | UsageError:
     try:
-        return decode_image(np.frombuffer(upload.content, np.uint8), 'The upload')
+        return decode_image(np.frombuffer(upload.content, np.uint8), 'The upload', '--max-megapixels')
     except UsageError as error:
         return error
 

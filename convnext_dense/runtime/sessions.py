@@ -122,6 +122,8 @@ def open_session(file: str, runtime: str | None = None, threads: int | None = No
         UsageError: If the file is not there, or cannot be run.
     """
     suffix = Path(file).suffix
+    if os.path.isdir(file):
+        raise UsageError(f'model: {file} is a folder; give a file that `convnext-dense export` wrote (.onnx, or .xml).')
     if not os.path.isfile(file):
         raise UsageError(f'model: there is no file {file}.')
     if suffix not in ('.onnx', '.xml'):

@@ -31,12 +31,13 @@ class TestServe:
         seen = []
         with mock.patch('convnext_dense.runtime.serving.make_server') as make:
             make.return_value.run.side_effect = lambda *a, **k: seen.append(os.environ[PIXEL_LIMIT_VARIABLE])
-            options = ['--port', 8123, '--batch', 4, '--max-megabytes', 5, '--max-megapixels', 7]
+            port = free_port()
+            options = ['--port', port, '--batch', 4, '--max-megabytes', 5, '--max-megapixels', 7, '--timeout', 9]
             result = run_command(tmp_path, 'serve', toy, '--host', '0.0.0.0', *options)
         assert result.status == 0, result.err
         assert make.mock_calls == [
-            mock.call(str(toy), 4, 5),
-            mock.call().run('0.0.0.0', 8123, generate_client_file=False),
+            mock.call(str(toy), 4, 5, 9),
+            mock.call().run('0.0.0.0', port, generate_client_file=False),
         ]
         assert seen == ['7000000']
 
@@ -53,9 +54,13 @@ class TestServe:
     @pytest.mark.parametrize(
         ('arguments', 'sentence'),
         [
+            (['.'], 'model: . is a folder; give a file that `convnext-dense export` wrote (.onnx, or .xml).'),
             (['nowhere.onnx'], 'there is no file nowhere.onnx.'),
-            (['toy.onnx', '--port', 70000], '--port: it must be at most 65535; got 70000.'),
-            (['toy.onnx', '--port', 80], 'it must be a whole number of at least 1024'),
+            *(
+                (['toy.onnx', '--port', port], f"--port: it must be a whole number from 1024 to 65535; got '{port}'")
+                for port in (0, 80, 70000, 10**10, 'x')
+            ),
+            (['toy.onnx', '--timeout', 0], 'it must be a whole number of at least 1'),
             (['toy.onnx', '--host', 'example.org'], 'invalid choice'),
         ],
     )
@@ -63,6 +68,14 @@ class TestServe:
         result = run_command(tmp_path, 'serve', *arguments)
         assert result.status == 2
         assert sentence in result.error
+
+    @pytest.mark.parametrize('host', ['127.0.0.1', '0.0.0.0'])
+    def test_a_port_in_use_is_refused_before_anything_starts(self, tmp_path, host):
+        with socket.create_server(('127.0.0.1', 0)) as other:
+            port = other.getsockname()[1]
+            # A file that is not there would be said later.
+            result = run_command(tmp_path, 'serve', 'nowhere.onnx', '--host', host, '--port', port)
+        assert (result.status, result.err) == (2, f'error: --port: {port} is in use; give another --port.\n')
 
     def test_without_litserve_it_says_what_to_install(self, toy, tmp_path):
         with mock.patch.dict(sys.modules, {'litserve': None}):
@@ -85,9 +98,7 @@ def test_a_command_that_takes_pytorch_says_so_without(tmp_path):
 
 @pytest.mark.e2e
 def test_it_serves_until_it_is_terminated(toy, tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, '-W', 'ignore', '-m', 'convnext_dense', 'serve', str(toy), '--port', str(port)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -103,6 +114,12 @@ def test_it_serves_until_it_is_terminated(toy, tmp_path):
     assert process.returncode == 0, shown
     assert 'Traceback' not in shown
     assert [path.name for path in tmp_path.iterdir()] == ['toy.onnx']
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
 
 
 def is_healthy(address: str) -> bool:

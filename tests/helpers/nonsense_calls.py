@@ -104,6 +104,8 @@ def call(folder: Path, words: str, arguments: list[str], places: dict[str, Path]
     with contextlib.ExitStack() as stack:
         for name in WORK:
             stack.enter_context(mock.patch(name, side_effect=RunError(STARTED)))
+        # A port that another program listens to is no fault of the call.
+        stack.enter_context(mock.patch('convnext_dense.cli.running.serve.check_port'))
         # `~` is a folder of a few files.
         stack.enter_context(mock.patch.dict(os.environ, HOME=str(folder)))
         return run_command(folder, *words.split(), *filled)

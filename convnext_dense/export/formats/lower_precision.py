@@ -1,6 +1,7 @@
 """Files with weights of 16 bits, or with arithmetic of 8."""
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,27 @@ from convnext_dense.runtime.preparing import feed
 KEPT_OPERATORS = ('NonMaxSuppression', 'RoiAlign', 'TopK', 'Resize', 'Range', 'GridSample', 'ScatterND', 'Cast')
 # What takes the time.
 HEAVY_OPERATORS = ('Conv', 'MatMul', 'Gemm')
+
+
+def precision_in(file: Path) -> str:
+    """Return the precision that an exported file has: 'fp32', 'half' or 'int8'.
+
+    Args:
+        file: An ``.onnx`` file, an ``.xml`` file of OpenVINO, or a ``.pt2`` file.
+    """
+    if file.suffix == '.onnx':
+        import onnx
+
+        graph = onnx.load(str(file), load_external_data=False).graph
+        is_int8 = any(node.op_type == 'QuantizeLinear' for node in graph.node)
+        is_half = any(values.data_type == onnx.TensorProto.FLOAT16 for values in graph.initializer)
+    elif file.suffix == '.xml':
+        text = file.read_text()
+        is_int8 = 'type="FakeQuantize"' in text
+        is_half = re.search(r'type="Const"[^>]*>\s*<data element_type="f16"', text) is not None
+    else:
+        is_int8 = is_half = False
+    return 'int8' if is_int8 else 'half' if is_half else 'fp32'
 
 
 def onnx_to_half(file: Path) -> None:

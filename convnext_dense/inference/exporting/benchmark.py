@@ -1,9 +1,13 @@
 """Measures exported models next to PyTorch: time, memory, and the score on the validation set."""
 
+import platform
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import torch
 from convnext_dense.build_errors import message_of
 from convnext_dense.config.training_options.metrics import main_metric, points_factor
 from convnext_dense.errors import UsageError
+from convnext_dense.export.formats.lower_precision import precision_in
 from convnext_dense.inference.exporting.check import open_exported
 from convnext_dense.inference.exporting.scores import validation_score
 from convnext_dense.inference.find_model import FoundModel
@@ -21,6 +26,7 @@ from convnext_dense.inference.model import Model
 from convnext_dense.inference.network import quiet
 from convnext_dense.results.result import Result
 from convnext_dense.runtime.model import Model as ExportedModel
+from convnext_dense.version import __version__
 
 # Images that each way predicts on before it is timed.
 WARM_UP = 2
@@ -45,9 +51,10 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
         images: Files to predict on.
 
     Returns:
-        For each way its name, the median and the 99th percentile of an image's seconds, images a second, the ratio of
-        PyTorch's seconds to its own, the peak memory in MiB of a process that predicts on one image (on Linux), and the
-        score on the validation set, in points; and why, where there is none.
+        For each way its name, its precision ('fp32', 'half' or 'int8'), the median and the 99th percentile of an
+        image's seconds, images a second, PyTorch's median divided by its own, the peak memory in MiB of a process that
+        predicts on one image (on Linux), and the score on the validation set, as `score_name` says, with the number of
+        its images; and why, where there is none.
     """
     eager = Model(found, 'cpu')
     ways: dict[str, Callable[[list[str]], Iterator[Result]]] = {'PyTorch': _pytorch(eager)}
@@ -67,21 +74,38 @@ def measure_exports(found: FoundModel, source: Sequence[str], files: Sequence[Pa
         times = np.array(seconds[name])
         row: dict[str, Any] = dict(
             way=name,
+            precision='fp32' if name.startswith('PyTorch') else precision_in(Path(name)),
             p50_seconds=float(np.median(times)),
             p99_seconds=float(np.percentile(times, 99)),
             images_a_second=float(len(times) / times.sum()),
-            # Of neighbors in time: other work on the machine slows both.
-            times_as_fast=float(np.median(np.array(seconds['PyTorch']) / times)),
+            times_as_fast=float(np.median(seconds['PyTorch']) / np.median(times)),
             peak_memory_mib=_peak_memory(name, source, images[0]),
         )
         with eager._scope(), quiet():
             try:
                 points = points_factor(main_metric(eager.cfg) or '') or 1.0
-                row['score'] = points * validation_score(eager.cfg, predict)
+                row['score'] = points * validation_score(eager.cfg, partial(_counted, row, predict))
             except (OSError, UsageError) as error:
                 row['no_score'] = str(error)
         rows.append(row)
     return rows + [dict(way=name, failed=reason) for name, reason in problems.items()]
+
+
+def _counted(row: dict, predict: Callable[[list[str]], Iterator[Result]], files: list[str]) -> Iterator[Result]:
+    row['scored_images'] = len(files)
+    return predict(files)
+
+
+def score_name(found: FoundModel) -> str:
+    """Return what the scores of `measure_exports` are.
+
+    Args:
+        found: The model.
+    """
+    metric = main_metric(found.cfg)
+    if not metric:
+        return 'score'
+    return f'{metric.rpartition("/")[2]} (%)' if points_factor(metric) else metric
 
 
 def _pytorch(model: Model) -> Callable[[list[str]], Iterator[Result]]:
@@ -118,11 +142,13 @@ def _peak_memory(name: str, source: Sequence[str], image: str) -> float | None:
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures were measured with."""
-    versions = {}
-    for name in ('onnxruntime', 'openvino'):
-        try:
-            versions[name] = __import__(name).__version__
-        except ImportError:
-            continue
-    return dict(torch=torch.__version__, threads=str(torch.get_num_threads()), **versions)
+    """Return what the figures were measured with: the processor, versions and threads."""
+    cpus = Path('/proc/cpuinfo')
+    # On Linux, `platform.processor` knows only the architecture.
+    named = re.search(r'model name\s*: *(.+)', cpus.read_text()) if cpus.is_file() else None
+    versions = {'Python': platform.python_version(), 'convnext_dense': __version__, 'PyTorch': torch.__version__}
+    for name, label in (('onnxruntime', 'ONNX Runtime'), ('openvino', 'OpenVINO')):
+        with suppress(ImportError):
+            versions[label] = __import__(name).__version__
+    processor = named[1].strip() if named else platform.processor() or platform.machine()
+    return dict(Processor=processor, **versions) | {"PyTorch's threads": str(torch.get_num_threads())}
