@@ -15,6 +15,7 @@ from timm.optim import auto_group_layers
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from convnext_dense.errors import describe as describe_error
 from convnext_dense.meta_device import without_allocating
 
 # Replaces a plain model's patch size that is no power of 2. timm resamples the patch embedding's weights.
@@ -178,9 +179,10 @@ def _create(name: str, arguments: dict) -> nn.Module:
     try:
         with without_allocating():
             model = timm.create_model(name, **arguments)
-    except (TypeError, AssertionError) as error:
+    # What a model raises of a value that it was not written for may be anything.
+    except Exception as error:
         given = ', '.join(f'{key}={value!r}' for key, value in arguments.items() if key != 'num_classes')
-        raise ValueError(f'timm cannot build {name} with {given}: {error}.') from error
+        raise ValueError(f'timm cannot build {name} with {given}: {describe_error(error)}.') from error
     model.eval()
     return model
 

@@ -102,6 +102,12 @@ class TestNonsense:
         check_arguments(kind, data)
 
 
+@pytest.mark.parametrize('channels', [[], {}, 3, 'wide'])
+def test_of_a_timm_model_are_named_whatever_it_raises_of_them(channels):
+    with pytest.raises(ValueError, match=r'timm cannot build resnet\d+ with .*channels='):
+        TimmBackbone(**{**SMALL[TimmBackbone], 'model_args': dict(channels=channels)})
+
+
 @pytest.mark.parametrize('kind', list(SMALL))
 class TestImages:
     @few
