@@ -2,11 +2,13 @@
 
 import copy
 import json
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
 import torch
 from helpers.data.coco_data import evaluate, make_annotations, make_samples
+from mmdet.datasets.api_wrappers import cocoeval_mp
 from mmdet.evaluation import CocoMetric
 from mmdet.evaluation.metrics import coco_metric
 
@@ -36,6 +38,12 @@ def samples(dataset):
 def assert_same(ours, theirs):
     assert list(ours) == list(theirs)
     np.testing.assert_allclose(list(ours.values()), list(theirs.values()), rtol=0, atol=1e-6)
+
+
+@pytest.fixture(autouse=True)
+def _without_forks(monkeypatch):
+    """Let mmdet's `use_mp_eval` evaluate in this process: a fork of one that has threads may wait forever."""
+    monkeypatch.setattr(cocoeval_mp.mp, 'Pool', lambda processes: ThreadPool(1))
 
 
 @pytest.fixture
