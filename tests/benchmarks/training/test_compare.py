@@ -123,7 +123,7 @@ class TestTiming:
     def test_there_are_enough_steps_for_a_tail_on_a_gpu(self, segmenter, monkeypatch, device, rounds):
         timed = []
         monkeypatch.setattr(compare, '_compare', lambda runs, rounds, with_data: timed.append(rounds) or {})
-        monkeypatch.setattr(compare, 'SteppedRun', lambda *_: SimpleNamespace(model=None))
+        monkeypatch.setattr(compare, 'MeasuredRun', lambda *_: SimpleNamespace(model=None))
         monkeypatch.setattr(compare, 'copy_weights', lambda *_: None)
         monkeypatch.setattr(compare, 'default_device', lambda: torch.device(device))
         benchmark_training(segmenter, batch_size=1)

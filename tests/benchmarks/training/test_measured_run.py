@@ -20,7 +20,7 @@ def losses(run):
     return {name: log.current() for name, log in scalars.items() if name.startswith('train/') and 'loss' in name}
 
 
-class TestSteppedRun:
+class TestMeasuredRun:
     def test_runs_with_the_same_weights_train_alike(self, pair):
         first = pair.batches[0]
         expected = pair.theirs.deterministic_loss(first)
