@@ -99,6 +99,14 @@ class TestFailures:
         run(step('a', "open(r'{out}', 'w').write('[1, 2')"))
         assert 'figures' not in saved(record)['a']
 
+    @pytest.fixture
+    def _interruptible(self):
+        # A shell starts what it puts into the background with SIGINT ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures('_interruptible')
     def test_a_stop_of_the_planner_keeps_what_was_measured(self, run, record):
         code = f'{WRITE} import signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(600)'
         with pytest.raises(KeyboardInterrupt):

@@ -94,7 +94,7 @@ class TestTheCommand:
     def test_says_where_a_file_was_not_checked(self, detector, tmp_path):
         code, _, err = run_command(tmp_path, 'export', detector.checkpoint, '--out', tmp_path / 'model.onnx')
         assert code == 0
-        assert 'is not checked; give images by --check' in err
+        assert 'is not checked, because the validation set is not here; give images by --check' in err
 
     @pytest.mark.full
     def test_checks_all_features_of_a_program(self, segmenter, tmp_path):
