@@ -5,12 +5,15 @@ import os
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
+from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
 
 from convnext_dense.config.device import fit_to_device
+from convnext_dense.config.speed.fast_transforms import find_class
 from convnext_dense.config.tree import bare_type
 from convnext_dense.datasets.checked_loading import check_while_loading
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner, TrainRunner
@@ -89,6 +92,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
     os.environ.setdefault('LOCAL_RANK', '0')
     for message in NOISE:
         warnings.filterwarnings('ignore', message)
+    _forget_visualizer(device_cfg)
     mixins = (ExactResume, QuietStart, WholeCheckpoints, ShardedTraining)
     built = type(runner.__name__, (*mixins, runner), {}).from_cfg(device_cfg)
     if has_coco_metric:
@@ -102,6 +106,14 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
         folder = built._log_dir if is_test else cfg.work_dir
         cfg.dump(Path(folder) / Path(cfg.filename).name)
     return built
+
+
+def _forget_visualizer(cfg: Config) -> None:
+    """Let a run have a visualizer of its own: mmengine gives a second one of a name the first, and its folder."""
+    visualizer = cfg.get('visualizer') or {}
+    if isinstance(visualizer, dict) and 'type' in visualizer:
+        kind: Any = find_class(visualizer, VISUALIZERS, cfg.get('default_scope'))
+        getattr(kind, '_instance_dict', {}).pop(visualizer.get('name'), None)
 
 
 def _use_resuming_loop(cfg: Config) -> None:
