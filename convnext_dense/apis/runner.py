@@ -109,7 +109,7 @@ def build_runner(cfg: Config, runner: type[Runner] = Runner, skip_check: Collect
 
 
 def _forget_visualizer(cfg: Config) -> None:
-    """Let a run have a visualizer of its own: mmengine gives a second one of a name the first, and its folder."""
+    """Forget the visualizer of an earlier run: mmengine gives a second one of a name the first, and its folder."""
     visualizer = cfg.get('visualizer') or {}
     if isinstance(visualizer, dict) and 'type' in visualizer:
         kind: Any = find_class(visualizer, VISUALIZERS, cfg.get('default_scope'))
