@@ -1,6 +1,9 @@
 """Gives a model's heads the faster methods."""
 
+from collections.abc import Callable
+from functools import wraps
 from types import MethodType
+from typing import Any
 
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -25,6 +28,8 @@ FASTER = (
 def speed_up_heads(model: nn.Module) -> None:
     """Speed up the predictions of a model's heads, with the same values, where they make them in mmdet's way.
 
+    In training, where a loss may be computed in bfloat16, proposals stay mmdet's.
+
     Args:
         model: The model, whose modules are changed. Their classes stay.
 
@@ -39,4 +44,15 @@ def speed_up_heads(model: nn.Module) -> None:
             if isinstance(module, kind) and all(
                 getattr(type(module), name) is method for name, method in methods.items()
             ):
-                setattr(module, next(iter(methods)), MethodType(faster, module))
+                name, own = next(iter(methods.items()))
+                setattr(module, name, MethodType(_in_evaluation(faster, own), module))
+
+
+def _in_evaluation(faster: Callable, own: Callable) -> Callable:
+    """Return a method that is the faster one, and mmdet's own while the module trains."""
+
+    @wraps(faster)
+    def method(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the method's
+        return (own if self.training else faster)(self, *args, **kwargs)
+
+    return method
