@@ -23,5 +23,11 @@ bin=${VENV:-.venv}/bin
 if [ ${#tier[@]} -gt 0 ]; then
     "$bin/mkdocs" build --strict --quiet --site-dir "$(mktemp -d)"
 fi
+# pytest collects neither of two test files of one name, and says so only after an hour.
+twice=$(find tests -name 'test_*.py' -printf '%f\n' | sort | uniq -d)
+if [ -n "$twice" ]; then
+    echo "Two test files have the name $twice; rename one." >&2
+    exit 1
+fi
 # Two processes. The tests of a file share what they set up.
 "$bin/python" -m pytest -n 2 --dist loadfile "${tier[@]}" "$@"
