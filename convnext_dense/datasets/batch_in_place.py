@@ -6,7 +6,7 @@ import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
-from convnext_dense.datasets.channels import COLORS, exchange_colors
+from convnext_dense.datasets.channels import exchange_colors, exchanged
 
 
 class BatchInPlace(ImgDataPreprocessor):
@@ -83,7 +83,7 @@ def write_image(
     channels, rows, columns = image.shape
     place[:, rows:] = pad_value
     place[:, :rows, columns:] = pad_value
-    order = [2, 1, 0, *range(COLORS, channels)] if exchange and channels >= COLORS else range(channels)
+    order = exchanged(channels) if exchange else range(channels)
     # A channel stays in the processor's cache.
     for channel, source in enumerate(order):
         target = place[channel, :rows, :columns].copy_(image[source])

@@ -7,22 +7,6 @@ COLORS = 3
 SWITCHES = ('_channel_conversion', 'channel_conversion', 'exchange')
 
 
-class AnyChannels:
-    """What makes a data preprocessor exchange the first and the third channel if there are at least three.
-
-    Attributes:
-        exchange: Whether it does.
-    """
-
-    exchange: bool
-
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Exchange the channels, and do what the preprocessor does."""
-        if self.exchange:
-            data = {**data, 'inputs': [exchange_colors(image) for image in data['inputs']]}
-        return super().forward(data, training)
-
-
 def exchange_colors(image: Tensor) -> Tensor:
     """Return an image whose first and third channel are exchanged. Others stay, and so does one of fewer channels.
 
@@ -34,8 +18,21 @@ def exchange_colors(image: Tensor) -> Tensor:
         >>> exchange_colors(torch.arange(4).view(4, 1, 1)).flatten().tolist()
         [2, 1, 0, 3]
     """
-    channels = len(image)
-    return image[[2, 1, 0, *range(COLORS, channels)]] if channels >= COLORS else image
+    return image[exchanged(len(image))] if len(image) >= COLORS else image
+
+
+def exchanged(channels: int) -> list[int]:
+    """Return the order of channels of which the first and the third are exchanged, if there are at least three.
+
+    Args:
+        channels: How many there are.
+
+    Example:
+        >>> exchanged(4), exchanged(2)
+        ([2, 1, 0, 3], [0, 1])
+    """
+    order = list(range(channels))
+    return [*order[COLORS - 1 :: -1], *order[COLORS:]] if channels >= COLORS else order
 
 
 def exchanges_colors(preprocessor: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from convnext_dense.datasets.batch_in_place import write_image
-from convnext_dense.datasets.channels import AnyChannels
+from convnext_dense.datasets.channels import exchange_colors
 from convnext_dense.registry import MODELS
 
 # What mmseg pads besides label maps.
@@ -17,7 +17,7 @@ OTHER_TARGETS = ('gt_edge_map', 'gt_depth_map')
 
 
 @MODELS.register_module()
-class SegDataPreProcessor(AnyChannels, MMSegDataPreProcessor):
+class SegDataPreProcessor(MMSegDataPreProcessor):
     """mmseg's SegDataPreProcessor, which exchanges channels where there are three, for more channels as well.
 
     Label maps become int64 on the model's device, so that they may be sent there as uint8. A training batch of uint8
@@ -48,6 +48,8 @@ class SegDataPreProcessor(AnyChannels, MMSegDataPreProcessor):
             for sample in samples:
                 if 'gt_sem_seg' in sample:
                     sample.gt_sem_seg.data = sample.gt_sem_seg.data.long()
+            if self.exchange:
+                data = dict(data, inputs=[exchange_colors(image) for image in images])
             return super().forward(data, training)
         batch = torch.empty(len(images), len(images[0]), *size, device=images[0].device)
         means, deviations = (self.mean, self.std) if self._enable_normalize else (None, None)

@@ -1,11 +1,9 @@
 """Flips images at random."""
 
-import cv2
 from mmdet.datasets.transforms import RandomFlip as MMDetRandomFlip
 
+from convnext_dense.datasets.transforms.arrays import flip
 from convnext_dense.registry import TRANSFORMS
-
-CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 
 
 @TRANSFORMS.register_module()
@@ -23,4 +21,4 @@ class RandomFlip(MMDetRandomFlip):
     def _flip(self, results: dict) -> None:
         image = results['img']
         super()._flip(results)
-        results['img'] = cv2.flip(image, CODES[results['flip_direction']]).reshape(image.shape)
+        results['img'] = flip(image, results['flip_direction'])

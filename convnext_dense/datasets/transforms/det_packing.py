@@ -1,9 +1,8 @@
 """Packs what a detector is fed."""
 
-import cv2
-import numpy as np
 from mmdet.datasets.transforms import PackDetInputs as MMDetPackDetInputs
 
+from convnext_dense.datasets.transforms.arrays import channels_first
 from convnext_dense.registry import TRANSFORMS
 
 
@@ -14,6 +13,7 @@ class PackDetInputs(MMDetPackDetInputs):
     Its arguments are mmdet's.
 
     Example:
+        >>> import numpy as np
         >>> PackDetInputs()(dict(img=np.zeros((4, 5, 3), np.uint8)))['inputs'].shape
         torch.Size([3, 4, 5])
     """
@@ -23,25 +23,3 @@ class PackDetInputs(MMDetPackDetInputs):
         if 'img' in results:
             results['img'] = channels_first(results['img'])
         return super().transform(results)
-
-
-def channels_first(image: np.ndarray) -> np.ndarray:
-    """Return an image with its channels one after another in memory.
-
-    Args:
-        image: The image, (height, width, channels). One without channels, or of a type that
-            no pipeline has, is returned as it is.
-
-    Returns:
-        The image, still (height, width, channels).
-
-    Example:
-        >>> image = channels_first(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
-        >>> image.shape, image.transpose(2, 0, 1).flags.c_contiguous
-        ((2, 2, 3), True)
-    """
-    if image.ndim != 3 or image.dtype not in (np.uint8, np.float32):
-        return image
-    planes = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
-    cv2.split(image, list(planes))
-    return planes.transpose(1, 2, 0)

@@ -1,16 +1,12 @@
 """mmseg's packing of a sample, with label maps of one byte a pixel."""
 
-import cv2
 import numpy as np
 import torch
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs as MMSegPackSegInputs
-from torch import Tensor
 
+from convnext_dense.datasets.transforms.arrays import MOST_CHANNELS, channels_first
 from convnext_dense.registry import TRANSFORMS
-
-# Images of more channels are packed as mmseg does.
-MOST_CHANNELS = 4
 
 
 @TRANSFORMS.register_module()
@@ -32,7 +28,7 @@ class PackSegInputs(MMSegPackSegInputs):
         rest, packed = dict(results), {}
         image, label_map = results.get('img'), results.get('gt_seg_map')
         if is_of_bytes(image, 3) and image.shape[2] <= MOST_CHANNELS:
-            packed['inputs'] = _planes(rest.pop('img'))
+            packed['inputs'] = torch.from_numpy(channels_first(rest.pop('img')).transpose(2, 0, 1))
         if is_of_bytes(label_map, 2):
             rest.pop('gt_seg_map')
         packed |= super().transform(rest)
@@ -54,12 +50,3 @@ def is_of_bytes(values: object, dimensions: int) -> bool:
         True
     """
     return isinstance(values, np.ndarray) and values.dtype == np.uint8 and values.ndim == dimensions
-
-
-def _planes(image: np.ndarray) -> Tensor:
-    """Return an image of (height, width, channels) as (channels, height, width)."""
-    # OpenCV takes rows apart slowly where they are not one after another.
-    image = np.ascontiguousarray(image)
-    planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
-    cv2.split(image, list(planes))
-    return torch.from_numpy(planes)

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-# The compressed form has five bits a character, from this one on; a sixth says that the number goes on.
-FIRST_CHARACTER, BITS, GOES_ON = 48, 5, 32
+from convnext_dense.datasets.transforms.rasterize import BITS, FIRST_CHARACTER, GOES_ON
+
 # The least numbers, and the complements of negative ones, that take one more character.
 LONGER = 2 ** np.arange(BITS - 1, 60, BITS)
 

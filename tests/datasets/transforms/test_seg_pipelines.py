@@ -22,8 +22,8 @@ from benchmarks.data.samples import difference
 from convnext_dense.config import enable_speed
 from convnext_dense.datasets.label_maps.decoding import decode_label_map
 from convnext_dense.datasets.seg_preprocessor import SegDataPreProcessor
+from convnext_dense.datasets.transforms.arrays import CODES
 from convnext_dense.datasets.transforms.seg_crop import is_mixed
-from convnext_dense.datasets.transforms.seg_flip import CODES
 from convnext_dense.datasets.transforms.seg_resized_crop import resize_corner
 
 NORMALIZE = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
