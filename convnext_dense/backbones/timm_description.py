@@ -179,8 +179,7 @@ def _create(name: str, arguments: dict) -> nn.Module:
     try:
         with without_allocating():
             model = timm.create_model(name, **arguments)
-    # What a model raises of a value that it was not written for may be anything.
-    except Exception as error:
+    except Exception as error:  # whatever a model raises of a value that it was not written for
         given = ', '.join(f'{key}={value!r}' for key, value in arguments.items() if key != 'num_classes')
         raise ValueError(f'timm cannot build {name} with {given}: {describe_error(error)}.') from error
     model.eval()

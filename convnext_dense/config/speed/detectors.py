@@ -3,12 +3,8 @@
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from convnext_dense.config.speed.fast_transforms import find_class
-from convnext_dense.config.tree import bare_type, typed_parts
-from convnext_dense.datasets.checked_loading import is_a
-from convnext_dense.registry import SCOPE
-
-PREPROCESSOR = 'DetDataPreprocessor'
+from convnext_dense.config.speed.fast_transforms import is_exactly, name_ours
+from convnext_dense.config.tree import typed_parts
 
 
 def batch_in_place(cfg: Config) -> None:
@@ -24,8 +20,5 @@ def batch_in_place(cfg: Config) -> None:
         'convnext_dense.DetDataPreprocessor'
     """
     for part in typed_parts(cfg.get('model')):
-        if bare_type(part['type']) != PREPROCESSOR:
-            continue
-        if is_a(find_class(part, MODELS, cfg.get('default_scope')), f'mmdet.{PREPROCESSOR}', strictly=True):
-            part['type'] = f'{SCOPE}.{PREPROCESSOR}'
-            part.pop('_scope_', None)
+        if is_exactly(part, 'mmdet.DetDataPreprocessor', MODELS, cfg.get('default_scope')):
+            name_ours(part)

@@ -40,8 +40,7 @@ def use_fast_transforms(cfg: Config) -> list[str]:
             continue
         name = _replaced_name(part, cfg.get('default_scope'))
         if name:
-            part['type'] = f'{SCOPE}.{FAST[name]}'
-            part.pop('_scope_', None)
+            name_ours(part, FAST[name])
             replaced.append(name)
     return list(dict.fromkeys(replaced))
 
@@ -50,6 +49,40 @@ def _replaced_name(transform: dict, default_scope: str | None) -> str | None:
     """Return which transform of `FAST` a config names; None if it is another one of that name."""
     kind = find_class(transform, TRANSFORMS, default_scope)
     return next((name for name in FAST if is_a(kind, name, strictly=True)), None)
+
+
+def name_ours(part: dict, name: str | None = None) -> None:
+    """Make a part of a config this package's.
+
+    Args:
+        part: The part, which is changed.
+        name: What it is registered as here. Defaults to its name there.
+
+    Example:
+        >>> part = dict(type='mmseg.IoUMetric')
+        >>> name_ours(part)
+        >>> part
+        {'type': 'convnext_dense.IoUMetric'}
+    """
+    part['type'] = f'{SCOPE}.{name or bare_type(part["type"])}'
+    part.pop('_scope_', None)
+
+
+def is_exactly(part: dict, name: str, registry: Registry, default_scope: str | None) -> bool:
+    """Return whether a part of a config is a class of another package, and not one derived from it.
+
+    Args:
+        part: The part, with a `type`.
+        name: The package, a dot, and the class.
+        registry: mmengine's registry of such parts.
+        default_scope: The config's scope.
+
+    Example:
+        >>> is_exactly(dict(type='mmcv.Resize'), 'mmcv.Resize', TRANSFORMS, None)
+        True
+    """
+    is_named_so = bare_type(part.get('type')) == bare_type(name)
+    return is_named_so and is_a(find_class(part, registry, default_scope), name, strictly=True)
 
 
 def find_class(part: dict, registry: Registry, default_scope: str | None) -> type | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS, MODELS, TRANSFORMS
 
-from convnext_dense.config.speed.fast_transforms import PLACES, find_class
+from convnext_dense.config.speed.fast_transforms import PLACES, find_class, is_exactly, name_ours
 from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.datasets.checked_loading import is_a
 from convnext_dense.registry import SCOPE
@@ -26,15 +26,14 @@ def use_byte_label_maps(cfg: Config) -> None:
     scope = cfg.get('default_scope')
     preprocessors = [part for part in typed_parts(cfg.get('model')) if bare_type(part['type']) == 'SegDataPreProcessor']
     for part in preprocessors:
-        kind = find_class(part, MODELS, scope)
-        if is_a(kind, 'mmseg.SegDataPreProcessor', strictly=True) and len(part.get('mean') or ()) == COLORS:
-            _rename(part)
-        elif not is_a(kind, f'{SCOPE}.SegDataPreProcessor'):
+        is_mmsegs = is_exactly(part, 'mmseg.SegDataPreProcessor', MODELS, scope)
+        if is_mmsegs and len(part.get('mean') or ()) == COLORS:
+            name_ours(part)
+        elif not is_a(find_class(part, MODELS, scope), f'{SCOPE}.SegDataPreProcessor'):
             return
     for part in typed_parts([cfg.get(place) for place in PLACES]) if preprocessors else ():
-        is_packing = bare_type(part['type']) == 'PackSegInputs'
-        if is_packing and is_a(find_class(part, TRANSFORMS, scope), 'mmseg.PackSegInputs', strictly=True):
-            _rename(part)
+        if is_exactly(part, 'mmseg.PackSegInputs', TRANSFORMS, scope):
+            name_ours(part)
 
 
 def resize_in_part(cfg: Config) -> None:
@@ -73,15 +72,8 @@ def count_classes(cfg: Config) -> None:
         'convnext_dense.IoUMetric'
     """
     for part in typed_parts([cfg.get(f'{split}_evaluator') for split in ('val', 'test')]):
-        is_iou = bare_type(part['type']) == 'IoUMetric'
-        if is_iou and is_a(find_class(part, METRICS, cfg.get('default_scope')), 'mmseg.IoUMetric', strictly=True):
-            _rename(part)
-
-
-def _rename(part: dict) -> None:
-    """Name the part of ours that is called as the other package's."""
-    part['type'] = f'{SCOPE}.{bare_type(part["type"])}'
-    part.pop('_scope_', None)
+        if is_exactly(part, 'mmseg.IoUMetric', METRICS, cfg.get('default_scope')):
+            name_ours(part)
 
 
 def _lists(node: object) -> Iterator[list]:
@@ -93,9 +85,7 @@ def _lists(node: object) -> Iterator[list]:
 
 
 def _is_random_resize(transform: object, scope: str | None) -> bool:
-    if not isinstance(transform, dict) or bare_type(transform.get('type')) != 'RandomResize':
-        return False
-    return is_a(find_class(transform, TRANSFORMS, scope), 'mmcv.RandomResize', strictly=True)
+    return isinstance(transform, dict) and is_exactly(transform, 'mmcv.RandomResize', TRANSFORMS, scope)
 
 
 def _is_seg_crop(transform: object) -> bool:
