@@ -4,27 +4,19 @@ The sleep is a fast GPU's step: what is left is what data loading and the main p
 """
 
 import argparse
-import contextlib
-import io
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 
-from benchmarks.cases import run_benchmark
-from benchmarks.data.pipelines import CONFIGS, OURS, THEIRS, WORKERS
+from benchmarks.data.generated import CONFIGS, OURS, THEIRS, make_parser, paired_configs, run_cases
+from benchmarks.data.pipelines import WORKERS
 from benchmarks.measure import ratio_in_turn
-from benchmarks.training.synthetic_data import use_synthetic_data
 from convnext_dense.cli.arguments import at_least
-from convnext_dense.config import enable_speed, load_config
-from convnext_dense.config.device import fit_to_device
 from convnext_dense.reports.table import format_table
 
 
@@ -34,32 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--cases', nargs='+', choices=CONFIGS, help='by default all')
-    parser.add_argument('--images', type=at_least(1), default=2000, help='how many are generated')
+    parser = make_parser(__doc__, CONFIGS, 2000)
     parser.add_argument('--rounds', type=at_least(1), default=5, help='how many epochs each way has')
     parser.add_argument('--step-ms', type=at_least(1), default=20, help='how long the sleep is')
-    return run_benchmark(parser, arguments, _run, _table)
-
-
-def _run(args: argparse.Namespace) -> Iterator[dict]:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    for name in args.cases or CONFIGS:
-        # What COCO's API prints is no figure.
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            figures = _measure(name, Path(folder), args)
-        yield figures
+    return run_cases(parser, arguments, _measure, _table)
 
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
-    cfg = load_config(CONFIGS[name], str(folder / 'run'))
-    use_synthetic_data(cfg, folder / 'data', args.images)
-    fit_to_device(cfg)
-    configs = {OURS: Config(cfg.to_dict()), THEIRS: cfg}
-    enable_speed(configs[OURS], ['data'])
+    configs = paired_configs(CONFIGS[name], folder, args.images)
     seconds: dict[str, list[float]] = {way: [] for way in configs}
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+    with DefaultScope.overwrite_default_scope(configs[THEIRS].default_scope):
         for _ in range(args.rounds):
             for way, config in configs.items():
                 seconds[way].append(_epoch_seconds(config, args.step_ms / 1e3))

@@ -6,17 +6,13 @@ receive and preprocess a batch, and to make the targets of Mask R-CNN's mask hea
 """
 
 import argparse
-import contextlib
-import io
 import itertools
 import random
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
@@ -25,22 +21,14 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
 
-from benchmarks.cases import run_benchmark
+from benchmarks.data.generated import CONFIGS, OURS, THEIRS, make_parser, paired_configs, run_cases
 from benchmarks.data.samples import difference, sent_bytes
 from benchmarks.measure import ratio_in_turn, time_in_turn
-from benchmarks.training.synthetic_data import use_synthetic_data
 from convnext_dense.cli.arguments import at_least
-from convnext_dense.config import enable_speed, load_config
-from convnext_dense.config.device import fit_to_device
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading
 from convnext_dense.errors import RunError
 from convnext_dense.reports.table import format_table
 
-CONFIGS = {
-    'mask-rcnn': 'configs/mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py',
-    'upernet': 'configs/upernet/upernet_convnext-t_8xb2-amp-160k_ade20k-512x512.py',
-}
-OURS, THEIRS = 'data', 'OpenMMLab'
 # How far a pixel may be off, in gray levels. Everything else must be equal.
 TOLERANCE = 1.0
 # Images that a way prepares before the other's turn.
@@ -57,30 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--cases', nargs='+', choices=CONFIGS, help='by default all')
-    parser.add_argument('--images', type=at_least(1), default=500, help='how many are generated')
+    parser = make_parser(__doc__, CONFIGS, 500)
     parser.add_argument('--rounds', type=at_least(1), default=50, help=f'how often each way has {BLOCK} images')
     parser.add_argument('--batches', type=at_least(1), default=BATCHES, help='how many the main process takes')
-    return run_benchmark(parser, arguments, _run, _table)
-
-
-def _run(args: argparse.Namespace) -> Iterator[dict]:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    for name in args.cases or CONFIGS:
-        # What COCO's API prints is no figure.
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            figures = _measure(name, Path(folder), args)
-        yield figures
+    return run_cases(parser, arguments, _measure, _table)
 
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
-    cfg = load_config(CONFIGS[name], str(folder / 'run'))
-    use_synthetic_data(cfg, folder / 'data', args.images)
-    fit_to_device(cfg)
-    configs = {OURS: Config(cfg.to_dict()), THEIRS: cfg}
-    enable_speed(configs[OURS], ['data'])
+    configs = paired_configs(CONFIGS[name], folder, args.images)
+    cfg = configs[THEIRS]
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         # As in `convnext-dense train`.
         check_dataset_while_loading(configs[OURS].train_dataloader.dataset, configs[OURS], 'train')

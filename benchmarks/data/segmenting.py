@@ -9,14 +9,12 @@ import argparse
 import functools
 import itertools
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
-import cv2
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
@@ -24,7 +22,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor
 
-from benchmarks.cases import run_benchmark
+from benchmarks.data.generated import make_parser, run_cases
 from benchmarks.measure import added_memory, ratio_in_turn
 from benchmarks.training.synthetic_data import ADE_SIZES, use_synthetic_data
 from convnext_dense.cli.arguments import at_least
@@ -60,11 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--cases', nargs='+', choices=CASES, help='by default all')
-    parser.add_argument('--images', type=at_least(1), default=8, help='how many are generated')
+    parser = make_parser(__doc__, CASES, 8)
     parser.add_argument('--rounds', type=at_least(1), default=3, help='how often each way has all images')
-    return run_benchmark(parser, arguments, _run, _table)
+    return run_cases(parser, arguments, _measure, _table)
 
 
 class Tested:
@@ -122,17 +118,9 @@ def _random_logits(*shape: int) -> Tensor:
     return logits.contiguous(memory_format=torch.channels_last)
 
 
-def _run(args: argparse.Namespace) -> Iterator[dict]:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    for name in args.cases or CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            yield _measure(name, Path(folder), args.images, args.rounds)
-        _random_logits.cache_clear()
-
-
-def _measure(name: str, folder: Path, images: int, rounds: int) -> dict:
+def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
     config, test_cfg, sizes = CASES[name]
+    images, rounds = args.images, args.rounds
     cfg = load_config(config, str(folder / 'run'))
     cfg.model.test_cfg = ConfigDict(test_cfg)
     use_synthetic_data(cfg, folder / 'data', images, split='test', sizes=sizes)
@@ -149,6 +137,7 @@ def _measure(name: str, folder: Path, images: int, rounds: int) -> dict:
         for i in range(images * rounds):
             for way in sorted(ways, reverse=bool(i % 2)):
                 times[way].append(ways[way].test(i % images)[0])
+    _random_logits.cache_clear()
     totals = {way: [sum(found.values()) for found in seconds] for way, seconds in times.items()}
     without_resize = {way: [sum(found.values()) - found[RESIZE] for found in seconds] for way, seconds in times.items()}
     return dict(

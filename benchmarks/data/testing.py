@@ -5,27 +5,23 @@ image by image. Their predictions and their metrics must be equal.
 """
 
 import argparse
-import contextlib
 import copy
-import io
 import json
 import statistics
-import tempfile
 import time
 import tracemalloc
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 
-from benchmarks.cases import run_benchmark
+from benchmarks.data.generated import make_parser, run_cases
 from benchmarks.data.network_outputs import PlannedOutputs
 from benchmarks.measure import added_memory, ratio_in_turn
 from benchmarks.training.synthetic_data import use_synthetic_data
@@ -127,21 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--cases', nargs='+', choices=CONFIGS, help='by default all')
-    parser.add_argument('--images', type=at_least(1), default=200, help='how many are generated')
+    parser = make_parser(__doc__, CONFIGS, 200)
     parser.add_argument('--rounds', type=at_least(1), default=5, help='how often each way computes its metrics')
-    return run_benchmark(parser, arguments, _run, _table)
-
-
-def _run(args: argparse.Namespace) -> Iterator[dict]:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-    for name in args.cases or CONFIGS:
-        # What COCO's API prints is no figure.
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            figures = _measure(name, Path(folder), args)
-        yield figures
+    return run_cases(parser, arguments, _measure, _table)
 
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
