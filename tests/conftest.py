@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,13 @@ torch.set_num_threads(THREADS)
 def _seed() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> Generator[None]:
+    """Undo what a test, such as one of a benchmark, does to the threads: sums of others round otherwise then."""
+    yield
+    torch.set_num_threads(THREADS)
 
 
 class Opens:

@@ -56,7 +56,7 @@ def chdir(folder: Path):
 def _fresh_process(report: bool):
     """Undo what a run leaves in its process: mmengine's objects are global by name, and so are PyTorch's settings."""
     _forget(ManagerMixin)
-    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    benchmark = torch.backends.cudnn.benchmark
     environment = dict(os.environ)
     state = random.getstate()
     handler = signal.getsignal(signal.SIGTERM)
@@ -71,7 +71,6 @@ def _fresh_process(report: bool):
             yield
     finally:
         _forget(ManagerMixin)
-        torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark
         torch.use_deterministic_algorithms(False)
         os.environ.clear()

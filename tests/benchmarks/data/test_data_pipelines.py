@@ -52,12 +52,9 @@ def test_tensors_are_sent_by_shared_memory_and_arrays_by_pipe():
 class TestMain:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch, pytestconfig):
-        threads = torch.get_num_threads()
         monkeypatch.chdir(pytestconfig.rootpath)
         for name, value in dict(CONFIGS={'demo': str(DETECTOR)}, BLOCK=2, WORKERS=0, POSITIVES=4).items():
             monkeypatch.setattr(pipelines, name, value)
-        yield
-        torch.set_num_threads(threads)
 
     def test_reports_both_ways(self, call, tmp_path):
         out = tmp_path / 'data.json'

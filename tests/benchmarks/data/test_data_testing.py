@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from helpers.demo_runs import DETECTOR
 
 from benchmarks.data import testing
@@ -15,11 +14,8 @@ WAYS = {'convnext-dense', 'OpenMMLab'}
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, pytestconfig):
-    threads = torch.get_num_threads()
     monkeypatch.chdir(pytestconfig.rootpath)
     monkeypatch.setattr(testing, 'CONFIGS', {'demo': str(DETECTOR)})
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_reports_both_ways(call, tmp_path):

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 from helpers.demo_runs import SEGMENTER
 
 from benchmarks.data import segmenting
@@ -16,11 +15,8 @@ WINDOWS = dict(mode='slide', crop_size=(40, 40), stride=(30, 30))
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch, pytestconfig):
-    threads = torch.get_num_threads()
     monkeypatch.chdir(pytestconfig.rootpath)
     monkeypatch.setattr(segmenting, 'CASES', {'demo': (str(SEGMENTER), WINDOWS, ((64, 96), (80, 64)))})
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_reports_both_ways(call, tmp_path):
