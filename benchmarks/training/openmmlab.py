@@ -11,7 +11,7 @@ from torch import nn
 
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.backbones.base import layer_depth
-from convnext_dense.compat.mmcv_ext import EXT_FILE, EXT_NAME
+from convnext_dense.compat.imports.mmcv_ext import EXT_FILE, EXT_NAME
 from convnext_dense.config.custom_imports import import_package
 from convnext_dense.errors import UsageError
 from convnext_dense.registry import SCOPE

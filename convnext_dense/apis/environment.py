@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from convnext_dense.compat.mmcv_ext import EXT_FILE
+from convnext_dense.compat.imports.mmcv_ext import EXT_FILE
 from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
 from convnext_dense.version import __version__
 
@@ -54,7 +54,6 @@ def describe_environment() -> dict[str, str]:
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    operators = find_spec('mmcv._ext')
     names, _, variable = COMPILERS['cuda']
     cpp_names, _, cpp_variable = COMPILERS['cpu']
     return {
@@ -66,11 +65,22 @@ def describe_environment() -> dict[str, str]:
         'CUDA of PyTorch': torch.version.cuda or 'none',
         'cuDNN': str(torch.backends.cudnn.version() or 'none'),
         'CPU threads': str(torch.get_num_threads()),
-        'mmcv operators': "this package's" if operators and operators.origin == str(EXT_FILE) else 'compiled',
+        'mmcv operators': operators_of_mmcv(),
         'C compiler': _yes_or_no(has_compiler(names, variable)),
         'C++ compiler': _yes_or_no(has_compiler(cpp_names, cpp_variable)),
         'Python headers': _yes_or_no(python_header().is_file()),
     }
+
+
+def operators_of_mmcv() -> str:
+    """Return whose operators mmcv has in this program: "this package's" or 'compiled'.
+
+    Example:
+        >>> operators_of_mmcv() in ("this package's", 'compiled')
+        True
+    """
+    operators = find_spec('mmcv._ext')
+    return "this package's" if operators and operators.origin == str(EXT_FILE) else 'compiled'
 
 
 def _yes_or_no(value: bool) -> str:

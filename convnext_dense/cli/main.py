@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from convnext_dense.cli import completion, env, weights
+from convnext_dense.cli import compat, completion, env, weights
 from convnext_dense.cli.looking import browse, check, config, explain, flops, report, summary
 from convnext_dense.cli.running import compare, demo, export, predict, replay, serve, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
@@ -39,6 +39,7 @@ COMMANDS = (
     demo,
     replay,
     env,
+    compat,
     completion,
 )
 INTERRUPTED = 130

@@ -8,8 +8,8 @@ import warnings
 from functools import partial
 from importlib import import_module
 
-from convnext_dense.compat.mmcv_ext import provide_mmcv_ext
-from convnext_dense.compat.when_imported import when_imported
+from convnext_dense.compat.imports.mmcv_ext import provide_mmcv_ext
+from convnext_dense.compat.imports.when_imported import when_imported
 
 __all__ = ['prepare_imports', 'provide_mmcv_ext', 'when_imported']
 
@@ -62,7 +62,7 @@ def _recompute_with_gradients() -> None:
 
 
 def _allow_new_transformers() -> None:
-    from convnext_dense.compat.mmpretrain_import import allow_new_transformers
+    from convnext_dense.compat.imports.mmpretrain_import import allow_new_transformers
 
     allow_new_transformers()
 

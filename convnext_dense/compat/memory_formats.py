@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from convnext_dense.compat.mmcv_ext import is_mmcv_compiled
+from convnext_dense.compat.imports.mmcv_ext import is_mmcv_compiled
 
 
 def let_heatmaps_be_channels_last() -> None:

@@ -3,7 +3,7 @@
 from mmengine.registry import MODELS
 from torch import distributed, nn
 
-from convnext_dense.compat.mmcv_ext import is_mmcv_compiled
+from convnext_dense.compat.imports.mmcv_ext import is_mmcv_compiled
 
 
 class SyncBatchNorm(nn.SyncBatchNorm):

@@ -1,4 +1,4 @@
-"""Stands in for the extension module ``mmcv._ext``; `compat/mmcv_ext.py` loads it under that name."""
+"""Stands in for the extension module ``mmcv._ext``; `compat/imports/mmcv_ext.py` loads it under that name."""
 
 from collections.abc import Callable
 from typing import NoReturn

@@ -14,7 +14,7 @@ from helpers.demo_runs import CONFIGS, DETECTOR, SEGMENTER
 from mmengine.config import Config
 
 from benchmarks.training.openmmlab import mmcv_ops, openmmlab_config
-from convnext_dense.compat.mmcv_ext import EXT_FILE
+from convnext_dense.compat.imports.mmcv_ext import EXT_FILE
 from convnext_dense.config import enable_speed, load_config
 from convnext_dense.config.speed.switches import SWITCHES
 from convnext_dense.errors import UsageError

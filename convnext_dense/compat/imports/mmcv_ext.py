@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 EXT_NAME = 'mmcv._ext'
-EXT_FILE = Path(__file__).parent / 'ops' / 'ext.py'
+EXT_FILE = Path(__file__).parents[1] / 'ops' / 'ext.py'
 
 
 class MmcvExtFinder(MetaPathFinder):

@@ -9,7 +9,7 @@ import mmpretrain.utils.dependency as dependency
 import pytest
 import transformers.modeling_utils
 
-from convnext_dense.compat.mmpretrain_import import MOVED, allow_new_transformers
+from convnext_dense.compat.imports.mmpretrain_import import MOVED, allow_new_transformers
 
 
 @pytest.mark.skipif(hasattr(transformers.modeling_utils, MOVED), reason='mmpretrain knows this transformers')

@@ -15,7 +15,7 @@ def allow_new_transformers() -> None:
     mmdet imports mmpretrain if it is installed, and would fail with "TypeError: NoneType takes no arguments".
 
     Example:
-        >>> from convnext_dense.compat.mmpretrain_import import allow_new_transformers
+        >>> from convnext_dense.compat.imports.mmpretrain_import import allow_new_transformers
         >>> allow_new_transformers()
     """
     transformers = importlib.util.find_spec('transformers')
