@@ -29,5 +29,6 @@ if [ -n "$twice" ]; then
     echo "Two test files have the name $twice; rename one." >&2
     exit 1
 fi
-# Two processes. The tests of a file share what they set up.
-"$bin/python" -m pytest -n 2 --dist loadfile "${tier[@]}" "$@"
+# Two processes. The tests of a file share what they set up. A process that crashes is not replaced: pytest-xdist waits
+# without end for the last tests of one that was.
+"$bin/python" -m pytest -n 2 --dist loadfile --max-worker-restart 0 "${tier[@]}" "$@"
