@@ -2,6 +2,8 @@
 
 import argparse
 
+from convnext_dense.errors import UsageError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own commands."""
@@ -16,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do what the command's own command says."""
-    args.act(args)
+    try:
+        args.act(args)
+    except OSError as error:
+        raise UsageError(f'{error.filename} cannot be written: {error.strerror}.') from error
 
 
 def _install(args: argparse.Namespace) -> None:

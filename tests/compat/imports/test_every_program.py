@@ -184,7 +184,7 @@ class TestFile:
         monkeypatch.setattr(every_program, 'site_folders', lambda: [tmp_path / 'file' / 'packages'])
         result = command('compat', 'install')
         assert result.status == 2
-        assert result.err == f'error: {tmp_path}/file/packages cannot be used: Not a directory.\n'
+        assert result.err == f'error: {tmp_path}/file/packages cannot be written: Not a directory.\n'
 
     def test_goes_to_the_users_own_folder_otherwise(self, tmp_path, monkeypatch):
         (tmp_path / 'file').write_text('')
