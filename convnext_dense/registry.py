@@ -100,6 +100,7 @@ TASK_UTILS = _child(root.TASK_UTILS)
 TRANSFORMS = _child(
     root.TRANSFORMS,
     LoadAnnotations='datasets.transforms.det_annotations',
+    LoadImageOnce='datasets.images.load_once',
     PackDetInputs='datasets.transforms.det_packing',
     RandomFlip='datasets.transforms.det_flip',
     PackSegInputs='datasets.transforms.seg_inputs',

@@ -25,7 +25,9 @@ from benchmarks.data.generated import CONFIGS, OURS, THEIRS, make_parser, paired
 from benchmarks.data.samples import difference, sent_bytes
 from benchmarks.measure import ratio_in_turn, time_in_turn
 from convnext_dense.cli.arguments import at_least
+from convnext_dense.config import keep_images
 from convnext_dense.datasets.checked_loading import check_dataset_while_loading
+from convnext_dense.datasets.images.kept_images import PLACES
 from convnext_dense.errors import RunError
 from convnext_dense.reports.table import format_table
 
@@ -48,11 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     parser = make_parser(__doc__, CONFIGS, 500)
     parser.add_argument('--rounds', type=at_least(1), default=50, help=f'how often each way has {BLOCK} images')
     parser.add_argument('--batches', type=at_least(1), default=BATCHES, help='how many the main process takes')
+    parser.add_argument('--cache', choices=PLACES, help='where the faster way keeps images decoded')
     return run_cases(parser, arguments, _measure, _table)
 
 
 def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
     configs = paired_configs(CONFIGS[name], folder, args.images)
+    if args.cache:
+        keep_images(configs[OURS], args.cache)
     cfg = configs[THEIRS]
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         # As in `convnext-dense train`.
@@ -67,6 +72,7 @@ def _measure(name: str, folder: Path, args: argparse.Namespace) -> dict:
     return dict(
         case=name,
         config=CONFIGS[name],
+        cache=args.cache,
         images=args.images,
         largest_difference=largest,
         images_per_second={way: BLOCK / statistics.median(values) for way, values in seconds.items()},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convnext_dense.config.schedule.batch_size import set_batch_size
     from convnext_dense.config.schedule.set_length import set_length
     from convnext_dense.config.speed.enable import enable_speed, enable_speed_in_testing
+    from convnext_dense.config.speed.image_cache import keep_images
     from convnext_dense.config.training_options.accumulation import set_accumulation
     from convnext_dense.config.training_options.averaging import set_ema
     from convnext_dense.config.training_options.best_checkpoint import set_patience, set_save_best
@@ -28,6 +29,7 @@ __all__ = [
     'enable_speed',
     'enable_speed_in_testing',
     'find_config',
+    'keep_images',
     'load_config',
     'set_accumulation',
     'set_backbone',
@@ -51,6 +53,7 @@ __getattr__ = lazy_exports(
         enable_speed='speed.enable',
         enable_speed_in_testing='speed.enable',
         find_config='find',
+        keep_images='speed.image_cache',
         load_config='load',
         set_accumulation='training_options.accumulation',
         set_backbone='backbone.swap',

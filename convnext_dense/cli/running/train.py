@@ -76,6 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_speed_argument(parser, list(SWITCHES))
+    parser.add_argument(
+        '--cache',
+        choices=('ram', 'disk'),
+        help='decode each training image once, and keep it in memory or on disk until the run ends',
+    )
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     parser.add_argument(
         '--log',
@@ -150,6 +155,8 @@ def run(args: argparse.Namespace) -> None:
     _set_precision(cfg, args)
     if args.speed == [AUTO]:
         _find_switches(cfg)
+    if args.cache:
+        config.keep_images(cfg, args.cache)
     if args.auto_scale_lr:
         config.enable_auto_scale_lr(cfg)
     config.set_logs(cfg, args.log)
