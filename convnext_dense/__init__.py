@@ -45,6 +45,7 @@ ROOMS = (
     'comparison',
     'config',
     'datasets',
+    'detectors',
     'evaluation',
     'export',
     'hooks',

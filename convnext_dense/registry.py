@@ -67,6 +67,7 @@ HOOKS = _child(
     EarlyStoppingHook='hooks.early_stopping_hook',
     FusedOptimizerHook='hooks.speed.fused_optimizer_hook',
     HeartbeatHook='hooks.health.heartbeat_hook',
+    OneTransferHook='hooks.speed.one_transfer_hook',
     OutOfMemoryHook='hooks.health.out_of_memory_hook',
     PrefetchHook='hooks.speed.prefetch_hook',
     RecordValidationHook='evaluation.recording.record_validation_hook',
@@ -96,7 +97,7 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, BFloat16OptimWrapper='training.bf16
 OPTIMIZERS = _child(root.OPTIMIZERS)
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS)
 RUNNERS = _child(root.RUNNERS)
-TASK_UTILS = _child(root.TASK_UTILS)
+TASK_UTILS = _child(root.TASK_UTILS, MaxIoUAssigner='detectors.max_iou_assigner')
 TRANSFORMS = _child(
     root.TRANSFORMS,
     LoadAnnotations='datasets.transforms.det_annotations',

@@ -25,7 +25,7 @@ from convnext_dense.errors import UsageError, describe
 from convnext_dense.training.memory.batch_probe import probed_device, without_traces
 
 # They act on a GPU alone; bf16 is also one that a CPU may be slower with.
-GPU_ONLY = ('bf16', 'cudnn_benchmark', 'prefetch')
+GPU_ONLY = ('bf16', 'cudnn_benchmark', 'prefetch', 'waits')
 # `data` gives the same samples sooner, so it is taken untimed. `ddp` acts between processes.
 UNTIMED = ('data', 'ddp')
 # What a run makes the current one of.

@@ -43,6 +43,7 @@ def prepare_imports() -> None:
     when_imported('mmdet.models.utils.gaussian_target', _let_heatmaps_be_channels_last)
     when_imported('mmseg.models.decode_heads.dm_head', _let_dynamic_filters_be_channels_last)
     when_imported('mmseg.models.segmentors.encoder_decoder', _segment_fast)
+    when_imported('mmseg.models.decode_heads.decode_head', _log_accuracy_without_waiting)
     when_imported('mmdet.models.dense_heads.ssd_head', _let_ssd_predict)
     when_imported('mmdet.models.roi_heads.mask_heads.fcn_mask_head', _let_masks_be_copied_quietly)
 
@@ -93,6 +94,10 @@ def _let_dynamic_filters_be_channels_last() -> None:
 
 def _segment_fast() -> None:
     import_module('convnext_dense.compat.segmenting')
+
+
+def _log_accuracy_without_waiting() -> None:
+    import_module('convnext_dense.compat.seg_accuracy')
 
 
 def _let_ssd_predict() -> None:

@@ -13,6 +13,7 @@ from convnext_dense.hooks.speed.channels_last_hook import ChannelsLastHook
 from convnext_dense.hooks.speed.compile_hook import CompileHook
 from convnext_dense.hooks.speed.cudnn_autotune_hook import CudnnAutotuneHook
 from convnext_dense.hooks.speed.fused_optimizer_hook import FusedOptimizerHook
+from convnext_dense.hooks.speed.one_transfer_hook import OneTransferHook
 from convnext_dense.hooks.speed.prefetch_hook import PrefetchHook
 from convnext_dense.hooks.training_cost_hook import TrainingCostHook, read_training_cost
 
@@ -24,6 +25,7 @@ __all__ = [
     'EarlyStoppingHook',
     'FusedOptimizerHook',
     'HeartbeatHook',
+    'OneTransferHook',
     'OutOfMemoryHook',
     'PrefetchHook',
     'RunSummaryHook',

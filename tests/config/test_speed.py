@@ -154,4 +154,4 @@ def test_the_names_of_switches_need_no_torch(pytestconfig):
     done = subprocess.run(
         [sys.executable, '-c', code], cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split(maxsplit=1) == ['8', 'set()\n']
+    assert done.stdout.split(maxsplit=1) == ['9', 'set()\n']

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 
 from convnext_dense.config.custom_imports import import_package
-from convnext_dense.config.speed.detectors import batch_in_place
+from convnext_dense.config.speed.detectors import assign_without_waiting, batch_in_place
 from convnext_dense.config.speed.fast_transforms import use_fast_transforms
 from convnext_dense.config.speed.segmenters import count_classes, resize_in_part, use_byte_label_maps
 from convnext_dense.config.speed.switches import SWITCHES, TEST_SWITCHES, check_switches
@@ -126,6 +126,11 @@ def _prefetch(cfg: Config) -> None:
     _add_hook(cfg, 'PrefetchHook')
 
 
+def _waits(cfg: Config) -> None:
+    assign_without_waiting(cfg)
+    _add_hook(cfg, 'OneTransferHook')
+
+
 def _data(cfg: Config) -> None:
     use_fast_transforms(cfg)
     batch_in_place(cfg)
@@ -142,6 +147,7 @@ _ENABLE: dict[str, Callable[[Config], None]] = {
     'fused_adamw': _fused_adamw,
     'ddp': _ddp,
     'prefetch': _prefetch,
+    'waits': _waits,
     'data': _data,
 }
 

@@ -13,6 +13,7 @@ SWITCHES = {
     'fused_adamw': 'update all weights of a parameter group with one kernel',
     'ddp': 'keep gradients in the buckets that are sent to other GPUs',
     'prefetch': 'copy the next batch to the GPU during a step',
+    'waits': 'ask the GPU less often in a step, and so wait for it less often',
     'data': 'prepare images and annotations by faster transforms of the same result',
 }
 # Those that also act in testing.
