@@ -7,7 +7,7 @@ from mmcv.ops import SyncBatchNorm
 from mmengine.model import revert_sync_batchnorm
 from torch.testing import assert_close
 
-from convnext_dense.compat import mmcv_ext
+from convnext_dense.compat.imports import mmcv_ext
 
 
 @pytest.mark.parametrize('stats_mode', ['default', 'N'])
