@@ -1,0 +1,123 @@
+"""transformers' RT-DETRv2 and D-FINE with random weights, and ours with the same."""
+
+import torch
+import transformers
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import nn
+
+from convnext_dense.detectors import RealTimeDETR
+
+CLASSES, LAYERS, DIMS = 5, 3, 32
+
+
+def small_backbone():
+    return transformers.RTDetrResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16, 24, 40],
+        depths=[1, 1, 1, 1],
+        layer_type='basic',
+        out_features=['stage2', 'stage3', 'stage4'],
+    )
+
+
+def make_theirs(kind, **more):
+    """Return transformers' model of a kind, 'RTDetrV2' or 'DFine', each of whose tensors is random."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f'{kind}Config')(
+        backbone_config=small_backbone(),
+        num_labels=CLASSES,
+        encoder_hidden_dim=DIMS,
+        encoder_in_channels=[16, 24, 40],
+        encoder_ffn_dim=48,
+        encoder_attention_heads=4,
+        d_model=DIMS,
+        decoder_in_channels=[DIMS] * 3,
+        decoder_ffn_dim=48,
+        decoder_layers=LAYERS,
+        decoder_attention_heads=4,
+        num_queries=30,
+        num_denoising=20,
+        tie_word_embeddings=False,
+        **more,
+    )
+    model = getattr(transformers, f'{kind}ForObjectDetection')(config)
+    # Without it, each layer of transformers' has heads of its own and a copy of them in the decoder.
+    model.model.decoder.class_embed, model.model.decoder.bbox_embed = model.class_embed, model.bbox_embed
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.add_(torch.randn_like(tensor) * 0.1 * tensor.requires_grad)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+def make_ours(kind, theirs, neck=None, **head):
+    """Return our detector with the weights of transformers' model, and its backbone as a stand-in."""
+    ours = RealTimeDETR(
+        backbone=dict(type='convnext_dense.ConvNeXt', arch='atto', out_indices=(1, 2, 3)),
+        neck=dict(
+            type='convnext_dense.HybridEncoder',
+            in_channels=[16, 24, 40],
+            out_channels=DIMS,
+            num_heads=4,
+            feedforward_channels=48,
+            blocks='csp' if kind == 'RTDetrV2' else 'elan',
+            **(neck or {}),
+        ),
+        bbox_head=dict(
+            type='convnext_dense.RTDETRv2Head' if kind == 'RTDetrV2' else 'convnext_dense.DFINEHead',
+            num_classes=CLASSES,
+            in_channels=[DIMS] * 3,
+            dims=DIMS,
+            num_queries=30,
+            num_layers=LAYERS,
+            num_heads=4,
+            feedforward_channels=48,
+            num_denoising=20,
+            **head,
+        ),
+    )
+    ours.backbone = StandIn(theirs.model.backbone.model)
+    keys = ours.load_state_dict(theirs.state_dict(), strict=False)
+    ours.names_left = [name for name in keys[0] + keys[1] if not name.startswith('backbone.')]
+    return ours
+
+
+class StandIn(nn.Module):
+    """transformers' backbone, which returns a tuple of maps."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images):
+        return tuple(self.backbone(images).feature_maps)
+
+
+def make_objects(counts=(3, 5)):
+    """Return transformers' labels of images with so many objects."""
+    generator = torch.Generator().manual_seed(1)
+    labels = []
+    for count in counts:
+        boxes = torch.rand(count, 4, generator=generator) * 0.3 + torch.tensor([0.35, 0.35, 0.05, 0.05])
+        labels.append(dict(class_labels=torch.randint(CLASSES, (count,), generator=generator), boxes=boxes))
+    return labels
+
+
+def as_samples(labels, size):
+    """Return transformers' labels as mmdet's samples of images (height, width)."""
+    samples = []
+    for label in labels:
+        sample = DetDataSample(
+            metainfo=dict(batch_input_shape=size, img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+        )
+        centers, extents = label['boxes'].split(2, -1)
+        scale = torch.tensor([size[1], size[0]] * 2)
+        boxes = torch.cat([centers - extents / 2, centers + extents / 2], -1) * scale
+        sample.gt_instances = InstanceData(bboxes=boxes, labels=label['class_labels'])
+        samples.append(sample)
+    return samples
