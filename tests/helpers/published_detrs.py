@@ -9,6 +9,23 @@ from torch import nn
 from convnext_dense.detectors import RealTimeDETR
 
 CLASSES, LAYERS, DIMS = 5, 3, 32
+# Height and width in pixels; the coarsest map has odd sizes.
+SIZE = (96, 160)
+# The kind, transformers' settings, and ours of the neck and of the head.
+VARIANTS = {
+    'RTDetrV2': ('RTDetrV2', {}, {}, {}),
+    'RTDetrV2, discrete sampling': ('RTDetrV2', dict(decoder_method='discrete'), {}, dict(sampling='discrete')),
+    'RTDetrV2, half width': ('RTDetrV2', dict(hidden_expansion=0.5), dict(expansion=0.5), {}),
+    'DFine': ('DFine', {}, {}, {}),
+    'DFine, points by map': ('DFine', dict(decoder_n_points=[3, 6, 3]), {}, dict(num_points=[3, 6, 3])),
+    'DFine, small': (
+        'DFine',
+        dict(depth_mult=0.34, hidden_expansion=0.5),
+        dict(num_blocks=1, expansion=0.5),
+        {},
+    ),
+    'DFine, other bins': ('DFine', dict(reg_scale=8.0, max_num_bins=16), {}, dict(reg_scale=8.0, num_bins=16)),
+}
 
 
 def small_backbone():
@@ -42,7 +59,7 @@ def make_theirs(kind, **more):
         **more,
     )
     model = getattr(transformers, f'{kind}ForObjectDetection')(config)
-    # Without it, each layer of transformers' has heads of its own and a copy of them in the decoder.
+    # Tied as it ties them in a model that it loads.
     model.model.decoder.class_embed, model.model.decoder.bbox_embed = model.class_embed, model.bbox_embed
     with torch.no_grad():
         for tensor in model.parameters():
@@ -58,7 +75,8 @@ def make_theirs(kind, **more):
 def make_ours(kind, theirs, neck=None, **head):
     """Return our detector with the weights of transformers' model, and its backbone as a stand-in."""
     ours = RealTimeDETR(
-        backbone=dict(type='convnext_dense.ConvNeXt', arch='atto', out_indices=(1, 2, 3)),
+        # Replaced by transformers'.
+        backbone=dict(type='convnext_dense.ConvNeXt', arch=dict(depths=[1] * 4, channels=[8] * 4)),
         neck=dict(
             type='convnext_dense.HybridEncoder',
             in_channels=[16, 24, 40],
@@ -121,3 +139,29 @@ def as_samples(labels, size):
         sample.gt_instances = InstanceData(bboxes=boxes, labels=label['class_labels'])
         samples.append(sample)
     return samples
+
+
+def make_pair(variant):
+    """Return transformers' model and ours."""
+    kind, settings, neck, head = VARIANTS[variant]
+    theirs = make_theirs(kind, **settings)
+    return theirs, make_ours(kind, theirs, neck, **head)
+
+
+def step(theirs, ours):
+    """Return transformers' outputs of a step in training, our losses with the same noise, and what they are made of."""
+    theirs.train()
+    ours.train()
+    images, labels = torch.randn(2, 3, *SIZE), make_objects()
+    head, caught = ours.bbox_head, []
+    weigh = type(head)._losses
+
+    def catch(*parts):
+        caught.extend(parts)
+        return weigh(head, *parts)
+
+    head._losses = catch
+    torch.manual_seed(2)
+    outputs = theirs(images, labels=labels)
+    torch.manual_seed(2)
+    return outputs, ours.loss(images, as_samples(labels, SIZE)), caught

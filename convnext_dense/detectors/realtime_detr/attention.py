@@ -51,15 +51,20 @@ class Perceptron(nn.Module):
     Args:
         widths: The widths, from the input's to the output's.
         activation: What is between two layers.
+        start_at_zero: Whether the output is zero until it is trained.
 
     Example:
         >>> Perceptron(8, 32, 4)(torch.rand(2, 8)).shape
         torch.Size([2, 4])
     """
 
-    def __init__(self, *widths: int, activation: type[nn.Module] = nn.ReLU) -> None:
+    def __init__(self, *widths: int, activation: type[nn.Module] = nn.ReLU, start_at_zero: bool = False) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
+        layers = [nn.Linear(before, after) for before, after in pairwise(widths)]
+        if start_at_zero:
+            nn.init.zeros_(layers[-1].weight)
+            nn.init.zeros_(layers[-1].bias)
+        self.layers = nn.ModuleList(layers)
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """A real-time DETR as one of mmdet's detectors."""
 
+from typing import Any
+
 from mmdet.models.detectors import SingleStageDetector
 
 from convnext_dense.detectors.realtime_detr.published_weights import rename_published
@@ -29,6 +31,6 @@ class RealTimeDETR(SingleStageDetector):
         'DFINEHead'
     """
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *arguments: object) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
         rename_published(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **more)

@@ -1,6 +1,7 @@
 """The heads of real-time DETRs: RT-DETRv2's and D-FINE's."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from mmdet.structures import SampleList
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from convnext_dense.detectors.realtime_detr.decoder.box_decoder import BoxDecoder
 from convnext_dense.detectors.realtime_detr.decoder.distribution_decoder import DistributionDecoder
-from convnext_dense.detectors.realtime_detr.denoising import Targets, make_denoising
+from convnext_dense.detectors.realtime_detr.denoising import Denoising, Targets, make_denoising
 from convnext_dense.detectors.realtime_detr.losses.criterion import Criterion
 from convnext_dense.detectors.realtime_detr.predictions import Predictions, to_centers, to_corners
 from convnext_dense.detectors.realtime_detr.queries import QuerySelection, flatten_maps
@@ -71,7 +72,6 @@ class RTDETRv2Head(BaseModule):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
-        **decoder_arguments: float,
     ) -> None:
         super().__init__(init_cfg)
         points = [num_points] * len(in_channels) if isinstance(num_points, int) else list(num_points)
@@ -95,18 +95,22 @@ class RTDETRv2Head(BaseModule):
         # The class behind the last one is that of queries without an object, and stays zero.
         self.denoising_class_embed = nn.Embedding(num_classes + 1, dims, padding_idx=num_classes)
         self.decoder = self._make_decoder(
-            num_classes, dims, num_layers, num_heads, points, feedforward_channels, sampling, **decoder_arguments
+            num_classes=num_classes,
+            dims=dims,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            num_points=points,
+            feedforward_channels=feedforward_channels,
+            sampling=sampling,
         )
         for scores in (self.query_selection.enc_score_head, *self.decoder.cls_branches):
-            nn.init.constant_(scores.bias, bias_init_with_prob(0.01))
+            nn.init.constant_(cast(Tensor, scores.bias), bias_init_with_prob(0.01))
 
     def _project(self, channels: int, dims: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(channels, dims, 1, bias=False), nn.BatchNorm2d(dims))
 
-    def _make_decoder(self, *arguments: object, **more: float) -> nn.Module:
-        if more:
-            raise TypeError(f'RTDETRv2Head got unexpected arguments: {", ".join(more)}')
-        return BoxDecoder(*arguments)
+    def _make_decoder(self, **arguments: Any) -> BoxDecoder | DistributionDecoder:  # noqa: ANN401
+        return BoxDecoder(**arguments)
 
     def _make_criterion(self, targets: Sequence[Targets]) -> Criterion:
         return Criterion(targets, self.classification)
@@ -142,9 +146,17 @@ class RTDETRv2Head(BaseModule):
             queries = queries + self.denoising_class_embed.weight.sum() * 0
         layers = self.decoder(queries, boxes, memory, sizes, denoising and denoising.mask)
         with torch.autocast(memory.device.type, enabled=False):
-            return self._losses([layer.float() for layer in layers], encoder.float(), targets, denoising)
+            return self._losses(
+                [layer.apply(Tensor.float) for layer in layers], encoder.apply(Tensor.float), targets, denoising
+            )
 
-    def _losses(self, layers, encoder, targets, denoising) -> dict[str, Tensor]:
+    def _losses(
+        self,
+        layers: Sequence[Predictions],
+        encoder: Predictions,
+        targets: Sequence[Targets],
+        denoising: Denoising | None,
+    ) -> dict[str, Tensor]:
         criterion = self._make_criterion(targets)
         if not denoising:
             return criterion.decoder_losses(layers, encoder)
@@ -164,7 +176,7 @@ class RTDETRv2Head(BaseModule):
             batch_data_samples: mmdet's samples.
             rescale: Whether boxes are in pixels of the image as it was before it was resized.
         """
-        predictions = self(maps)[-1].float()
+        predictions = self(maps)[-1].apply(Tensor.float)
         return [
             self._best_of(logits, boxes, sample.metainfo, rescale)
             for logits, boxes, sample in zip(predictions.logits, predictions.boxes, batch_data_samples, strict=True)
@@ -187,31 +199,49 @@ class DFINEHead(RTDETRv2Head):
     """D-FINE's head: RT-DETRv2's with edges as distributions, which every layer refines and learns from the last.
 
     Args:
-        arguments: Those of RTDETRv2Head.
-        num_bins: How many bins the distance of an edge is divided into, an even number of at least 4; 32 by default.
-        up: The largest distance of the dense bins, as a share of the box; 0.5 by default.
-        reg_scale: How many units of distance a box's width and height have; 4 by default.
+        num_classes: How many classes.
+        num_bins: How many bins the distance of an edge is divided into, an even number of at least 4.
+        up: The largest distance of the dense bins, as a share of the box.
+        reg_scale: How many units of distance a box's width and height have.
+        arguments: The others of RTDETRv2Head.
+
+    Raises:
+        UsageError: If a value is not allowed.
 
     Reference:
         `D-FINE <https://arxiv.org/abs/2410.13842>`_
 
     Example:
-        >>> head = DFINEHead(3, [16, 16], dims=16, num_queries=5, num_heads=4, num_points=[3, 6], num_layers=2)
+        >>> head = DFINEHead(3, in_channels=[16, 16], dims=16, num_queries=5, num_heads=4, num_points=[3, 6])
         >>> predictions = head([torch.rand(1, 16, 4, 6), torch.rand(1, 16, 2, 3)])
         >>> predictions[-1].edges.shape
         torch.Size([1, 5, 132])
     """
 
+    def __init__(
+        self, num_classes: int, num_bins: int = 32, up: float = 0.5, reg_scale: float = 4.0, **arguments: object
+    ) -> None:
+        if num_bins < 4 or num_bins % 2:
+            raise UsageError(f'DFINEHead: num_bins is {num_bins}; it must be an even number of at least 4.')
+        self.bin_arguments = dict(num_bins=num_bins, up=up, reg_scale=reg_scale)
+        super().__init__(num_classes, **cast(dict, arguments))
+
     def _project(self, channels: int, dims: int) -> nn.Module:
         return nn.Identity() if channels == dims else super()._project(channels, dims)
 
-    def _make_decoder(self, *arguments: object, **more: float) -> nn.Module:
-        return DistributionDecoder(*arguments, **more)
+    def _make_decoder(self, **arguments: Any) -> DistributionDecoder:  # noqa: ANN401
+        return DistributionDecoder(**arguments, **self.bin_arguments)
 
     def _make_criterion(self, targets: Sequence[Targets]) -> Criterion:
-        return Criterion(targets, self.classification, (self.decoder.bin_distances, self.decoder.reg_scale))
+        return Criterion(targets, self.classification, cast(DistributionDecoder, self.decoder).bins)
 
-    def _losses(self, layers, encoder, targets, denoising) -> dict[str, Tensor]:
+    def _losses(
+        self,
+        layers: Sequence[Predictions],
+        encoder: Predictions,
+        targets: Sequence[Targets],
+        denoising: Denoising | None,
+    ) -> dict[str, Tensor]:
         # Edges can be anywhere, even the left one on the right.
         inside = [layer._replace(boxes=layer.boxes.clamp(0, 1)) for layer in layers]
         return super()._losses(inside, encoder, targets, denoising)

@@ -1,5 +1,6 @@
 """What a layer predicts, and the forms of boxes."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -29,12 +30,17 @@ class Predictions(NamedTuple):
             >>> first.logits.shape[1], others.boxes.shape[1]
             (2, 3)
         """
-        parts = [(None, None) if x is None else (x[:, :count], x[:, count:]) for x in self]
-        return Predictions(*(part[0] for part in parts)), Predictions(*(part[1] for part in parts))
+        return self.apply(lambda x: x[:, :count]), self.apply(lambda x: x[:, count:])
 
-    def float(self) -> 'Predictions':
-        """Return the predictions in float32."""
-        return Predictions(*(None if x is None else x.float() for x in self))
+    def apply(self, function: Callable[[Tensor], Tensor]) -> 'Predictions':
+        """Return what a function makes of each tensor.
+
+        Example:
+            >>> Predictions(torch.rand(1, 5, 3).half(), torch.rand(1, 5, 4)).apply(Tensor.float).logits.dtype
+            torch.float32
+        """
+        edges, initial_boxes = (None if x is None else function(x) for x in (self.edges, self.initial_boxes))
+        return Predictions(function(self.logits), function(self.boxes), edges, initial_boxes)
 
 
 def to_corners(boxes: Tensor) -> Tensor:

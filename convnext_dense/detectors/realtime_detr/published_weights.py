@@ -6,7 +6,7 @@ import re
 NAMES = (
     (r'model\.backbone\.model\.', 'backbone.'),
     (r'model\.encoder_input_proj\.', 'neck.input_projections.'),
-    (r'model\.encoder\.aifi\.0\.layers\.', 'neck.layers.'),
+    (r'model\.encoder\.(?:aifi|encoder)\.0\.layers\.', 'neck.layers.'),
     (r'model\.encoder\.', 'neck.'),
     (r'model\.decoder_input_proj\.', 'bbox_head.input_projections.'),
     (r'model\.(enc_output|enc_score_head|enc_bbox_head)\.', r'bbox_head.query_selection.\1.'),
@@ -15,8 +15,12 @@ NAMES = (
     (r'(?:model\.decoder\.)?bbox_embed\.', 'bbox_head.decoder.reg_branches.'),
     (r'model\.decoder\.', 'bbox_head.decoder.'),
 )
-# RT-DETRv2's perceptrons of transformer layers name their two layers, and D-FINE's number them.
-LAYERS = {'.mlp.fc1.': '.mlp.layers.0.', '.mlp.fc2.': '.mlp.layers.1.'}
+# Inside of transformer layers. Those of transformers 4, which files have, and of transformers 5.
+LAYERS = (
+    (r'\.out_proj\.', '.o_proj.'),
+    (r'(\.layers\.\d+)(?:\.mlp)?\.fc1\.', r'\1.mlp.layers.0.'),
+    (r'(\.layers\.\d+)(?:\.mlp)?\.fc2\.', r'\1.mlp.layers.1.'),
+)
 # Follows from the number of points.
 DROPPED = re.compile(r'\.encoder_attn\.(n|num)_points_scale$')
 SIGNATURE = 'model.encoder_input_proj.'
@@ -26,7 +30,7 @@ def rename(name: str) -> str | None:
     """Return our name for transformers' `name`, or None if we have no such parameter.
 
     Example:
-        >>> rename('model.decoder.layers.0.mlp.fc1.weight')
+        >>> rename('model.decoder.layers.0.fc1.weight')
         'bbox_head.decoder.layers.0.mlp.layers.0.weight'
     """
     if DROPPED.search(name):
@@ -35,8 +39,8 @@ def rename(name: str) -> str | None:
         name, found = re.subn(f'^{pattern}', ours, name)
         if found:
             break
-    for theirs, ours in LAYERS.items():
-        name = name.replace(theirs, ours)
+    for pattern, ours in LAYERS:
+        name = re.sub(pattern, ours, name)
     return name
 
 

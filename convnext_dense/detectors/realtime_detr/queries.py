@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from convnext_dense.detectors.realtime_detr.attention import Perceptron
-from convnext_dense.detectors.realtime_detr.decoder.box_decoder import start_at_zero
 from convnext_dense.detectors.realtime_detr.predictions import Predictions
 
 # The width and height of the finest map's anchors, as a share of the image. It doubles with each map.
@@ -35,8 +34,7 @@ class QuerySelection(nn.Module):
         self.num_queries = num_queries
         self.enc_output = nn.Sequential(nn.Linear(dims, dims), nn.LayerNorm(dims))
         self.enc_score_head = nn.Linear(dims, num_classes)
-        self.enc_bbox_head = Perceptron(dims, dims, dims, 4)
-        start_at_zero(self.enc_bbox_head)
+        self.enc_bbox_head = Perceptron(dims, dims, dims, 4, start_at_zero=True)
 
     def forward(self, memory: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Predictions, Tensor]:
         """Return the queries, the predictions of their cells, and the boxes where they start, without gradient.

@@ -85,9 +85,9 @@ class BoxDecoder(nn.Module):
         )
         self.query_pos_head = Perceptron(4, 2 * dims, dims)
         self.cls_branches = nn.ModuleList(nn.Linear(dims, num_classes) for _ in range(num_layers))
-        self.reg_branches = nn.ModuleList(Perceptron(dims, dims, dims, 4) for _ in range(num_layers))
-        for branch in self.reg_branches:
-            start_at_zero(branch)
+        self.reg_branches = nn.ModuleList(
+            Perceptron(dims, dims, dims, 4, start_at_zero=True) for _ in range(num_layers)
+        )
 
     def forward(
         self,
@@ -114,9 +114,3 @@ class BoxDecoder(nn.Module):
                 predictions.append(Predictions(self.cls_branches[i](queries), refined))
             boxes = refined.detach()
         return predictions
-
-
-def start_at_zero(branch: Perceptron) -> None:
-    """Let a branch predict zero, so that boxes start where they were found."""
-    nn.init.zeros_(branch.layers[-1].weight)
-    nn.init.zeros_(branch.layers[-1].bias)

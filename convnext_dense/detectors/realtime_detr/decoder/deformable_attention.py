@@ -107,7 +107,6 @@ def sample(
         >>> sample(values, [(2, 2)], locations, torch.tensor([1.0, 10.0]).view(1, 1, 1, 2), [2]).item()
         28.5
     """
-    images, _, heads, _ = values.shape
     maps = values.permute(0, 2, 3, 1).flatten(0, 1).split([height * width for height, width in sizes], -1)
     points = locations.transpose(1, 2).flatten(0, 1).split(list(num_points), 2)
     # Half precision has too few digits for places in a large map.
@@ -117,7 +116,7 @@ def sample(
     ]
     weights = weights.transpose(1, 2).flatten(0, 1)[:, None]
     summed = (torch.cat(found, -1) * weights).sum(-1)
-    return summed.view(images, -1, summed.shape[-1]).transpose(1, 2).to(values.dtype)
+    return summed.view(len(values), -1, summed.shape[-1]).transpose(1, 2).to(values.dtype)
 
 
 def _at_points(fmap: Tensor, points: Tensor, sampling: str) -> Tensor:

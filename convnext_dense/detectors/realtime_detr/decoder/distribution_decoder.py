@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from convnext_dense.detectors.realtime_detr.attention import Perceptron, SelfAttention
-from convnext_dense.detectors.realtime_detr.decoder.box_decoder import start_at_zero
 from convnext_dense.detectors.realtime_detr.decoder.deformable_attention import DeformableAttention
 from convnext_dense.detectors.realtime_detr.decoder.distributions import (
     LocationQuality,
@@ -123,19 +122,21 @@ class DistributionDecoder(nn.Module):
             for _ in range(num_layers)
         )
         self.query_pos_head = Perceptron(4, 2 * dims, dims)
-        self.pre_bbox_head = Perceptron(dims, dims, dims, 4)
+        self.pre_bbox_head = Perceptron(dims, dims, dims, 4, start_at_zero=True)
         self.cls_branches = nn.ModuleList(nn.Linear(dims, num_classes) for _ in range(num_layers))
-        self.reg_branches = nn.ModuleList(Perceptron(dims, dims, dims, 4 * (num_bins + 1)) for _ in range(num_layers))
+        self.reg_branches = nn.ModuleList(
+            Perceptron(dims, dims, dims, 4 * (num_bins + 1), start_at_zero=True) for _ in range(num_layers)
+        )
         self.lqe_layers = nn.ModuleList(LocationQuality() for _ in range(num_layers))
+        self.up: Tensor
+        self.reg_scale: Tensor
         self.register_buffer('up', torch.tensor([up]))
         self.register_buffer('reg_scale', torch.tensor([reg_scale]))
-        for branch in (self.pre_bbox_head, *self.reg_branches):
-            start_at_zero(branch)
 
     @property
-    def bin_distances(self) -> Tensor:
-        """The distances of the bins' edges, (num_bins + 1,)."""
-        return weighting_function(self.num_bins, self.up, self.reg_scale)
+    def bins(self) -> tuple[Tensor, Tensor]:
+        """The distances of the bins' edges, (num_bins + 1,), and `reg_scale`, (1,)."""
+        return weighting_function(self.num_bins, self.up, self.reg_scale), self.reg_scale
 
     def forward(
         self,
@@ -157,21 +158,20 @@ class DistributionDecoder(nn.Module):
             mask: Which query attends to which, (Q, Q) of booleans; None if each does to all.
         """
         predictions: list[Predictions] = []
-        distances = self.bin_distances
+        distances, reg_scale = self.bins
         before, edges, initial_boxes = torch.zeros_like(queries), 0, boxes
         for i, layer in enumerate(self.layers):
             positions = self.query_pos_head(boxes).clamp(-10, 10)
             queries = layer(queries, positions, boxes, memory, sizes, mask)
-            scored = self.training or i == len(self.layers) - 1
-            logits = self.cls_branches[i](queries) if scored else None
             if i == 0:
                 unrefined = (self.pre_bbox_head(queries) + inverse_sigmoid(boxes)).sigmoid()
                 initial_boxes = unrefined.detach()
                 if self.training:
-                    predictions.append(Predictions(logits, unrefined))
+                    predictions.append(Predictions(self.cls_branches[i](queries), unrefined))
             edges = self.reg_branches[i](queries + before).float() + edges
-            refined = move_edges(initial_boxes, integrate(edges, distances), self.reg_scale)
-            if scored:
-                predictions.append(Predictions(logits + self.lqe_layers[i](edges), refined, edges, initial_boxes))
+            refined = move_edges(initial_boxes, integrate(edges, distances), reg_scale)
+            if self.training or i == len(self.layers) - 1:
+                logits = self.cls_branches[i](queries) + self.lqe_layers[i](edges)
+                predictions.append(Predictions(logits, refined, edges, initial_boxes))
             boxes, before = refined.detach(), queries.detach()
         return predictions

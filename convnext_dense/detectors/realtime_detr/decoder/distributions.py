@@ -109,9 +109,7 @@ class LocationQuality(nn.Module):
     def __init__(self, hidden_dims: int = 64, num_values: int = 4) -> None:
         super().__init__()
         self.num_values = num_values
-        self.reg_conf = Perceptron(4 * (num_values + 1), hidden_dims, 1)
-        nn.init.zeros_(self.reg_conf.layers[-1].weight)
-        nn.init.zeros_(self.reg_conf.layers[-1].bias)
+        self.reg_conf = Perceptron(4 * (num_values + 1), hidden_dims, 1, start_at_zero=True)
 
     def forward(self, edges: Tensor) -> Tensor:
         """Return what is added to the logits, (N, Q, 1), for distributions as logits, (N, Q, 4 * (bins + 1))."""

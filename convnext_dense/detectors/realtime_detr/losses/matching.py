@@ -70,7 +70,7 @@ def unite(several: Sequence[Matches]) -> Matches:
         # The most frequent pair of each query is first, and the first of its object's number among equals.
         unique = unique[np.lexsort((unique[:, 1], -counts, unique[:, 0]))]
         _, first = np.unique(unique[:, 0], return_index=True)
-        united.append(_to_tensors(*unique[first].T, pairs.device))
+        united.append(_to_tensors(unique[first, 0], unique[first, 1], pairs.device))
     return united
 
 

@@ -114,6 +114,7 @@ def distillation_loss(
     losses = (weight * TEMPERATURE**2)[..., None] * divergence
     matched = torch.zeros_like(weight, dtype=torch.bool)
     matched[index] = True
-    means = [losses[mask].mean() if mask.any() else losses.sum() * 0 for mask in (matched, ~matched)]
-    shares = [mask.sum() ** 0.5 for mask in (matched, ~matched)]
-    return sum(mean * share for mean, share in zip(means, shares, strict=True)) / sum(shares)
+    masks = matched, ~matched
+    means = torch.stack([losses[mask].mean() if mask.any() else losses.sum() * 0 for mask in masks])
+    shares = torch.stack([mask.sum() ** 0.5 for mask in masks])
+    return (means * shares).sum() / shares.sum()
