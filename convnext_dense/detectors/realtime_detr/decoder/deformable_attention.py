@@ -48,10 +48,10 @@ class DeformableAttention(nn.Module):
         # An offset of 1 for each of a map's points is half of the box.
         scale = torch.tensor([0.5 / count for count in num_points for _ in range(count)])
         self.register_buffer('offset_scale', scale[:, None], persistent=False)
-        self.init_weights()
+        self._reset()
 
-    def init_weights(self) -> None:
-        """Let each head look in a direction of its own, farther with each point."""
+    def _reset(self) -> None:
+        """Point each head in a direction of its own, farther with each point."""
         angles = torch.arange(self.num_heads) * (2 * math.pi / self.num_heads)
         directions = torch.stack([angles.cos(), angles.sin()], -1)
         directions = directions / directions.abs().amax(-1, keepdim=True)
