@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from helpers.published_detrs import LAYERS, SIZE, VARIANTS, make_objects, make_pair, step
+from helpers.published_detrs import LAYERS, SIZE, VARIANTS, make_objects, make_pair, make_whole_pair, step
+from mmengine.runner.checkpoint import load_checkpoint
 from transformers.loss.loss_d_fine import DFineLoss
 
 from convnext_dense.detectors.realtime_detr.losses.criterion import Criterion
@@ -120,6 +121,19 @@ class TestPublishedDETRs:
         missing, unexpected = ours.load_state_dict(weights, strict=False)
         assert [name for name in (*missing, *unexpected) if not name.startswith('backbone.')] == []
         assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
+
+    @pytest.mark.parametrize('kind', ['RTDetrV2', 'DFine'])
+    def test_with_its_backbone_a_file_loads_whole(self, kind, tmp_path):
+        theirs, ours = make_whole_pair(kind)
+        theirs.save_pretrained(tmp_path)
+        load_checkpoint(ours, str(tmp_path / 'model.safetensors'), strict=True)
+        theirs.eval()
+        ours.eval()
+        images = torch.randn(1, 3, *SIZE)
+        with torch.no_grad():
+            expected, (predictions,) = theirs(images), ours(images)
+        assert_close(expected.logits, predictions.logits)
+        assert_close(expected.pred_boxes, predictions.boxes)
 
 
 def clamp(layer):

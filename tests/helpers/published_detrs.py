@@ -38,14 +38,14 @@ def small_backbone():
     )
 
 
-def make_theirs(kind, **more):
+def make_theirs(kind, backbone=None, in_channels=(16, 24, 40), **more):
     """Return transformers' model of a kind, 'RTDetrV2' or 'DFine', each of whose tensors is random."""
     torch.manual_seed(0)
     config = getattr(transformers, f'{kind}Config')(
-        backbone_config=small_backbone(),
+        backbone_config=backbone or small_backbone(),
         num_labels=CLASSES,
         encoder_hidden_dim=DIMS,
-        encoder_in_channels=[16, 24, 40],
+        encoder_in_channels=in_channels,
         encoder_ffn_dim=48,
         encoder_attention_heads=4,
         d_model=DIMS,
@@ -74,12 +74,21 @@ def make_theirs(kind, **more):
 
 def make_ours(kind, theirs, neck=None, **head):
     """Return our detector with the weights of transformers' model, and its backbone as a stand-in."""
-    ours = RealTimeDETR(
-        # Replaced by transformers'.
-        backbone=dict(type='convnext_dense.ConvNeXt', arch=dict(depths=[1] * 4, channels=[8] * 4)),
+    # Replaced by transformers'.
+    backbone = dict(type='convnext_dense.ConvNeXt', arch=dict(depths=[1] * 4, channels=[8] * 4))
+    ours = build_ours(kind, backbone, neck=neck, **head)
+    ours.backbone = StandIn(theirs.model.backbone.model)
+    keys = ours.load_state_dict(theirs.state_dict(), strict=False)
+    ours.names_left = [name for name in keys[0] + keys[1] if not name.startswith('backbone.')]
+    return ours
+
+
+def build_ours(kind, backbone, in_channels=(16, 24, 40), neck=None, **head):
+    return RealTimeDETR(
+        backbone=backbone,
         neck=dict(
             type='convnext_dense.HybridEncoder',
-            in_channels=[16, 24, 40],
+            in_channels=in_channels,
             out_channels=DIMS,
             num_heads=4,
             feedforward_channels=48,
@@ -99,10 +108,6 @@ def make_ours(kind, theirs, neck=None, **head):
             **head,
         ),
     )
-    ours.backbone = StandIn(theirs.model.backbone.model)
-    keys = ours.load_state_dict(theirs.state_dict(), strict=False)
-    ours.names_left = [name for name in keys[0] + keys[1] if not name.startswith('backbone.')]
-    return ours
 
 
 class StandIn(nn.Module):
@@ -146,6 +151,35 @@ def make_pair(variant):
     kind, settings, neck, head = VARIANTS[variant]
     theirs = make_theirs(kind, **settings)
     return theirs, make_ours(kind, theirs, neck, **head)
+
+
+def make_whole_pair(kind):
+    """Return transformers' model on a backbone that timm has, and ours on timm's, with weights of its own."""
+    if kind == 'RTDetrV2':
+        config, name, channels = resnet_26_d(), 'resnet26d', (512, 1024, 2048)
+    else:
+        config, name, channels = hgnetv2_b0(), 'hgnetv2_b0', (256, 512, 1024)
+    theirs = make_theirs(kind, config, list(channels))
+    backbone = dict(type='convnext_dense.TimmBackbone', model_name=name, out_indices=(1, 2, 3))
+    return theirs, build_ours(kind, backbone, channels)
+
+
+def resnet_26_d():
+    return transformers.RTDetrResNetConfig(depths=[2, 2, 2, 2], out_features=['stage2', 'stage3', 'stage4'])
+
+
+def hgnetv2_b0():
+    return transformers.HGNetV2Config(
+        stem_channels=[3, 16, 16],
+        stage_in_channels=[16, 64, 256, 512],
+        stage_mid_channels=[16, 32, 64, 128],
+        stage_out_channels=[64, 256, 512, 1024],
+        hidden_sizes=[64, 256, 512, 1024],
+        stage_num_blocks=[1, 1, 2, 1],
+        stage_numb_of_layers=[3, 3, 3, 3],
+        use_learnable_affine_block=True,
+        out_features=['stage2', 'stage3', 'stage4'],
+    )
 
 
 def step(theirs, ours):

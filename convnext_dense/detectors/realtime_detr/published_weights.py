@@ -2,9 +2,10 @@
 
 import re
 
+from convnext_dense.detectors.realtime_detr.published_backbones import to_timm
+
 # Regular expressions of transformers' names, and ours. The first that matches counts.
 NAMES = (
-    (r'model\.backbone\.model\.', 'backbone.'),
     (r'model\.encoder_input_proj\.', 'neck.input_projections.'),
     (r'model\.encoder\.(?:aifi|encoder)\.0\.layers\.', 'neck.layers.'),
     (r'model\.encoder\.', 'neck.'),
@@ -23,6 +24,8 @@ LAYERS = (
 )
 # Follows from the number of points.
 DROPPED = re.compile(r'\.encoder_attn\.(n|num)_points_scale$')
+# TimmBackbone has timm's ResNet-D and HGNetV2.
+BACKBONE = 'model.backbone.model.'
 SIGNATURE = 'model.encoder_input_proj.'
 
 
@@ -35,6 +38,8 @@ def rename(name: str) -> str | None:
     """
     if DROPPED.search(name):
         return None
+    if name.startswith(BACKBONE):
+        return f'backbone.model.{to_timm(name.removeprefix(BACKBONE))}'
     for pattern, ours in NAMES:
         name, found = re.subn(f'^{pattern}', ours, name)
         if found:
