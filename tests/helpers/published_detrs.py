@@ -63,7 +63,11 @@ def make_theirs(kind, backbone=None, in_channels=(16, 24, 40), **more):
     model.model.decoder.class_embed, model.model.decoder.bbox_embed = model.class_embed, model.bbox_embed
     with torch.no_grad():
         for tensor in model.parameters():
-            tensor.add_(torch.randn_like(tensor) * 0.1 * tensor.requires_grad)
+            if tensor.dim() == 4:
+                # Maps of about the same size in all stages, where BatchNorm's statistics are not a batch's.
+                nn.init.kaiming_normal_(tensor).mul_(0.5)
+            elif tensor.requires_grad:
+                tensor.add_(torch.randn_like(tensor) * 0.1)
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.uniform_(0.5, 1.5)
