@@ -63,6 +63,7 @@ class BoxDecoder(nn.Module):
         `RT-DETRv2 <https://arxiv.org/abs/2407.17140>`_
 
     Example:
+        >>> import torch
         >>> decoder = BoxDecoder(3, 16, num_layers=2, num_heads=4, num_points=[4], feedforward_channels=32)
         >>> predictions = decoder(torch.rand(2, 5, 16), torch.rand(2, 5, 4), torch.rand(2, 24, 16), [(4, 6)])
         >>> [tuple(each.boxes.shape) for each in predictions]
