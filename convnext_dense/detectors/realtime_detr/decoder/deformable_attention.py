@@ -116,7 +116,7 @@ def sample(
     ]
     weights = weights.transpose(1, 2).flatten(0, 1)[:, None]
     summed = (torch.cat(found, -1) * weights).sum(-1)
-    return summed.view(len(values), -1, summed.shape[-1]).transpose(1, 2).to(values.dtype)
+    return summed.view(values.shape[0], -1, summed.shape[-1]).transpose(1, 2).to(values.dtype)
 
 
 def _at_points(fmap: Tensor, points: Tensor, sampling: str) -> Tensor:
