@@ -6,10 +6,12 @@ from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import nn
 
+from convnext_dense.detectors.realtime_detr.detector import RealTimeDETR
 from convnext_dense.errors import UsageError
 from convnext_dense.export.graphs.backbone import Backbone
 from convnext_dense.export.graphs.detectors import Detector
 from convnext_dense.export.graphs.queries.detector import QueryDetector
+from convnext_dense.export.graphs.queries.realtime_detr import RealTimeDetector
 from convnext_dense.export.graphs.queries.segmenter import QuerySegmenter
 from convnext_dense.export.graphs.segmenter import Segmenter
 
@@ -33,6 +35,8 @@ def find_graph(model: nn.Module, part: str = 'model', masks: str = 'boxes', outp
         return kind(model, with_scores=output == 'scores')
     if isinstance(model, DetectionTransformer):
         return QueryDetector(model)
+    if isinstance(model, RealTimeDETR):
+        return RealTimeDetector(model)
     # mmdet's MaskFormer and Mask2Former are detectors of one stage by name only.
     if isinstance(model, TwoStageDetector | SingleStageDetector) and not isinstance(model, MaskFormer):
         return Detector(model, pastes=masks == 'image')

@@ -1,0 +1,1 @@
+"""Real-time DETRs: RT-DETRv2 and D-FINE."""

@@ -1,0 +1,1 @@
+"""The decoders, and what their layers are made of."""

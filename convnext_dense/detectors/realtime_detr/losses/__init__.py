@@ -1,0 +1,1 @@
+"""Matching of queries and objects, and the losses."""

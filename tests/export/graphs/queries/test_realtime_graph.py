@@ -1,0 +1,72 @@
+"""Real-time DETRs as graphs give what they predict themselves."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from helpers.onnx_sessions import run_in_onnx, smooth_images
+from mmdet.structures import DetDataSample
+from mmengine.registry import MODELS, DefaultScope
+
+from convnext_dense.config import load_config
+from convnext_dense.export.graphs.find_graph import find_graph
+
+SHAPES = ((1, 128, 128), (2, 160, 203), (1, 320, 256))
+DEMO = 'configs/demo/d-fine_convnext-demo_demo-coco.py'
+
+
+def make_model(head, divisor):
+    """Return the demo's detector with a head of random weights that is sure of something."""
+    cfg = load_config(DEMO, pretrained=False)
+    cfg.model.bbox_head.update(type=f'convnext_dense.{head}')
+    cfg.model.data_preprocessor.pad_size_divisor = divisor
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg.model).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if 'cls_branches' in name:
+                weight.normal_(-2, 0.1) if weight.dim() == 1 else weight.mul_(8)
+            elif 'reg_branches' in name:
+                weight.normal_(0, 0.05)
+    return model
+
+
+def predict(model, images):
+    """Return the detector's own boxes, scores and labels."""
+    shape = images.shape[1:3]
+    samples = [DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1, 1))) for _ in images]
+    with torch.no_grad():
+        results = model.test_step(dict(inputs=list(images.permute(0, 3, 1, 2)), data_samples=samples))
+    found = [result.pred_instances for result in results]
+    return [torch.stack([one[name] for one in found]) for name in ('bboxes', 'scores', 'labels')]
+
+
+def check_same(found, expected):
+    boxes, scores, labels = (np.asarray(output) for output in found)
+    assert (scores > 0.3).any()
+    np.testing.assert_allclose(boxes, expected[0], rtol=0, atol=1e-2)
+    np.testing.assert_allclose(scores, expected[1], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(labels, expected[2])
+
+
+@pytest.mark.parametrize('divisor', [1, 32])
+@pytest.mark.parametrize('head', ['DFINEHead', 'RTDETRv2Head'])
+def test_finds_what_the_detector_finds(head, divisor):
+    model = make_model(head, divisor)
+    graph = find_graph(copy.deepcopy(model))
+    for shape in SHAPES:
+        images = smooth_images(*shape)
+        with torch.no_grad():
+            check_same(graph(images), predict(model, images))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize('head', ['DFINEHead', 'RTDETRv2Head'])
+def test_finds_the_same_in_onnx_whatever_the_size(head, tmp_path):
+    model = make_model(head, 32)
+    run = run_in_onnx(find_graph(copy.deepcopy(model)), tmp_path)
+    for shape in SHAPES:
+        images = smooth_images(*shape)
+        check_same(run(images), predict(model, images))
