@@ -120,7 +120,10 @@ class TrainRunner(ContinuedCurves, StrictLoadRunner):
 def _other_shapes(model: nn.Module, weights: dict[str, Tensor]) -> list[str]:
     """Return the names of the model's tensors that have another shape in `weights`. A ConvNeXt checks its own."""
     backbones = tuple(f'{name}.' for name, module in model.named_modules() if isinstance(module, ConvNeXt))
-    shapes = {name.removeprefix('module.'): getattr(tensor, 'shape', None) for name, tensor in weights.items()}
+    weights = {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
+    if rename := getattr(model, 'rename_weights', None):
+        weights = rename(weights)
+    shapes = {name: getattr(tensor, 'shape', None) for name, tensor in weights.items()}
     return [
         name
         for name, tensor in model.state_dict().items()

@@ -101,7 +101,6 @@ def build_ours(kind, backbone, in_channels=(16, 24, 40), neck=None, **head):
         ),
         bbox_head=dict(
             type='convnext_dense.RTDETRv2Head' if kind == 'RTDetrV2' else 'convnext_dense.DFINEHead',
-            num_classes=CLASSES,
             in_channels=[DIMS] * 3,
             dims=DIMS,
             num_queries=30,
@@ -109,7 +108,7 @@ def build_ours(kind, backbone, in_channels=(16, 24, 40), neck=None, **head):
             num_heads=4,
             feedforward_channels=48,
             num_denoising=20,
-            **head,
+            **{'num_classes': CLASSES, **head},
         ),
     )
 
@@ -157,7 +156,7 @@ def make_pair(variant):
     return theirs, make_ours(kind, theirs, neck, **head)
 
 
-def make_whole_pair(kind):
+def make_whole_pair(kind, **head):
     """Return transformers' model on a backbone that timm has, and ours on timm's, with weights of its own."""
     if kind == 'RTDetrV2':
         config, name, channels = resnet_26_d(), 'resnet26d', (512, 1024, 2048)
@@ -165,7 +164,7 @@ def make_whole_pair(kind):
         config, name, channels = hgnetv2_b0(), 'hgnetv2_b0', (256, 512, 1024)
     theirs = make_theirs(kind, config, list(channels))
     backbone = dict(type='convnext_dense.TimmBackbone', model_name=name, out_indices=(1, 2, 3))
-    return theirs, build_ours(kind, backbone, channels)
+    return theirs, build_ours(kind, backbone, channels, **head)
 
 
 def resnet_26_d():

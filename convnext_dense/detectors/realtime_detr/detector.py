@@ -31,6 +31,12 @@ class RealTimeDETR(SingleStageDetector):
         'DFINEHead'
     """
 
+    def rename_weights(self, weights: dict) -> dict:
+        """Return a checkpoint's weights by the names that this model has for them."""
+        weights = dict(weights)
+        rename_published(weights)
+        return weights
+
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *arguments: Any, **more: Any) -> None:  # noqa: ANN401
         rename_published(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *arguments, **more)
