@@ -85,7 +85,8 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     def unsupported(*_args: object, **_kwargs: object) -> NoReturn:
         raise NotImplementedError(
             f"mmcv's operator '{name}' has no torchvision or PyTorch form in convnext_dense.compat; "
-            'install a compiled mmcv 2.1.0 (`pip install mmcv==2.1.0` builds it) to use it.'
+            'install a compiled mmcv to use it. `pip install mmcv==2.1.0` builds one, and so does '
+            '`pip install --no-build-isolation onedl-mmcv`.'
         )
 
     return unsupported

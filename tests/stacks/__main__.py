@@ -1,0 +1,32 @@
+"""Run tests in stacks, record the results, and write the docs' page."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from stacks.page import PAGE, RESULTS, page, read_results
+from stacks.running import run_stack
+from stacks.table import STACKS
+
+
+def main() -> None:
+    """Run the command."""
+    names = [stack.name for stack in STACKS]
+    parser = argparse.ArgumentParser(prog='python -m stacks', description=__doc__)
+    parser.add_argument('stacks', nargs='*', choices=[[], *names], metavar='STACK', help=f'of {", ".join(names)}')
+    parser.add_argument('--folder', type=Path, required=True, help='where environments are made; 6 GB each with CUDA')
+    parser.add_argument('--tests', nargs=argparse.REMAINDER, default=[], help="pytest's arguments; last, the fast tier")
+    args = parser.parse_args()
+    if not shutil.which('uv'):
+        parser.error('uv is not installed: pip install uv.')
+    for stack in STACKS:
+        if not args.stacks or stack.name in args.stacks:
+            record = run_stack(stack, args.folder.resolve(), args.tests)
+            print(f'{stack.name}: {record}')
+            RESULTS.write_text(json.dumps({**read_results(), stack.name: record}, indent=2) + '\n')
+            PAGE.write_text(page(read_results()))
+
+
+if __name__ == '__main__':
+    main()
