@@ -24,9 +24,14 @@ class SegDataPreProcessor(MMSegDataPreProcessor):
     images is made in place, with mmseg's values.
 
     Args:
+        mean: A value for each channel, or one for all; None to leave images as they are.
+        std: Likewise.
         bgr_to_rgb: Whether to exchange the first and the third channel. Others stay where they are.
         rgb_to_bgr: The same.
         arguments: mmseg's.
+
+    Raises:
+        ValueError: If one of mean and std is given without the other.
 
     Example:
         >>> preprocessor = SegDataPreProcessor(mean=[0.0], std=[2.0], size=(2, 2))
@@ -35,9 +40,23 @@ class SegDataPreProcessor(MMSegDataPreProcessor):
         [[[[0.5, 0.5], [0.0, 0.0]]]]
     """
 
-    def __init__(self, bgr_to_rgb: bool = False, rgb_to_bgr: bool = False, **arguments: object) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr_to_rgb: bool = False,
+        rgb_to_bgr: bool = False,
+        **arguments: object,
+    ) -> None:
         super().__init__(**cast(dict, arguments))
         self.exchange = bgr_to_rgb or rgb_to_bgr
+        if (mean is None) != (std is None):
+            raise ValueError('mean and std must both be given, or neither.')
+        # OneDL's mmseg takes means of 1 or 3 channels.
+        if mean is not None and std is not None:
+            self._enable_normalize = True
+            for name, values in (('mean', mean), ('std', std)):
+                self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), False)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return a batch as the model takes it."""

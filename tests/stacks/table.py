@@ -18,6 +18,7 @@ class Stack:
         name: What the docs call it.
         python: Its version, as uv takes it.
         pins: Requirements besides setup.cfg's.
+        without: What is left out of setup.cfg's.
         is_onedl: Whether OneDL's packages stand in for the official ones.
         is_constrained: Whether constraints.txt holds.
         is_compiled: Whether OneDL's mmcv is built where it finds PyTorch, and then with its operators.
@@ -26,6 +27,7 @@ class Stack:
     name: str
     python: str = '3.11'
     pins: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     is_onedl: bool = False
     is_constrained: bool = False
     is_compiled: bool = False
@@ -41,7 +43,7 @@ class Stack:
         if self.is_onedl:
             lines = [line for line in lines if not line.startswith(OPENMMLAB)]
             lines += [*lines_of(ONEDL_FILE.read_text()), 'onedl-mmpretrain']
-        return [*lines, *self.pins]
+        return [*(line for line in lines if not line.startswith(self.without)), *self.pins]
 
 
 def required(section: str, key: str) -> list[str]:
@@ -76,5 +78,6 @@ STACKS = (
     Stack('Python 3.12', '3.12', is_constrained=True),
     Stack('Python 3.13', '3.13', is_constrained=True),
     Stack('transformers 4', pins=('transformers<5',)),
-    Stack('numpy 1.26', pins=('numpy==1.26.*',)),
+    # trackers requires NumPy 2.
+    Stack('numpy 1.26', pins=('numpy==1.26.*',), without=('trackers',)),
 )

@@ -276,6 +276,10 @@ class TestBatches:
         assert difference(expected, found) == 0
         assert found['data_samples'][0].gt_sem_seg.data.dtype == torch.int64
 
+    def test_need_deviations_with_their_means(self):
+        with pytest.raises(ValueError, match='mean and std must both be given'):
+            SegDataPreProcessor(mean=[1.0, 2.0, 3.0])
+
     def test_of_images_larger_than_asked_for_are_an_error_as_with_mmseg(self):
         plain, fast = batches([(9, 9), (20, 9)], 0)
         for kind, batch in ((MMSegDataPreProcessor, plain), (SegDataPreProcessor, fast)):
