@@ -30,6 +30,7 @@ def prepare_imports() -> None:
         >>> prepare_imports()
     """
     provide_mmcv_ext()
+    when_imported('mmengine', _warn_of_two_makers)
     when_imported('torch', _allow_mmengine_globals)
     when_imported('mmpretrain.utils.dependency', _allow_new_transformers)
     when_imported('mmengine.config', _find_package_configs_directly)
@@ -46,6 +47,12 @@ def prepare_imports() -> None:
     when_imported('mmseg.models.decode_heads.decode_head', _log_accuracy_without_waiting)
     when_imported('mmdet.models.dense_heads.ssd_head', _let_ssd_predict)
     when_imported('mmdet.models.roi_heads.mask_heads.fcn_mask_head', _let_masks_be_copied_quietly)
+
+
+def _warn_of_two_makers() -> None:
+    from convnext_dense.compat.imports.two_makers import warn_of_two_makers
+
+    warn_of_two_makers()
 
 
 def _allow_mmengine_globals() -> None:
