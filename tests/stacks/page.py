@@ -8,9 +8,9 @@ RESULTS = ROOT / 'tests' / 'stacks' / 'results.json'
 PAGE = ROOT / 'docs' / 'start' / 'stacks.md'
 HEAD = """# Stacks
 
-Where the tests ran, and what they said. `cd tests && python -m stacks` makes each environment, runs the fast tier or the
-files that it is given, and writes this page. OneDL's packages are forks under the same import names:
-[how to install with them](install.md#onedls-packages).
+On which versions the tests ran, and how many passed. `cd tests && python -m stacks --folder DIR` makes each environment,
+runs the fast tier or the files that it is given, and writes this page. OneDL's packages are forks under the same import
+names: [how to install with them](install.md#onedls-packages).
 
 | stack | Python | torch | numpy | transformers | mmengine, mmcv, mmdet, mmseg | mmcv's operators | tests | passed | failed | skipped | date |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -27,8 +27,8 @@ def page(results: dict[str, dict]) -> str:
     """Return the page's text. A stack of which nothing is recorded is "not run".
 
     Example:
-        >>> print(page({}).splitlines()[-1][:30])
-        | numpy 1.26 | 3.11 | | | | |
+        >>> page({}).splitlines()[-1]
+        '| numpy 1.26 | 3.11 | | | | | | not run | | | | |'
     """
     return HEAD + ''.join(_row(stack.name, stack.python, results.get(stack.name)) for stack in STACKS)
 
