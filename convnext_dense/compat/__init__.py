@@ -36,6 +36,7 @@ def prepare_imports() -> None:
     when_imported('mmengine.config', _find_package_configs_directly)
     when_imported('mmengine.config', _lay_configs_out_fast)
     when_imported('mmengine.runner.activation_checkpointing', _recompute_with_gradients)
+    when_imported('mmengine.model', _widen_uint16)
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:
         when_imported(name, partial(_restore_numpy_names, name))
@@ -67,6 +68,12 @@ def _recompute_with_gradients() -> None:
 
     # PyTorch's default gives no gradient to a module whose input has none: a backbone, whose input is an image.
     activation_checkpointing.checkpoint = partial(checkpoint, use_reentrant=False)
+
+
+def _widen_uint16() -> None:
+    from convnext_dense.compat.uint16_images import widen_uint16
+
+    widen_uint16()
 
 
 def _allow_new_transformers() -> None:
