@@ -48,16 +48,21 @@ def refuse_special(path: str | Path) -> None:
 
 
 def opencv_name(path: str | Path) -> Any:  # noqa: ANN401 - bytes, which its annotations refuse
-    """Return a path as OpenCV takes it, whatever its encoding: as bytes, which OpenCV's annotations do not know.
+    """Return a path as OpenCV takes it: as text, or as bytes if it is no UTF-8. OpenCV's annotations do not know bytes.
 
     Args:
         path: The path.
 
     Example:
         >>> opencv_name('a.png')
-        b'a.png'
+        'a.png'
     """
-    return os.fsencode(path)
+    name = os.fsencode(path)
+    try:
+        # OpenCV 4 takes no bytes.
+        return name.decode('utf-8')
+    except UnicodeDecodeError:
+        return name
 
 
 def read_bytes(path: str | Path) -> bytes:
