@@ -8,6 +8,7 @@ import numpy as np
 
 from convnext_dense.errors import RunError, UsageError
 from convnext_dense.runtime.description import KEY, Description, read_description
+from convnext_dense.runtime.signal_stack import kept_signal_stack
 
 # What each is installed as, by its name in Python.
 PACKAGES = dict(onnxruntime='onnxruntime', openvino='openvino')
@@ -78,7 +79,8 @@ class OpenVINOSession:
             config = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
             if threads:
                 config['INFERENCE_NUM_THREADS'] = str(threads)
-            self.compiled = core.compile_model(model, 'CPU', config)
+            with kept_signal_stack():
+                self.compiled = core.compile_model(model, 'CPU', config)
         except Exception as error:
             raise UsageError(f'model: OpenVINO cannot read {file}: {first_line(error)}.') from error
         self.names = [output.get_any_name() for output in self.compiled.outputs]

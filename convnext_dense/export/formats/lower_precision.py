@@ -11,6 +11,7 @@ import numpy as np
 from convnext_dense.errors import UsageError
 from convnext_dense.runtime.description import FEATURES, Description
 from convnext_dense.runtime.preparing import feed
+from convnext_dense.runtime.signal_stack import kept_signal_stack
 
 # Where 16 bits lose what matters: places and sizes of boxes, and their order.
 KEPT_OPERATORS = ('NonMaxSuppression', 'RoiAlign', 'TopK', 'Resize', 'Range', 'GridSample', 'ScatterND', 'Cast')
@@ -126,7 +127,9 @@ def openvino_to_int8(model: Any, description: Description, images: Sequence[np.n
         raise UsageError('int8: nncf is not installed; install convnext_dense[export].') from error
     nncf.set_log_level(logging.ERROR)
     inputs = list(calibration_inputs(description, images))
-    return nncf.quantize(model, nncf.Dataset(inputs), subset_size=len(inputs), preset=nncf.QuantizationPreset.MIXED)
+    # It runs the model by OpenVINO.
+    with kept_signal_stack():
+        return nncf.quantize(model, nncf.Dataset(inputs), subset_size=len(inputs), preset=nncf.QuantizationPreset.MIXED)
 
 
 def calibration_inputs(description: Description, images: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
