@@ -1,5 +1,7 @@
 """Brings the processes of a run together."""
 
+import atexit
+import threading
 from datetime import timedelta
 
 import torch
@@ -10,6 +12,8 @@ from convnext_dense.errors import UsageError
 
 # How long processes wait for each other, in seconds; NCCL's own limit. PyTorch's for CPUs is half an hour.
 LIMIT = 600
+# How long a process that ends waits for its threads of gloo.
+LEAVING_SECONDS = 5
 
 
 def time_limit(cfg: Config) -> float:
@@ -40,3 +44,13 @@ def join_on_cpu(limit: float) -> None:
     """
     if not torch.cuda.is_available() and not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=limit))
+        # A thread of gloo's that outlives Python ends the process with SIGABRT, though all work is done.
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        # Of a process that failed, it may wait for others.
+        leaving = threading.Thread(target=torch.distributed.destroy_process_group, daemon=True)
+        leaving.start()
+        leaving.join(LEAVING_SECONDS)

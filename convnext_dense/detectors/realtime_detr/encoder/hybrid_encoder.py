@@ -91,7 +91,7 @@ class HybridEncoder(BaseModule):
         channels = [fmap.shape[1] for fmap in maps]
         if channels != self.in_channels:
             raise UsageError(
-                f'HybridEncoder: in_channels are {self.in_channels}, and the maps have {channels} channels.'
+                f'HybridEncoder: in_channels are {self.in_channels}, and those of the maps are {channels}.'
             )
         projected = [project(fmap) for project, fmap in zip(self.input_projections, maps, strict=True)]
         top_down = [self._attend(projected.pop())]
