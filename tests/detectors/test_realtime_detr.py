@@ -204,7 +204,7 @@ class TestArguments:
         neck = HybridEncoder(CHANNELS, out_channels=16)
         maps = [torch.rand(1, channels, 8 // 2**i, 8 // 2**i) for i, channels in enumerate((8, 16, 32))]
         with pytest.raises(
-            UsageError, match=r'in_channels are \[8, 16, 24\], and the maps have \[8, 16, 32\] channels'
+            UsageError, match=r'in_channels are \[8, 16, 24\], and those of the maps are \[8, 16, 32\]'
         ):
             neck(maps)
 
