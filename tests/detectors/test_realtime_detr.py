@@ -203,9 +203,7 @@ class TestArguments:
     def test_maps_of_other_channels_are_one_sentence(self):
         neck = HybridEncoder(CHANNELS, out_channels=16)
         maps = [torch.rand(1, channels, 8 // 2**i, 8 // 2**i) for i, channels in enumerate((8, 16, 32))]
-        with pytest.raises(
-            UsageError, match=r'in_channels are \[8, 16, 24\], and those of the maps are \[8, 16, 32\]'
-        ):
+        with pytest.raises(UsageError, match=r'in_channels are \[8, 16, 24\], and those of the maps are \[8, 16, 32\]'):
             neck(maps)
 
     @pytest.mark.parametrize(
