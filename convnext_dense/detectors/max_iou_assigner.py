@@ -16,7 +16,8 @@ class MaxIoUAssigner(MMDetMaxIoUAssigner):
     some more places. This one does not wait. The result is the same; so are the arguments.
 
     Example:
-        >>> assigner = MaxIoUAssigner(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3)
+        >>> calculator = dict(type='mmdet.BboxOverlaps2D')
+        >>> assigner = MaxIoUAssigner(pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3, iou_calculator=calculator)
         >>> overlaps = torch.tensor([[0.8, 0.4, 0.1]])
         >>> assigner.assign_wrt_overlaps(overlaps, torch.tensor([5])).gt_inds.tolist()
         [1, -1, 0]

@@ -12,6 +12,8 @@ from convnext_dense.detectors.max_iou_assigner import MaxIoUAssigner
 
 # IoUs of few values, so that many are equal to each other and to the thresholds.
 IOU = st.sampled_from((0.0, 0.1, 0.3, 0.5, 0.7, 0.9))
+# By its whole name: earlier tests may have left another scope.
+IOU_OF_MMDET = dict(type='mmdet.BboxOverlaps2D')
 WAITS = ('aten::_local_scalar_dense', 'aten::nonzero', 'aten::masked_select')
 
 
@@ -44,7 +46,7 @@ def overlaps(draw):
 def test_assigns_as_mmdets_does(overlaps, negative, positive, least, is_low_matched, takes_all):
     arguments = (positive, negative, least, takes_all)
     ours, theirs = (
-        kind(*arguments, match_low_quality=is_low_matched).assign_wrt_overlaps(
+        kind(*arguments, match_low_quality=is_low_matched, iou_calculator=IOU_OF_MMDET).assign_wrt_overlaps(
             overlaps.clone(), torch.arange(len(overlaps)) % 3
         )
         for kind in (MaxIoUAssigner, MMDetMaxIoUAssigner)
@@ -62,6 +64,6 @@ def test_does_not_wait_for_the_device(objects):
     boxes = torch.cat([corners, corners + 20], dim=1)
     found, truth = InstanceData(priors=boxes[objects:]), InstanceData(bboxes=boxes[:objects])
     truth.labels = torch.zeros(objects, dtype=torch.long)
-    assigner = MaxIoUAssigner(0.7, 0.3, 0.3)
+    assigner = MaxIoUAssigner(0.7, 0.3, 0.3, iou_calculator=IOU_OF_MMDET)
     with NoWaits():
         assert len(assigner.assign(found, truth).gt_inds) == 50

@@ -34,4 +34,5 @@ print('goes on')
 @pytest.mark.skipif(sys.platform != 'linux', reason='the signal stack is that of Linux')
 def test_the_stack_outlives_openvinos_plugins():
     done = subprocess.run([sys.executable, '-c', OVERLAPPING, 'kept'], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split('\n') == ['signal', 'goes on', ''], done.stderr[-2000:]
+    # Imports may have had children, too.
+    assert done.stdout.endswith('signal\ngoes on\n'), done.stderr[-2000:]

@@ -13,9 +13,7 @@ class RealTimeDETR(SingleStageDetector):
     """A backbone, HybridEncoder, and RTDETRv2Head or DFINEHead.
 
     It loads checkpoints of transformers' `RTDetrV2ForObjectDetection` and `DFineForObjectDetection` as well as its own.
-
-    Args:
-        arguments: Those of mmdet's SingleStageDetector.
+    Its arguments are those of mmdet's SingleStageDetector.
 
     Reference:
         `DETRs Beat YOLOs on Real-time Object Detection <https://arxiv.org/abs/2304.08069>`_,
