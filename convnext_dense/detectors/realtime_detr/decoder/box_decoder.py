@@ -1,50 +1,29 @@
 """RT-DETRv2's decoder, each of whose layers refines the boxes of the layer before."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from convnext_dense.detectors.realtime_detr.attention import Perceptron, SelfAttention
-from convnext_dense.detectors.realtime_detr.decoder.deformable_attention import DeformableAttention
+from convnext_dense.detectors.realtime_detr.attention import Perceptron
+from convnext_dense.detectors.realtime_detr.decoder.layer import DecoderLayer
 from convnext_dense.detectors.realtime_detr.predictions import Predictions, inverse_sigmoid
 
 
-class BoxDecoderLayer(nn.Module):
-    """Attention among the queries, attention of the queries to the maps, and a perceptron.
+class BoxDecoderLayer(DecoderLayer):
+    """RT-DETRv2's layer, which adds what the queries found.
 
     Args:
         dims: Width of the queries.
-        num_heads: How many heads both attentions have.
-        num_points: How many points a head looks at on each map.
-        feedforward_channels: Width of the perceptron's inner layer.
-        sampling: 'bilinear' or 'discrete'.
+        arguments: The others of DecoderLayer.
     """
 
-    def __init__(
-        self, dims: int, num_heads: int, num_points: Sequence[int], feedforward_channels: int, sampling: str
-    ) -> None:
-        super().__init__()
-        self.self_attn = SelfAttention(dims, num_heads)
-        self.self_attn_layer_norm = nn.LayerNorm(dims)
-        self.encoder_attn = DeformableAttention(dims, num_heads, num_points, sampling)
+    def __init__(self, dims: int, *arguments: Any) -> None:  # noqa: ANN401 - of several kinds
+        super().__init__(dims, *arguments)
         self.encoder_attn_layer_norm = nn.LayerNorm(dims)
-        self.mlp = Perceptron(dims, feedforward_channels, dims)
-        self.final_layer_norm = nn.LayerNorm(dims)
 
-    def forward(
-        self,
-        queries: Tensor,
-        positions: Tensor,
-        boxes: Tensor,
-        memory: Tensor,
-        sizes: Sequence[tuple[int, int]],
-        mask: Tensor | None,
-    ) -> Tensor:
-        """Return the queries, (N, Q, dims); the arguments are those of `BoxDecoder.forward`."""
-        queries = self.self_attn_layer_norm(queries + self.self_attn(queries, positions, mask))
-        found = self.encoder_attn(queries + positions, boxes, memory, sizes)
-        queries = self.encoder_attn_layer_norm(queries + found)
-        return self.final_layer_norm(queries + self.mlp(queries))
+    def _join(self, queries: Tensor, found: Tensor) -> Tensor:
+        return self.encoder_attn_layer_norm(queries + found)
 
 
 class BoxDecoder(nn.Module):

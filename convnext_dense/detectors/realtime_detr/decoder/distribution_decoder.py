@@ -1,18 +1,19 @@
 """D-FINE's decoder, each of whose layers refines the distributions of the boxes' edges."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from convnext_dense.detectors.realtime_detr.attention import Perceptron, SelfAttention
-from convnext_dense.detectors.realtime_detr.decoder.deformable_attention import DeformableAttention
+from convnext_dense.detectors.realtime_detr.attention import Perceptron
 from convnext_dense.detectors.realtime_detr.decoder.distributions import (
     LocationQuality,
     integrate,
     move_edges,
     weighting_function,
 )
+from convnext_dense.detectors.realtime_detr.decoder.layer import DecoderLayer
 from convnext_dense.detectors.realtime_detr.predictions import Predictions, inverse_sigmoid
 
 
@@ -40,41 +41,23 @@ class Gate(nn.Module):
         return self.norm(weights[0] * first + weights[1] * second)
 
 
-class DistributionDecoderLayer(nn.Module):
-    """Attention among the queries, attention of the queries to the maps behind a gate, and a perceptron.
+class DistributionDecoderLayer(DecoderLayer):
+    """D-FINE's layer, which takes in what the queries found by a gate, and finds it in the maps as they are.
 
     Args:
         dims: Width of the queries.
-        num_heads: How many heads both attentions have.
-        num_points: How many points a head looks at on each map.
-        feedforward_channels: Width of the perceptron's inner layer.
-        sampling: 'bilinear' or 'discrete'.
+        arguments: The others of DecoderLayer.
     """
 
-    def __init__(
-        self, dims: int, num_heads: int, num_points: Sequence[int], feedforward_channels: int, sampling: str
-    ) -> None:
-        super().__init__()
-        self.self_attn = SelfAttention(dims, num_heads)
-        self.self_attn_layer_norm = nn.LayerNorm(dims)
-        self.encoder_attn = DeformableAttention(dims, num_heads, num_points, sampling, project=False)
+    def __init__(self, dims: int, *arguments: Any) -> None:  # noqa: ANN401 - of several kinds
+        super().__init__(dims, *arguments, project=False)
         self.gateway = Gate(dims)
-        self.mlp = Perceptron(dims, feedforward_channels, dims)
-        self.final_layer_norm = nn.LayerNorm(dims)
 
-    def forward(
-        self,
-        queries: Tensor,
-        positions: Tensor,
-        boxes: Tensor,
-        memory: Tensor,
-        sizes: Sequence[tuple[int, int]],
-        mask: Tensor | None,
-    ) -> Tensor:
-        """Return the queries, (N, Q, dims); the arguments are those of `DistributionDecoder.forward`."""
-        queries = self.self_attn_layer_norm(queries + self.self_attn(queries, positions, mask))
-        queries = self.gateway(queries, self.encoder_attn(queries + positions, boxes, memory, sizes))
-        return self.final_layer_norm((queries + self.mlp(queries)).clamp(-65504, 65504))
+    def _join(self, queries: Tensor, found: Tensor) -> Tensor:
+        return self.gateway(queries, found)
+
+    def _limit(self, queries: Tensor) -> Tensor:
+        return queries.clamp(-65504, 65504)
 
 
 class DistributionDecoder(nn.Module):
