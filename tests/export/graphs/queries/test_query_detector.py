@@ -2,11 +2,10 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from helpers.onnx_sessions import run_in_onnx, smooth_images
-from mmdet.structures import DetDataSample
+from helpers.own_detections import check_same, predict
 from mmengine.registry import MODELS, DefaultScope
 
 from convnext_dense.config import load_config
@@ -47,24 +46,6 @@ def tiny_model(divisor=1, layers=1, **changes):
             elif 'cls_branches' in name:
                 weight.normal_(-2, 0.1) if weight.dim() == 1 else weight.mul_(4)
     return model
-
-
-def predict(model, images):
-    """Return mmdet's boxes in its own input."""
-    shape = images.shape[1:3]
-    samples = [DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1, 1))) for _ in images]
-    with torch.no_grad():
-        results = model.test_step(dict(inputs=list(images.permute(0, 3, 1, 2)), data_samples=samples))
-    found = [result.pred_instances for result in results]
-    return [torch.stack([one[name] for one in found]) for name in ('bboxes', 'scores', 'labels')]
-
-
-def check_same(found, expected):
-    boxes, scores, labels = (np.asarray(output) for output in found)
-    assert (np.asarray(expected[1]) > 0.3).any()
-    np.testing.assert_allclose(boxes, expected[0], rtol=0, atol=1e-2)
-    np.testing.assert_allclose(scores, expected[1], rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(labels, expected[2])
 
 
 class TestQueryDetector:
