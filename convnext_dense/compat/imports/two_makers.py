@@ -18,7 +18,7 @@ def warn_of_two_makers() -> None:
         >>> warn_of_two_makers()
     """
     for onedl, official in OFFICIAL.items():
-        found = [name for name in official if _is_installed(onedl) and _is_installed(name)]
+        found = [name for name in official if _is_installed(name)] if _is_installed(onedl) else []
         if found:
             names = ' and '.join([*found, onedl])
             warnings.warn(
