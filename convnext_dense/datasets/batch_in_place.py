@@ -3,10 +3,31 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import ImgDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
 from torch import Tensor
 
 from convnext_dense.datasets.channels import exchange_colors, exchanged
+
+
+def normalize_by(preprocessor: BaseDataPreprocessor, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Make a data preprocessor of mmdet's or mmseg's normalize any number of channels; OpenMMLab's take 1 or 3.
+
+    Args:
+        preprocessor: The preprocessor, which is changed if both values are given.
+        mean: A value for each channel, or one for all.
+        std: Likewise.
+
+    Example:
+        >>> preprocessor = ImgDataPreprocessor()
+        >>> normalize_by(preprocessor, [1, 2, 3, 4], [1, 1, 1, 2])
+        >>> preprocessor.mean.shape
+        torch.Size([4, 1, 1])
+    """
+    if mean is None or std is None:
+        return
+    vars(preprocessor)['_enable_normalize'] = True
+    for name, values in (('mean', mean), ('std', std)):
+        preprocessor.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), False)
 
 
 class BatchInPlace(ImgDataPreprocessor):

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import cast
 
-import torch
 from mmdet.models import DetDataPreprocessor as MMDetDataPreprocessor
 
-from convnext_dense.datasets.batch_in_place import BatchInPlace
+from convnext_dense.datasets.batch_in_place import BatchInPlace, normalize_by
 from convnext_dense.registry import MODELS
 
 
@@ -22,6 +21,7 @@ class DetDataPreprocessor(MMDetDataPreprocessor, BatchInPlace):
         arguments: mmdet's.
 
     Example:
+        >>> import torch
         >>> preprocess = DetDataPreprocessor(mean=[1, 2, 3, 4], std=[1, 1, 1, 2], bgr_to_rgb=True)
         >>> images = [torch.arange(4).view(4, 1, 1)]
         >>> preprocess(dict(inputs=images))['inputs'].flatten().tolist()
@@ -38,7 +38,4 @@ class DetDataPreprocessor(MMDetDataPreprocessor, BatchInPlace):
     ) -> None:
         super().__init__(**cast(dict, arguments))
         self.exchange = bgr_to_rgb or rgb_to_bgr
-        if mean is not None and std is not None:
-            self._enable_normalize = True
-            for name, values in (('mean', mean), ('std', std)):
-                self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), False)
+        normalize_by(self, mean, std)

@@ -8,7 +8,7 @@ from mmseg.models import SegDataPreProcessor as MMSegDataPreProcessor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from convnext_dense.datasets.batch_in_place import write_image
+from convnext_dense.datasets.batch_in_place import normalize_by, write_image
 from convnext_dense.datasets.channels import exchange_colors
 from convnext_dense.registry import MODELS
 
@@ -53,10 +53,7 @@ class SegDataPreProcessor(MMSegDataPreProcessor):
         if (mean is None) != (std is None):
             raise ValueError('mean and std must both be given, or neither.')
         # OneDL's mmseg takes means of 1 or 3 channels.
-        if mean is not None and std is not None:
-            self._enable_normalize = True
-            for name, values in (('mean', mean), ('std', std)):
-                self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), False)
+        normalize_by(self, mean, std)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return a batch as the model takes it."""
