@@ -23,8 +23,11 @@ def enable_tta(cfg: Config) -> None:
         cfg: The config, which is changed.
 
     Raises:
-        UsageError: If a segmenter's config has no ``tta_model`` or ``tta_pipeline``.
+        UsageError: If a segmenter's config has no ``tta_model`` or ``tta_pipeline``, or finds labels before the logits
+            have the image's size.
     """
+    if (cfg.model.get('test_cfg') or {}).get('argmax_first'):
+        raise UsageError("tta: it adds logits of the image's size; leave out model.test_cfg.argmax_first.")
     datasets = leaf_datasets(cfg.test_dataloader.dataset)
     is_detector = cfg.default_scope == 'mmdet'
     if is_detector:

@@ -31,7 +31,7 @@ def samples_of(count, padding, size, direction, key):
 
 
 class Sliding:
-    """A segmenter whose logits follow from the pixels and from the number of the call."""
+    """A segmenter whose logits follow from the pixels and, unless it is told otherwise, from the number of the call."""
 
     out_channels = 3
 
@@ -39,10 +39,11 @@ class Sliding:
         self.test_cfg = ConfigDict(crop_size=crop, stride=stride)
         self.memory_format = memory_format
         self.seen = []
+        self.counts_calls = True
 
     def encode_decode(self, inputs, metas):
         self.seen.append((inputs.clone(), metas[0]['img_shape']))
-        logits = torch.cat([inputs.sin(), inputs.cos(), inputs * len(self.seen)], 1) / 3
+        logits = torch.cat([inputs.sin(), inputs.cos(), inputs * (len(self.seen) if self.counts_calls else 1)], 1) / 3
         return logits.to(memory_format=self.memory_format)
 
 
@@ -65,7 +66,7 @@ def test_logits_and_label_maps_are_mmsegs(
 ):
     left, right, top, bottom = padding
     logits = logits_of(count, classes, height + top + bottom, width + left + right, memory_format, seed)
-    model = SimpleNamespace(align_corners=align_corners, decode_head=SimpleNamespace(threshold=0.5))
+    model = SimpleNamespace(align_corners=align_corners, test_cfg=None, decode_head=SimpleNamespace(threshold=0.5))
     ours, theirs = (
         method(model, logits.clone(), samples_of(count, list(padding), other_size or (height, width), direction, key))
         for method in (segmenting.postprocess_result, segmenting.mmseg_postprocess_result)
@@ -80,7 +81,7 @@ def test_logits_and_label_maps_are_mmsegs(
 @pytest.mark.parametrize('classes', [1, 4])
 def test_logits_without_samples_stay_as_they_are(classes):
     logits = torch.rand(2, classes, 3, 5)
-    model = SimpleNamespace(decode_head=SimpleNamespace(threshold=0.5))
+    model = SimpleNamespace(test_cfg=None, decode_head=SimpleNamespace(threshold=0.5))
     ours, theirs = (
         method(model, logits) for method in (segmenting.postprocess_result, segmenting.mmseg_postprocess_result)
     )
@@ -89,10 +90,30 @@ def test_logits_without_samples_stay_as_they_are(classes):
         assert torch.equal(sample.pred_sem_seg.data, expected.pred_sem_seg.data)
 
 
+@given(
+    classes=st.integers(1, 5),
+    sides=st.tuples(SIDES, SIDES),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_labels_found_first_are_those_nearest_to_each_pixel(classes, sides, size, seed):
+    logits = logits_of(1, classes, *sides, torch.contiguous_format, seed)
+    (sample,) = segmenting.postprocess_result(
+        SimpleNamespace(test_cfg=dict(argmax_first=True), decode_head=SimpleNamespace(threshold=0.5)),
+        logits,
+        samples_of(1, [0] * 4, size, None, 'padding_size'),
+    )
+    labels = (logits.sigmoid() > 0.5) if classes == 1 else logits.argmax(1, keepdim=True)
+    expected = nn.functional.interpolate(labels.float(), size=size, mode='nearest-exact')
+    assert torch.equal(sample.pred_sem_seg.data.float(), expected[0])
+    assert sample.seg_logits.data.shape == logits.shape[1:]
+
+
 def test_logits_of_the_images_size_are_not_copied():
     logits = torch.rand(1, 4, 6, 5)
     (sample,) = segmenting.postprocess_result(
-        SimpleNamespace(align_corners=False), logits, [SegDataSample(metainfo=dict(ori_shape=(6, 5)))]
+        SimpleNamespace(align_corners=False, test_cfg=None), logits, [SegDataSample(metainfo=dict(ori_shape=(6, 5)))]
     )
     assert sample.seg_logits.data.data_ptr() == logits.data_ptr()
 
@@ -132,7 +153,7 @@ def test_windows_and_their_mean_are_mmsegs(count, size, crop, stride, keeps_size
         with pytest.raises(ValueError, match='leave gaps'):
             segmenting.slide_inference(ours, images, [{}] * count)
         return
-    metas = [dict(ori_shape=size if keeps_size else (9, 9)) for _ in range(count)]
+    metas = [dict(ori_shape=size if keeps_size else (99, 9)) for _ in range(count)]
     logits = segmenting.slide_inference(ours, images, metas)
     assert torch.equal(logits, expected)
     # A resize rounds differently in another memory format.
@@ -140,6 +161,31 @@ def test_windows_and_their_mean_are_mmsegs(count, size, crop, stride, keeps_size
     for (window, shape), (expected_window, expected_shape) in zip(ours.seen, theirs.seen, strict=True):
         assert torch.equal(window, expected_window)
         assert shape == expected_shape
+
+
+@given(
+    count=st.integers(1, 2),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    together=st.integers(1, 9),
+)
+@settings(max_examples=50, deadline=None)
+def test_windows_in_batches_have_the_same_mean(count, size, together):
+    images = torch.rand(count, 1, *size)
+    metas = [dict(ori_shape=size, number=i) for i in range(count)]
+    alone, batched = (Sliding((7, 5), (4, 5), torch.contiguous_format) for _ in range(2))
+    alone.counts_calls = batched.counts_calls = False
+    batched.test_cfg.windows_per_batch = together
+    expected = segmenting.slide_inference(alone, images, metas)
+    assert torch.equal(segmenting.slide_inference(batched, images, metas), expected)
+    assert max(len(windows) for windows, _ in batched.seen) <= together * count
+    assert len(batched.seen) == -(-len(alone.seen) // together)
+
+
+def test_no_windows_in_a_batch_are_refused():
+    model = Sliding((4, 4), (4, 4), torch.contiguous_format)
+    model.test_cfg.windows_per_batch = 0
+    with pytest.raises(ValueError, match='windows_per_batch: at least one'):
+        segmenting.slide_inference(model, torch.rand(1, 1, 8, 8), [{}])
 
 
 def test_windows_that_leave_gaps_are_refused():

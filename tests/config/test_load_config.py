@@ -85,6 +85,12 @@ def test_augmented_testing_wraps_the_model(cfg):
     assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
 
 
+def test_augmented_testing_refuses_labels_found_before_logits_are_resized(cfg):
+    cfg.model.test_cfg = dict(argmax_first=True)
+    with pytest.raises(UsageError, match=r'leave out model\.test_cfg\.argmax_first'):
+        enable_tta(cfg)
+
+
 def test_augmented_testing_wraps_each_of_several_datasets(cfg):
     parts = [copy.deepcopy(cfg.test_dataloader.dataset) for _ in range(2)]
     cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=parts)

@@ -64,7 +64,8 @@ class LabelMapRecorder:
         self.arrays['confusion'] += confusion
         self.arrays['boundary_confusion'] += map_confusion(truth[near], found[near], self.classes)
         self.arrays['distances'] += errors_by_distance(truth, found, self.classes)
-        if 'seg_logits' in sample:
+        # With `argmax_first` in test_cfg, logits have no value for each pixel of the image.
+        if 'seg_logits' in sample and sample.seg_logits.data.shape[1:] == truth.shape:
             bins = _reliability(sample.seg_logits.data, truth, found)
             self.arrays['reliability'] += np.stack([bins.count, bins.score, bins.correct])
         ious = class_ious(confusion)
