@@ -36,8 +36,9 @@ _READ: dict[str, tuple[bytes, np.ndarray, np.ndarray]] = {}
 def remembered_datasets() -> Generator[None]:
     """Keep what datasets read when they are built in the block, and take it from where it was kept.
 
-    These are mmdet's datasets with a COCO file; of another class, other arguments, another file or another version,
-    another is kept. A large one's samples are mapped from a file, so that all processes of a machine share them.
+    What imports have made is hidden from the garbage collector meanwhile, which mmengine calls for each dataset. Kept
+    are mmdet's datasets with a COCO file; of another class, other arguments, another file or another version, another
+    is kept. A large one's samples are mapped from a file, so that all processes of a machine share them.
 
     Example:
         >>> with remembered_datasets():
@@ -46,7 +47,8 @@ def remembered_datasets() -> Generator[None]:
     scope = DefaultScope.get_current_instance()
     # A segmenter's run need not import mmdet.
     if scope is None or scope.scope_name != 'mmdet':
-        yield
+        with _without_older_objects():
+            yield
         return
     from mmdet.datasets import BaseDetDataset
 
@@ -54,14 +56,14 @@ def remembered_datasets() -> Generator[None]:
 
     def full_init(self: 'CocoDataset') -> None:
         if not self._fully_initialized:
-            with _without_older_objects():
-                _initialize(self, read)
+            _initialize(self, read)
 
     full_init.__module__ = read.__module__
     # Untyped: of those that it is called for, `_initialize` keeps only CocoDatasets.
     BaseDetDataset.full_init = full_init  # pyrefly: ignore[bad-assignment]
     try:
-        yield
+        with _without_older_objects():
+            yield
     finally:
         BaseDetDataset.full_init = read
 
@@ -178,7 +180,7 @@ def _restore(dataset: 'CocoDataset', path: Path) -> bool:
 
 @contextmanager
 def _without_older_objects() -> Generator[None]:
-    """Keep the collector, which mmengine calls for each dataset, from walking through all that imports have made."""
+    """Keep the garbage collector from walking through what was made before the block."""
     gc.freeze()
     try:
         yield

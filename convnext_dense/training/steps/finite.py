@@ -27,9 +27,11 @@ def find_non_finite(model: nn.Module) -> list[str]:
     tensors = dict(model.named_parameters())
     tensors |= {name: buffer for name, buffer in model.named_buffers() if name.endswith(NORM_STATISTICS)}
     names = [name for name, tensor in tensors.items() if tensor.is_floating_point()]
-    finite = [own_part(tensors[name].detach()).isfinite().all() for name in names]
-    if not finite:
+    own = [own_part(tensors[name].detach()) for name in names]
+    # As in every healthy model, in a tenth of the time.
+    if are_finite(own):
         return []
+    finite = [tensor.isfinite().all() for tensor in own]
     return [name for name, is_finite in zip(names, torch.stack(finite).tolist(), strict=True) if not is_finite]
 
 
