@@ -16,6 +16,8 @@ from convnext_dense.toolchain import COMPILERS, has_compiler, python_header
 from convnext_dense.training.unwrap import unwrap
 
 DENSE_MODULES = ('backbone', 'neck', 'rpn_head', 'bbox_head', 'decode_head', 'auxiliary_head')
+# Those in which PyTorch records CUDA graphs.
+RECORDING_MODES = ('reduce-overhead', 'max-autotune')
 
 
 class CompiledForward:
@@ -77,7 +79,8 @@ class CompileHook(Hook):
         dynamic: Whether the code serves every size. False compiles again for each size, up to PyTorch's limit; None
             compiles for one size first, and for every size when the second one comes.
         backend: `torch.compile`'s backend.
-        mode: `torch.compile`'s mode.
+        mode: `torch.compile`'s mode. 'reduce-overhead' and 'max-autotune' record CUDA graphs, one for each size, with
+            which a GPU does not wait for the host to launch each kernel.
 
     Raises:
         UsageError: If the model has no such module, or the machine cannot compile.
@@ -113,6 +116,11 @@ class CompileHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Replace the forwards."""
         self._compile(runner.model)
+
+    def _before_iter(self, runner: Runner, batch_idx: int, data_batch: object = None, mode: str = 'train') -> None:
+        """Allow a CUDA graph to write over what it wrote in the last step."""
+        if self.options['mode'] in RECORDING_MODES:
+            torch.compiler.cudagraph_mark_step_begin()
 
     def _compile(self, model: nn.Module) -> None:
         targets = self._targets(unwrap(model))

@@ -30,5 +30,14 @@ class TestMain:
         assert compared == [([], 'torch'), (['bf16'], 'torch'), ([], 'triton')]
         assert [case['switch'] for case in json.loads(file.read_text())['cases']] == ['none', 'bf16', 'kernels']
 
+    def test_cuda_graphs_are_the_backbones(self, call, monkeypatch):
+        seen = []
+        monkeypatch.setattr(switches, 'table', lambda figures: figures['switch'])
+        monkeypatch.setattr(
+            switches, 'benchmark_training', lambda cfg, *_, **__: seen.append(cfg.custom_hooks[-1]) or {}
+        )
+        assert call(switches.main, 'upernet_convnext-demo_demo-ade20k', '--switches', 'cuda_graphs').status == 0
+        assert (seen[-1].modules, seen[-1].mode) == (['backbone'], 'reduce-overhead')
+
     def test_by_default_all_that_act_in_a_step_of_one_gpu(self):
-        assert set(switches.ONE_BY_ONE) == {*SWITCHES, 'none', 'kernels'} - {'ddp', 'data'}
+        assert set(switches.ONE_BY_ONE) == {*SWITCHES, 'none', 'kernels', 'cuda_graphs'} - {'ddp', 'data'}

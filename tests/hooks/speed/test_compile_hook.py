@@ -212,6 +212,18 @@ class TestCompileHook:
         CompileHook(backend='aot_eager').before_run(runner)
 
 
+class TestCudaGraphs:
+    @pytest.mark.parametrize(('mode', 'marks'), [('reduce-overhead', 3), ('max-autotune', 3), (None, 0)])
+    def test_each_step_may_write_over_the_last_ones_maps(self, monkeypatch, mode, marks):
+        seen = []
+        monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: seen.append(mode))
+        hook = CompileHook(mode=mode)
+        hook.before_train_iter(None, 0)
+        hook.before_val_iter(None, 0)
+        hook.before_test_iter(None, 0)
+        assert len(seen) == marks
+
+
 class TestCheckCompiler:
     @pytest.mark.parametrize(('device', 'variable', 'name'), [('cpu', 'CXX', r'g\+\+'), ('cuda', 'CC', 'gcc')])
     def test_a_missing_compiler_is_named(self, device, variable, name, monkeypatch):
