@@ -10,6 +10,9 @@ from helpers.data.batches import detection_batch, segmentation_batch
 from helpers.training_steps import assert_trains, build_for_training, make_shallow
 from helpers.zoo import CONFIGS, config, differences, metadata, names, readme_rows, tiers, without_scopes
 from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
+from PIL import Image
 
 NAMES = names('dino', 'mask2former', 'rtmdet')
 # What detrex and OpenMMLab publish; no other scores are known.
@@ -111,6 +114,21 @@ def test_mask2former_is_openmmlabs_with_swin_except_for_the_backbone(ours):
         # Images of any size in tests, as in mmseg's configs at 512.
         'model.data_preprocessor.test_cfg.size_divisor',
     }
+
+
+def test_mask2former_at_640_trains_on_crops_and_tests_on_whole_images(tmp_path):
+    paths = dict(img_path=str(tmp_path / 'image.jpg'), seg_map_path=str(tmp_path / 'map.png'))
+    for path in paths.values():
+        Image.new('RGB' if path.endswith('.jpg') else 'L', (400, 300)).save(path)
+    cfg = config(f'mask2former/mask2former_convnext-b-{PRE}_8xb2-160k_ade20k-640x640.py')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        crop, image = (
+            Compose(loader.dataset.pipeline)(dict(**paths, reduce_zero_label=True, seg_fields=[]))['inputs'].shape
+            for loader in (cfg.train_dataloader, cfg.test_dataloader)
+        )
+    # 300 x 400 becomes 320 to 1280 high.
+    assert 320 <= min(crop[1:]) <= max(crop[1:]) <= 640
+    assert image == (3, 640, 853)
 
 
 def test_the_longer_training_is_that_of_both_tasks():
