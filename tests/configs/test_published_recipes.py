@@ -6,7 +6,7 @@ from typing import NamedTuple
 import mmdet
 import mmseg
 import pytest
-from helpers.zoo import CONFIGS, config, differences, metadata, names
+from helpers.zoo import CONFIGS, config, differences, metadata, names, without_scopes
 from mmengine.config import Config
 
 MMDET = Path(mmdet.__file__).parent / '.mim' / 'configs' / 'convnext'
@@ -14,6 +14,7 @@ MMSEG = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'convnext'
 
 CASCADE = 'cascade_mask_rcnn/cascade-mask-rcnn_convnext-{}_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'
 MASK = 'mask_rcnn/mask-rcnn_convnext-{}_fpn_amp-ms-crop-3x_coco.py'
+LSJ = 'mask_rcnn/mask-rcnn_convnext-{}_fpn_lsj-3x-fcmae_coco.py'
 UPERNET = 'upernet/upernet_convnext-{}_8xb2-amp-160k_ade20k-{}x{}.py'
 
 PAIRS = {
@@ -74,9 +75,13 @@ COMPLEXITIES = {
     MASK.format('v2-b'): (None, 486),
     MASK.format('v2-l'): (None, 875),
     MASK.format('v2-h'): (None, 2525),
+    LSJ.format('v2-b'): (None, 486),
+    LSJ.format('v2-l'): (None, 875),
+    LSJ.format('v2-h'): (None, 2525),
     UPERNET.format('v2-b', 512, 512): (122, 1170),
     UPERNET.format('v2-l', 512, 512): (235, 1573),
     UPERNET.format('v2-h', 512, 512): (707, 3272),
+    UPERNET.format('v2-h-in22k', 640, 640): (707, 5113),
 }
 
 # What may differ from OpenMMLab's: where the backbone, its weights and the constructor come from.
@@ -101,15 +106,6 @@ HELPER_VARIABLES = {
     'backend_args', 'checkpoint_file', 'crop_size', 'data_preprocessor', 'data_root', 'dataset_type',
     'img_ratios', 'max_epochs', 'multi_scale_resize', 'norm_cfg', 'optimizer', 'test_pipeline', 'train_pipeline',
 }  # fmt: skip
-
-
-def without_scopes(value):
-    """Drop the scopes of types: mmdet's own configs need none, ours are inherited from anywhere."""
-    if isinstance(value, dict):
-        return {key: without_scopes(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_scopes(item) for item in value]
-    return value.removeprefix('mmdet.').removeprefix('mmseg.') if isinstance(value, str) else value
 
 
 def read_for_runner(file):
@@ -169,9 +165,8 @@ def assert_complexity(name, params, flops):
 
 
 def test_only_published_models_have_scores():
-    mmdets = 'mask_rcnn/mask-rcnn_convnext-v2-b_fpn_lsj-3x-fcmae_coco.py'
     scored = {name for name, model in metadata().items() if 'Results' in model and name.split('/')[0] in FOLDERS}
-    assert scored == {*DETECTORS, *SEGMENTERS, mmdets}
+    assert scored == {*DETECTORS, *SEGMENTERS, LSJ.format('v2-b')}
 
 
 # Every size and pre-training in these folders has the published schedule.
@@ -205,3 +200,28 @@ def test_segmenter_has_the_published_schedule_and_windows(name):
     assert random_crop.crop_size == (crop, crop)
     (resize,) = [step for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize']
     assert resize.scale == (4 * crop, crop)
+
+
+# The V2 authors chose the decay rate, the drop path and, on ADE20K, the learning rate for each model from these, and do
+# not say which: ConvNeXt V2, appendices A.3 and A.4.
+@pytest.mark.parametrize('name', [name for name in names(*FOLDERS[:2]) if 'lsj' in name])
+def test_lsj_is_among_what_the_v2_authors_tried(name):
+    cfg = config(name)
+    wrapper, rcnn = cfg.optim_wrapper, cfg.model.test_cfg.rcnn
+    assert wrapper.optimizer == dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05)
+    assert wrapper.paramwise_cfg.decay_rate in (0.9, 0.95)
+    assert wrapper.paramwise_cfg.decay_type == 'layer_wise'
+    assert cfg.model.backbone.drop_path_rate in (0.2, 0.3, 0.4, 0.5)
+    assert (8 * cfg.train_dataloader.batch_size, cfg.train_cfg.max_epochs) == (32, 36)
+    assert (rcnn.nms, cfg.model.test_cfg.rpn.nms.type) == (dict(type='soft_nms', iou_threshold=0.5), 'nms')
+    # test_zoo.py looks at what it does.
+    assert cfg.train_dataloader == config(LSJ.format('v2-b')).train_dataloader
+
+
+@pytest.mark.parametrize('size', 'blh')
+def test_v2_at_640_is_among_what_the_v2_authors_tried(size):
+    cfg = config(UPERNET.format(f'v2-{size}-in22k', 640, 640))
+    assert cfg.optim_wrapper.optimizer.lr in (1e-4, 2e-4, 3e-4)
+    assert cfg.optim_wrapper.optimizer.weight_decay == 0.05
+    assert cfg.optim_wrapper.paramwise_cfg.decay_rate in (0.8, 0.9)
+    assert cfg.model.backbone.drop_path_rate in (0.1, 0.2, 0.3, 0.4)

@@ -77,6 +77,15 @@ def leaves(value: object, key: str = '') -> Iterator[tuple[str, object]]:
         yield key, list(value) if isinstance(value, tuple) else value
 
 
+def without_scopes(value):
+    """Drop the scopes of types: mmdet's own configs need none, ours are inherited from anywhere."""
+    if isinstance(value, dict):
+        return {key: without_scopes(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_scopes(item) for item in value]
+    return value.removeprefix('mmdet.').removeprefix('mmseg.') if isinstance(value, str) else value
+
+
 def differences(one: Config | dict, other: Config | dict) -> dict[str, object]:
     """Return the leaves of `other` that differ from those of `one`, with None for those that only `one` has."""
     one, other = (dict(leaves(cfg.to_dict() if isinstance(cfg, Config) else cfg)) for cfg in (one, other))

@@ -107,6 +107,7 @@ SOURCES = {
     'timm V2': of_timm('convnextv2_tiny', v2),
     'timm V2, conv_mlp': of_timm('convnextv2_pico', v2, conv_mlp=True),
     'timm DINOv3': of_timm('convnext_tiny.dinov3_lvd1689m', v1, num_classes=0),
+    'timm EUPE': of_timm('convnext_tiny.eupe_lvd1689m', v1, num_classes=0),
     'timm CLIP': of_timm('convnext_base.clip_laion2b', v1, num_classes=640),
     'timm CLIP, mlp head': of_timm('convnext_tiny', v1, head_hidden_size=64),
     'open_clip': of_open_clip(small_open_clip, 'atto'),

@@ -59,6 +59,24 @@ class TestBackbones:
         assert report.dropped == {'copies of the final norm': ['norms.3.weight', 'norms.3.bias']}
         assert_equal(ours.norm3, norm)
 
+    def test_eupe_has_projectors_to_its_teachers_besides(self, save):
+        """The names are timm's account of the files: facebookresearch/EUPE, whose ConvNeXts are DINOv3's."""
+        weights = official.random_tensors(official.backbone(*depths_and_channels(SMALL)))
+        norm = {'weight': torch.rand(128), 'bias': torch.rand(128)}
+        projectors = {f'projectors.{i}.{p}': torch.rand(64, 128) for i in range(2) for p in ('weight', 'bias')}
+        copies = {f'norms.3.{p}': tensor for p, tensor in norm.items()}
+        ours = v1()
+        report = load_pretrained(
+            ours, save(weights | {f'norm.{p}': tensor for p, tensor in norm.items()} | copies | projectors)
+        )
+        assert report.fits
+        assert report.dropped == {
+            'copies of the final norm': list(copies),
+            'projectors of distillation': list(projectors),
+        }
+        assert_equal(ours, weights)
+        assert_equal(ours.norm3, norm)
+
 
 CASCADE = 'cascade_mask_rcnn/cascade-mask-rcnn_convnext-t_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'
 MASK_RCNN = 'mask_rcnn/mask-rcnn_convnext-t_fpn_amp-ms-crop-3x_coco.py'

@@ -25,15 +25,15 @@ def detection_batch(with_mask: bool = True) -> dict:
     return dict(inputs=[torch.randint(256, (3, 64, 96), dtype=torch.uint8)], data_samples=[sample])
 
 
-def segmentation_batch() -> dict:
-    """Return two images with every pixel's class, one of ADE20K's."""
+def segmentation_batch(num_classes: int = 150) -> dict:
+    """Return two images with every pixel's class, one of so many: by default as many as ADE20K has."""
     from mmseg.structures import SegDataSample
 
     images = [torch.randint(256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
     samples = [
         SegDataSample(
             metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)),
-            gt_sem_seg=PixelData(data=_patches(0, 150, 64, 64)),
+            gt_sem_seg=PixelData(data=_patches(0, num_classes, 64, 64)),
         )
         for _ in images
     ]

@@ -136,6 +136,7 @@ class TestHub:
         [
             ('timm://convnext_atto.d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
             ('convnext_atto_d2_in1k', 'timm/convnext_atto.d2_in1k', 'model.safetensors'),
+            ('convnext_tiny_eupe', 'timm/convnext_tiny.eupe_lvd1689m', 'model.safetensors'),
             ('huggingface://org/name', 'org/name', 'model.safetensors'),
             ('huggingface://org/name', 'org/name', 'pytorch_model.bin'),
             ('huggingface://org/name/sub/x.safetensors', 'org/name', 'sub/x.safetensors'),
