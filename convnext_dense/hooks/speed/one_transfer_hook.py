@@ -1,5 +1,7 @@
 """Fetches the values that a step logs from the GPU together."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +18,8 @@ TYPES = (torch.float32, torch.float16, torch.bfloat16)
 class OneTransferHook(Hook):
     """Replaces the losses that a step returns by numbers, which are fetched from their device in one transfer.
 
-    mmengine's RuntimeInfoHook fetches each by itself after each step.
+    mmengine's RuntimeInfoHook fetches each by itself after each step, and its OptimWrapper the norm of the gradients
+    before it updates the weights. Here that norm comes with the losses.
 
     Example:
         >>> outputs = dict(loss=torch.tensor(2.0), loss_cls=torch.tensor(1.5), lr=0.1)
@@ -28,6 +31,19 @@ class OneTransferHook(Hook):
     # Before RuntimeInfoHook, which is VERY_HIGH.
     priority = 'HIGHEST'
 
+    def __init__(self) -> None:
+        self._norm: Tensor | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep the norm of the gradients on its device."""
+        wrapper = runner.optim_wrapper
+        if getattr(wrapper, 'clip_grad_kwargs', None):
+            wrapper.clip_func = partial(self._clip, wrapper.clip_func)
+
+    def _clip(self, clip: Callable[..., Tensor | None], parameters: Sequence[Tensor], **options: object) -> None:
+        """Clip gradients, and return nothing, or mmengine would fetch it."""
+        self._norm = clip(parameters, **options)
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -38,7 +54,18 @@ class OneTransferHook(Hook):
         """Fetch the values of the step."""
         outputs = outputs or {}
         # float32 holds each value of these.
-        names = [name for name, value in outputs.items() if isinstance(value, Tensor) and value.dtype in TYPES]
-        numbers = {name: outputs[name].detach().reshape(()).float() for name in names if outputs[name].numel() == 1}
-        if numbers:
-            outputs.update(zip(numbers, torch.stack(list(numbers.values())).tolist(), strict=True))
+        scalars = {
+            name: value
+            for name, value in outputs.items()
+            if isinstance(value, Tensor) and value.dtype in TYPES and value.numel() == 1
+        }
+        norm, self._norm = self._norm, None
+        norms = [] if norm is None else [norm]
+        values = [value.detach().reshape(()).float() for value in [*scalars.values(), *norms]]
+        if not values:
+            return
+        numbers = torch.stack(values).tolist()
+        if norms:
+            wrapper = runner.optim_wrapper
+            wrapper.message_hub.update_scalar(f'train/{wrapper.grad_name}', numbers.pop())
+        outputs.update(zip(scalars, numbers, strict=True))
