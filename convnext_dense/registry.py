@@ -64,6 +64,7 @@ MODELS = _child(
 )
 HOOKS = _child(
     root.HOOKS,
+    BatchAugmentsSwitchHook='hooks.batch_augments_switch_hook',
     ChannelsLastHook='hooks.speed.channels_last_hook',
     CompileHook='hooks.speed.compile_hook',
     CudnnAutotuneHook='hooks.speed.cudnn_autotune_hook',
