@@ -53,6 +53,7 @@ MODELS = _child(
     root.MODELS,
     ConvNeXt='backbones.convnext',
     ModernizedResNet='backbones.modernized_resnet',
+    ResNetVD='backbones.resnet_vd',
     TimmBackbone='backbones.timm_backbone',
     DFINEHead='detectors.realtime_detr.head',
     HybridEncoder='detectors.realtime_detr.encoder.hybrid_encoder',
