@@ -23,15 +23,16 @@ SMALL = [
     'model.bbox_head.num_heads=4',
     'model.bbox_head.num_queries=20',
     'model.bbox_head.num_layers=2',
+    'model.bbox_head.num_denoising=10',
     'model.bbox_head.feedforward_channels=32',
 ]
 
 
 @pytest.fixture(scope='module')
 def detector(train):
-    """An epoch of two steps with augmentation, and one without."""
+    """An epoch of one step with augmentation, and one without."""
     flags = ['--backbone', 'convnext_atto', '--from-scratch', '--data', 'data/demo/coco', '--epochs', '2']
-    return train(CONFIG, SMALL, 'epoch_2.pth', *flags, '--batch-size', '8')
+    return train(CONFIG, SMALL, 'epoch_2.pth', *flags, '--batch-size', '16')
 
 
 class TestRealTimeDETR:
