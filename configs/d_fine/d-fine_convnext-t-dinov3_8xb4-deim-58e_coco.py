@@ -16,14 +16,15 @@ dense_pipeline = [
                     max_shear_degree=0.0,
                     border_val=(0, 0, 0),
                 ),
-                _base_.colors,
             ],
-            [_base_.colors, *_base_.zoom_and_crop],
+            _base_.zoom_and_crop,
         ],
         prob=[0.5, 0.5],
     ),
     *_base_.flip_and_resize,
     dict(type='mmdet.CachedMixUp', ratio_range=(1.0, 1.0), pad_val=0, prob=0.5),
+    # Behind mixup, which has room for values from 0 to 255 alone.
+    _base_.colors,
     _base_.pack,
 ]
 
