@@ -55,6 +55,7 @@ MODELS = _child(
     ModernizedResNet='backbones.modernized_resnet',
     ResNetVD='backbones.resnet_vd',
     TimmBackbone='backbones.timm_backbone',
+    BatchRandomResize='detectors.batch_random_resize',
     DFINEHead='detectors.realtime_detr.head',
     HybridEncoder='detectors.realtime_detr.encoder.hybrid_encoder',
     RealTimeDETR='detectors.realtime_detr.detector',

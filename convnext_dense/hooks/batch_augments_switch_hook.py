@@ -11,7 +11,7 @@ from convnext_dense.training.unwrap import unwrap
 
 @HOOKS.register_module()
 class BatchAugmentsSwitchHook(Hook):
-    """Turns off the data preprocessor's `batch_augments`, such as mmdet's BatchSyncRandomResize.
+    """Turns off the data preprocessor's `batch_augments`, such as BatchRandomResize.
 
     mmdet's PipelineSwitchHook changes only what is done to single images.
 

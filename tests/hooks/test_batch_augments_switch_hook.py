@@ -22,7 +22,7 @@ def sizes_of_batches(preprocessor):
 
 @pytest.mark.parametrize(('epoch', 'changes'), [(0, True), (71, True), (72, False), (79, False)])
 def test_batches_have_one_size_from_that_epoch_on(epoch, changes):
-    resize = dict(type='BatchSyncRandomResize', random_size_range=(32, 320), interval=1)
+    resize = dict(type='convnext_dense.BatchRandomResize', random_size_range=(32, 320))
     preprocessor = DetDataPreprocessor(pad_size_divisor=32, batch_augments=[resize])
     model = torch.nn.Module()
     model.data_preprocessor = preprocessor

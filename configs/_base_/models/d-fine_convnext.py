@@ -9,7 +9,7 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_size_divisor=32,
-        batch_augments=[dict(type='mmdet.BatchSyncRandomResize', random_size_range=(480, 800), interval=1)],
+        batch_augments=[dict(type='convnext_dense.BatchRandomResize', random_size_range=(480, 800))],
     ),
     backbone=dict(
         type='convnext_dense.ConvNeXt',
