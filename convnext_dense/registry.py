@@ -53,7 +53,9 @@ MODELS = _child(
     root.MODELS,
     ConvNeXt='backbones.convnext',
     ModernizedResNet='backbones.modernized_resnet',
+    ResNetVD='backbones.resnet_vd',
     TimmBackbone='backbones.timm_backbone',
+    BatchRandomResize='detectors.batch_random_resize',
     DFINEHead='detectors.realtime_detr.head',
     HybridEncoder='detectors.realtime_detr.encoder.hybrid_encoder',
     RealTimeDETR='detectors.realtime_detr.detector',
@@ -64,6 +66,7 @@ MODELS = _child(
 )
 HOOKS = _child(
     root.HOOKS,
+    BatchAugmentsSwitchHook='hooks.batch_augments_switch_hook',
     ChannelsLastHook='hooks.speed.channels_last_hook',
     CompileHook='hooks.speed.compile_hook',
     CudnnAutotuneHook='hooks.speed.cudnn_autotune_hook',

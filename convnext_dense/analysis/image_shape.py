@@ -2,16 +2,16 @@
 
 from mmengine.config import Config
 
+from convnext_dense.config.tree import bare_type
 from convnext_dense.errors import UsageError
 
 DETECTION_SHAPE = (800, 1280)
-PAD = ('Pad', 'mmdet.Pad')
 
 
 def default_shape(cfg: Config) -> tuple[int, int]:
     """Return the height and width in pixels at which papers count multiply-adds.
 
-    - A detector: 800 x 1280, or the one size to which its test pipeline pads every image.
+    - A detector: 800 x 1280, or the one size to which its test pipeline pads or stretches every image.
     - A segmenter that slides a window: the window's height, and four times its width. This is the largest image that
       its test pipeline resizes to.
     - Another segmenter: the size of its training crops.
@@ -31,15 +31,22 @@ def default_shape(cfg: Config) -> tuple[int, int]:
     """
     if cfg.default_scope == 'mmdet':
         pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or []
-        sizes = [transform.size for transform in pipeline if transform['type'] in PAD and transform.get('size')]
+        sizes = [size for size in map(_fixed_size, pipeline) if size]
         # mmdet's pipelines have the width first.
-        width, height = _pair(sizes[-1], 'the size of Pad in test_dataloader') if sizes else DETECTION_SHAPE[::-1]
+        width, height = _pair(sizes[-1], 'one size in test_dataloader') if sizes else DETECTION_SHAPE[::-1]
         return height, width
     test_cfg = cfg.model.get('test_cfg') or {}
     if test_cfg.get('mode') == 'slide':
         height, width = _pair(test_cfg.get('crop_size'), 'model.test_cfg.crop_size')
         return height, 4 * width
     return _pair((cfg.model.get('data_preprocessor') or {}).get('size'), 'model.data_preprocessor.size')
+
+
+def _fixed_size(transform: dict) -> object:
+    """Return the size that every image has after a transform; None if images have several."""
+    if bare_type(transform['type']) == 'Resize' and not transform.get('keep_ratio', False):
+        return transform.get('scale')
+    return transform.get('size') if bare_type(transform['type']) == 'Pad' else None
 
 
 def _pair(size: object, key: str) -> tuple[int, int]:

@@ -7,9 +7,10 @@ from convnext_dense.backbones.modernized_resnet import ModernizedResNet
 from convnext_dense.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from convnext_dense.backbones.resnet_vd import ResNetVD
     from convnext_dense.backbones.timm_backbone import TimmBackbone
 
-__all__ = ['ConvNeXt', 'ModernizedResNet', 'TimmBackbone']
+__all__ = ['ConvNeXt', 'ModernizedResNet', 'ResNetVD', 'TimmBackbone']
 
 # timm takes a while to import, and ConvNeXt does not need it.
-__getattr__ = lazy_exports(__name__, dict(TimmBackbone='timm_backbone'))
+__getattr__ = lazy_exports(__name__, dict(ResNetVD='resnet_vd', TimmBackbone='timm_backbone'))

@@ -1,5 +1,6 @@
 """What a run does besides its training steps, one behavior a file."""
 
+from convnext_dense.hooks.batch_augments_switch_hook import BatchAugmentsSwitchHook
 from convnext_dense.hooks.early_stopping_hook import EarlyStoppingHook
 from convnext_dense.hooks.health.divergence_hook import DivergenceHook
 from convnext_dense.hooks.health.heartbeat_hook import HeartbeatHook
@@ -18,6 +19,7 @@ from convnext_dense.hooks.speed.prefetch_hook import PrefetchHook
 from convnext_dense.hooks.training_cost_hook import TrainingCostHook, read_training_cost
 
 __all__ = [
+    'BatchAugmentsSwitchHook',
     'ChannelsLastHook',
     'CompileHook',
     'CudnnAutotuneHook',

@@ -1,4 +1,4 @@
-"""A short name for every published ConvNeXt weight, with its address and license.
+"""A short name for every published ConvNeXt weight, and for real-time DETRs, with its address and license.
 
 A backbone's name is the architecture and then, in order, the data it was trained on; a number at the end is the
 resolution of the last training, if that is not 224. A whole model's name ends in the data it is for. Weights of other
@@ -169,6 +169,23 @@ MMSEG_MODELS = {
     ),
 }
 
+# Real-time DETRs: Peterande/D-FINE and lyuwenyu/RT-DETR, and the same models as transformers has them.
+D_FINE = 'https://github.com/Peterande/storage/releases/download/dfinev1.0/'
+RT_DETR = 'https://github.com/lyuwenyu/storage/releases/download/'
+HUB = 'huggingface://'
+DETRS = {
+    **{f'd_fine_{size}_coco': f'{D_FINE}dfine_{size}_coco.pth' for size in 'nsmlx'},
+    **{f'd_fine_{size}_obj2coco': f'{D_FINE}dfine_{size}_obj2coco.pth' for size in 'smx'},
+    'd_fine_l_obj2coco': f'{D_FINE}dfine_l_obj2coco_e25.pth',
+    'rtdetrv2_r18vd_coco': f'{RT_DETR}v0.2/rtdetrv2_r18vd_120e_coco_rerun_48.1.pth',
+    'rtdetrv2_r34vd_coco': f'{RT_DETR}v0.1/rtdetrv2_r34vd_120e_coco_ema.pth',
+    'rtdetrv2_r50vd_m_coco': f'{RT_DETR}v0.1/rtdetrv2_r50vd_m_7x_coco_ema.pth',
+    'rtdetrv2_r50vd_coco': f'{RT_DETR}v0.1/rtdetrv2_r50vd_6x_coco_ema.pth',
+    'rtdetrv2_r101vd_coco': f'{RT_DETR}v0.1/rtdetrv2_r101vd_6x_coco_from_paddle.pth',
+    'd_fine_l_coco_transformers': f'{HUB}ustc-community/dfine-large-coco',
+    'rtdetrv2_r50vd_coco_transformers': f'{HUB}PekingU/rtdetr_v2_r50vd',
+}
+
 PUBLISHED = {
     **{name: Published(META + file, 'MIT') for name, file in (V1 | V1_MODELS).items()},
     **{name: Published(f'{META}convnextv2/{file}', 'CC-BY-NC-4.0') for name, file in V2.items()},
@@ -187,7 +204,7 @@ PUBLISHED = {
         f'convnext_{size}_torchvision_in1k': Published(f'torchvision://convnext_{size}.imagenet1k_v1', 'BSD-3-Clause')
         for size in V1_SIZES
     },
-    **{name: Published(address, 'Apache-2.0') for name, address in MMPRETRAIN_WEIGHTS.items()},
+    **{name: Published(address, 'Apache-2.0') for name, address in (MMPRETRAIN_WEIGHTS | DETRS).items()},
     **{
         name: Published(f'{home}{folder}/{folder}_{date}.pth', 'Apache-2.0')
         for home, models in ((MMDET, MMDET_MODELS), (MMSEG, MMSEG_MODELS))

@@ -18,6 +18,9 @@ BACKBONE = 'backbone.'
 PREFERRED = re.compile(r'(^|[._])(model_ema|state_dict_ema|teacher)\.')
 AVOIDED = re.compile(r'(^|[._])(ema_state_dict|student|optimizer)\.')
 
+# A part of every detector of RT-DETR's and D-FINE's authors.
+DETR_PART = 'decoder.enc_score_head.'
+
 
 class DetectedWeights(NamedTuple):
     """A ConvNeXt in a checkpoint: its layout, and the prefix of its names among the flattened ones."""
@@ -115,6 +118,28 @@ def recognize(names: Iterable[str], prefix: str | None = None) -> DetectedWeight
         return averaged, blocks[candidate]
 
     return max(candidates, key=rank, default=None)
+
+
+def find_detr(checkpoint: Mapping) -> dict[str, Tensor] | None:
+    """Return the detector in a checkpoint of RT-DETR's or D-FINE's authors, the averaged one if there are two.
+
+    Args:
+        checkpoint: The file's content.
+
+    Returns:
+        Its weights by the authors' names; None if there is none.
+
+    Example:
+        >>> import torch
+        >>> weights = {'decoder.enc_score_head.bias': torch.zeros(2)}
+        >>> find_detr({'ema': {'module': weights, 'updates': 9}, 'last_epoch': 71}) == weights
+        True
+    """
+    averaged = checkpoint.get('ema')
+    for weights in (averaged.get('module') if isinstance(averaged, Mapping) else None, checkpoint.get('model')):
+        if isinstance(weights, Mapping) and any(str(name).startswith(DETR_PART) for name in weights):
+            return dict(weights)
+    return None
 
 
 def infer_size(weights: Mapping[str, Tensor]) -> Size:

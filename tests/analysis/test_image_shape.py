@@ -20,6 +20,16 @@ class TestDefaultShape:
         cfg = Config(dict(default_scope='mmdet', test_dataloader=dict(dataset=dict(pipeline=pipeline))))
         assert default_shape(cfg) == (640, 1280)
 
+    def test_a_detector_that_stretches_to_one_size(self):
+        pipeline = [dict(type='mmdet.Resize', scale=(640, 480), keep_ratio=False)]
+        cfg = Config(dict(default_scope='mmdet', test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+        assert default_shape(cfg) == (480, 640)
+        pipeline[0]['keep_ratio'] = True
+        assert default_shape(Config(cfg.to_dict() | dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))) == (
+            800,
+            1280,
+        )
+
     def test_a_segmenter_is_counted_at_its_crops(self):
         assert default_shape(make_config('mmseg', data_preprocessor=dict(size=(128, 96)))) == (128, 96)
 

@@ -163,8 +163,9 @@ EMA = dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.0002, gamma=200
 class TestWhatDependsOnTheLength:
     @pytest.mark.parametrize(('epochs', 'switch'), [(600, 560), (30, 28), (10, 9), (3, 2), (1, 1)])
     def test_pipelines_switch_at_the_same_share(self, epochs, switch):
-        new = stretched(config(count=300, hooks=[SWITCH]), epochs=epochs)
-        assert new.custom_hooks[0].switch_epoch == switch
+        hooks = [SWITCH, dict(type='convnext_dense.BatchAugmentsSwitchHook', switch_epoch=280)]
+        new = stretched(config(count=300, hooks=hooks), epochs=epochs)
+        assert [hook.switch_epoch for hook in new.custom_hooks] == [switch, switch]
 
     @pytest.mark.parametrize(('epochs', 'last'), [(600, 31), (150, 7), (30, 1), (10, 0)])
     def test_mosaic_ends_at_the_same_share(self, epochs, last):

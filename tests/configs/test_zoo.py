@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from convnext_dense.analysis.complexity import measure_complexity
+from convnext_dense.backbones import TimmBackbone
 from convnext_dense.config.testing import enable_tta
 from convnext_dense.meta_device import build_on_meta
 from convnext_dense.weights.published import PUBLISHED
@@ -25,6 +26,9 @@ MODELS = [name for name in names() if not name.startswith('demo/')]
 # One of each kind of model, head, pre-training and image size.
 FAST = {
     'cascade_mask_rcnn/cascade-mask-rcnn_convnext-b-in22k_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
+    'd_fine/d-fine_convnext-l-dinov3_8xb4-80e_coco.py',
+    'd_fine/d-fine_hgnetv2-b4_8xb4-80e_coco.py',
+    'd_fine/rtdetrv2_r50-d_8xb2-72e_coco.py',
     'dino/dino-4scale_convnext-t_8xb2-12e_coco.py',
     'mask2former/mask2former_convnext-t_8xb2-160k_ade20k-512x512.py',
     'mask2former/mask2former_convnext-t_8xb2-lsj-50e_coco.py',
@@ -53,7 +57,9 @@ def test_model_has_the_stated_figures_and_its_parts_fit(name):
     assert (said['Parameters'], said['FLOPs']) == (measured.params, measured.flops)
     backbone = build_on_meta(cfg.model.backbone, cfg.default_scope)
     assert type(backbone).__module__.startswith('convnext_dense.backbones.')
-    widths = [backbone.channels[i] for i in backbone.out_indices]
+    # Those of timm are of the maps that are taken.
+    is_timms = isinstance(backbone, TimmBackbone)
+    widths = list(backbone.channels) if is_timms else [backbone.channels[i] for i in backbone.out_indices]
     takes_maps = next(cfg.model[key] for key in ('neck', 'panoptic_head', 'decode_head') if key in cfg.model)
     assert list(takes_maps.in_channels) == widths
     if 'auxiliary_head' in cfg.model:
@@ -88,7 +94,7 @@ def test_readme_and_metafile_state_what_the_config_is(name):
     assert (row['params'], row['FLOPs']) == (f'{said["Parameters"] / 1e6:.0f}M', f'{said["FLOPs"] / 1e9:.0f}G')
     if folder != 'roadmap':
         assert row['pretrained'] == f'`{cfg.model.backbone.init_cfg.checkpoint}`'
-        assert cfg.model.backbone.init_cfg.checkpoint in PUBLISHED
+        assert cfg.model.backbone.init_cfg.checkpoint in PUBLISHED or 'timm://' in row['pretrained']
 
 
 @pytest.mark.parametrize('name', ZOO)

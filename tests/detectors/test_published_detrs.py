@@ -134,7 +134,7 @@ class TestPublishedDETRs:
         assert [name for name in (*missing, *unexpected) if not name.startswith('backbone.')] == []
         assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
 
-    @pytest.mark.parametrize('kind', ['RTDetrV2', 'DFine'])
+    @pytest.mark.parametrize('kind', ['RTDetrV2', 'RTDetrV2, 18 layers', 'DFine'])
     def test_with_its_backbone_a_file_loads_whole(self, kind, tmp_path):
         theirs, ours = make_whole_pair(kind)
         theirs.save_pretrained(tmp_path)

@@ -158,17 +158,29 @@ def make_pair(variant):
 
 def make_whole_pair(kind, **head):
     """Return transformers' model on a backbone that timm has, and ours on timm's, with weights of its own."""
-    if kind == 'RTDetrV2':
+    type_ = 'TimmBackbone'
+    if kind == 'RTDetrV2, 18 layers':
+        kind, config, name, channels, type_ = 'RTDetrV2', resnet_18_d(), 'resnet18d', (128, 256, 512), 'ResNetVD'
+    elif kind == 'RTDetrV2':
         config, name, channels = resnet_26_d(), 'resnet26d', (512, 1024, 2048)
     else:
         config, name, channels = hgnetv2_b0(), 'hgnetv2_b0', (256, 512, 1024)
     theirs = make_theirs(kind, config, list(channels))
-    backbone = dict(type='convnext_dense.TimmBackbone', model_name=name, out_indices=(1, 2, 3))
+    backbone = dict(type=f'convnext_dense.{type_}', model_name=name, out_indices=(1, 2, 3))
     return theirs, build_ours(kind, backbone, channels, **head)
 
 
 def resnet_26_d():
     return transformers.RTDetrResNetConfig(depths=[2, 2, 2, 2], out_features=['stage2', 'stage3', 'stage4'])
+
+
+def resnet_18_d():
+    return transformers.RTDetrResNetConfig(
+        layer_type='basic',
+        hidden_sizes=[64, 128, 256, 512],
+        depths=[2, 2, 2, 2],
+        out_features=['stage2', 'stage3', 'stage4'],
+    )
 
 
 def hgnetv2_b0():

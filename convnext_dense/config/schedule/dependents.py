@@ -8,8 +8,9 @@ from convnext_dense.config.schedule.run_length import EPOCH_LOOP, ITER_LOOP, Run
 from convnext_dense.config.tree import bare_type, typed_parts
 from convnext_dense.errors import UsageError
 
+SWITCHES = ('PipelineSwitchHook', 'BatchAugmentsSwitchHook')
 # Those that do nothing, or the wrong thing, in a run that counts steps.
-NEED_EPOCHS = ('PipelineSwitchHook', 'YOLOXModeSwitchHook', 'SetEpochInfoHook')
+NEED_EPOCHS = (*SWITCHES, 'YOLOXModeSwitchHook', 'SetEpochInfoHook')
 # Averages of weights over steps: the momentum's default.
 AVERAGES = {'EMAHook': 0.0002, 'MeanTeacherHook': 0.001}
 # The default of the steps over which an average's momentum falls to its own. MomentumAnnealingEMA's gamma is none: with
@@ -102,7 +103,7 @@ def _set_checkpoint(hook: dict, old: RunLength, new: RunLength) -> None:
 
 def _set_hook(hook: dict, old: RunLength, new: RunLength) -> None:
     kind = bare_type(hook.get('type'))
-    if kind == 'PipelineSwitchHook' and old.by_epoch:
+    if kind in SWITCHES and old.by_epoch:
         epoch = _moved(hook.switch_epoch, True, old, new)
         # It switches at all, if it did.
         hook.switch_epoch = max(min(epoch, new.count - 1), 1) if hook.switch_epoch < old.count else epoch

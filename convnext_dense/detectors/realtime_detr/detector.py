@@ -4,7 +4,7 @@ from typing import Any
 
 from mmdet.models.detectors import SingleStageDetector
 
-from convnext_dense.detectors.realtime_detr.published_weights import rename_published
+from convnext_dense.detectors.realtime_detr.published.rename import rename_published
 from convnext_dense.registry import MODELS
 
 
@@ -12,8 +12,8 @@ from convnext_dense.registry import MODELS
 class RealTimeDETR(SingleStageDetector):
     """A backbone, HybridEncoder, and RTDETRv2Head or DFINEHead.
 
-    It loads checkpoints of transformers' `RTDetrV2ForObjectDetection` and `DFineForObjectDetection` as well as its own.
-    Its arguments are those of mmdet's SingleStageDetector.
+    It loads the authors' checkpoints of RT-DETRv2 and D-FINE, and those of transformers' `RTDetrV2ForObjectDetection`
+    and `DFineForObjectDetection`, as well as its own. Its arguments are those of mmdet's SingleStageDetector.
 
     Reference:
         `DETRs Beat YOLOs on Real-time Object Detection <https://arxiv.org/abs/2304.08069>`_,

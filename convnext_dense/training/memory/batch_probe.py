@@ -124,12 +124,13 @@ class BatchProbe:
 
 
 def _enlarge(augment: nn.Module, sample: WorstSample) -> None:
-    """Set mmdet's BatchSyncRandomResize to its largest size."""
+    """Set mmdet's BatchSyncRandomResize, or ours, to its largest size."""
     largest = getattr(augment, '_random_size_range', None)
     if largest:
         height, width = sample.inputs.shape[-2:]
         units = largest[1]
         sides = [units, int(width / height * units)]
+        vars(augment)['_random_size_range'] = (units, units)
         vars(augment)['_input_size'] = tuple(augment._size_divisor * side for side in sides)
 
 

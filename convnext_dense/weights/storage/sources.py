@@ -11,7 +11,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, get_torchvision_models
 from convnext_dense.errors import CheckpointError, UsageError
 from convnext_dense.regular_files import special_kind
 from convnext_dense.weights.published import PUBLISHED
-from convnext_dense.weights.recognize import BACKBONE, flatten, recognize
+from convnext_dense.weights.recognize import BACKBONE, find_detr, flatten, recognize
 from convnext_dense.weights.storage.downloads import download, read_hub
 from convnext_dense.weights.storage.files import check_harmless, read_file
 
@@ -86,6 +86,8 @@ def load_from_anywhere(source: str, map_location: str | torch.device | None = No
         raise CheckpointError(f'the checkpoint {source} holds no weights by name, which load_from needs.')
     if 'state_dict' in checkpoint or all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
         return checkpoint
+    if weights := find_detr(checkpoint):
+        return dict(state_dict=weights)
     detected = recognize(flatten(checkpoint))
     wrapper = detected.prefix.split('.')[0] if detected else ''
     # Unwrap whole models only, such as a detector saved as `model`.

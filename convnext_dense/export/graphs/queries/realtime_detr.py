@@ -37,7 +37,8 @@ class RealTimeDetector(nn.Module):
         (height, width), (padded_height, padded_width) = images.shape[1:3], inputs.shape[2:]
         head = self.model.bbox_head
         predictions = head(self.model.extract_feat(inputs))[-1]
-        scores, places = predictions.logits.sigmoid().flatten(1).topk(head.max_per_image)
+        most = min(head.max_per_image, head.num_queries * head.num_classes)
+        scores, places = predictions.logits.sigmoid().flatten(1).topk(most)
         x1, y1, x2, y2 = to_corners(take(predictions.boxes, places // head.num_classes)).unbind(-1)
         columns = [(x * padded_width).clamp(0, width) for x in (x1, x2)]
         rows = [(y * padded_height).clamp(0, height) for y in (y1, y2)]

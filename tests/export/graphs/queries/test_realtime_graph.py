@@ -43,6 +43,14 @@ def test_finds_what_the_detector_finds(head, divisor):
             check_same(graph(images), predict(model, images))
 
 
+def test_finds_all_where_an_image_may_have_more_boxes_than_there_are_scores():
+    model = make_model('DFINEHead', 32)
+    model.bbox_head.max_per_image = 1000
+    boxes, scores, labels = find_graph(copy.deepcopy(model))(smooth_images(1, 128, 128))
+    # 100 queries, and four classes.
+    assert boxes.shape[1] == scores.shape[1] == labels.shape[1] == 400
+
+
 @pytest.mark.full
 @pytest.mark.parametrize('head', ['DFINEHead', 'RTDETRv2Head'])
 def test_finds_the_same_in_onnx_whatever_the_size(head, tmp_path):

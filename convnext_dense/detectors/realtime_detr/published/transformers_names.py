@@ -2,7 +2,9 @@
 
 import re
 
-from convnext_dense.detectors.realtime_detr.published_backbones import to_timm
+from torch import Tensor
+
+from convnext_dense.detectors.realtime_detr.published.transformers_backbones import to_timm
 
 # Regular expressions of transformers' names, and ours. The first that matches counts.
 NAMES = (
@@ -29,43 +31,22 @@ BACKBONE = 'model.backbone.model.'
 SIGNATURE = 'model.encoder_input_proj.'
 
 
-def rename(name: str) -> str | None:
-    """Return our name for transformers' `name`, or None if we have no such parameter.
+def rename(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Return a tensor by our name for transformers' `name`, or nothing if we have no such parameter.
 
     Example:
-        >>> rename('model.decoder.layers.0.fc1.weight')
-        'bbox_head.decoder.layers.0.mlp.layers.0.weight'
+        >>> import torch
+        >>> rename('model.decoder.layers.0.fc1.weight', torch.tensor(1))
+        {'bbox_head.decoder.layers.0.mlp.layers.0.weight': tensor(1)}
     """
     if DROPPED.search(name):
-        return None
+        return {}
     if name.startswith(BACKBONE):
-        return f'backbone.model.{to_timm(name.removeprefix(BACKBONE))}'
+        return {f'backbone.model.{to_timm(name.removeprefix(BACKBONE))}': tensor}
     for pattern, ours in NAMES:
         name, found = re.subn(f'^{pattern}', ours, name)
         if found:
             break
     for pattern, ours in LAYERS:
         name = re.sub(pattern, ours, name)
-    return name
-
-
-def rename_published(state_dict: dict, prefix: str = '') -> None:
-    """Give a state dict of transformers our names; leave others as they are.
-
-    Args:
-        state_dict: It is changed in place.
-        prefix: What the names begin with.
-
-    Example:
-        >>> weights = {'model.encoder_input_proj.0.0.weight': 1, 'class_embed.0.bias': 2}
-        >>> rename_published(weights)
-        >>> weights
-        {'neck.input_projections.0.0.weight': 1, 'bbox_head.decoder.cls_branches.0.bias': 2}
-    """
-    if not any(name.startswith(prefix + SIGNATURE) for name in state_dict):
-        return
-    for name in [name for name in state_dict if name.startswith(prefix)]:
-        renamed = rename(name.removeprefix(prefix))
-        tensor = state_dict.pop(name)
-        if renamed is not None:
-            state_dict[prefix + renamed] = tensor
+    return {name: tensor}

@@ -1,0 +1,51 @@
+"""ResNet-18-vd and ResNet-34-vd, the backbones of RT-DETR's small models."""
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from convnext_dense.backbones.timm_backbone import TimmBackbone
+from convnext_dense.registry import MODELS
+
+FIRST = 'layer1.0.'
+
+
+@MODELS.register_module()
+class ResNetVD(TimmBackbone):
+    """timm's resnet18d or resnet34d with a convolution in its first shortcut, as PaddleClas and RT-DETR have it.
+
+    Larger ones have it in timm as well. It starts as the identity, and timm's own weights leave it so.
+
+    Args:
+        model_name: timm's name.
+        arguments: The others of TimmBackbone.
+
+    Reference:
+        `RT-DETRv2 <https://arxiv.org/abs/2407.17140>`_
+
+    Example:
+        >>> backbone = ResNetVD('resnet18d', out_indices=(1, 2, 3))
+        >>> backbone.model.layer1[0].downsample[1].weight.shape
+        torch.Size([64, 64, 1, 1])
+    """
+
+    def __init__(self, model_name: str, **arguments: object) -> None:
+        super().__init__(model_name, **cast(dict, arguments))
+        convolution = nn.Conv2d(64, 64, 1, bias=False)
+        nn.init.dirac_(convolution.weight)
+        # By timm's names: 0 is a pool where the stride is 2.
+        self.model.layer1[0].downsample = nn.Sequential(nn.Identity(), convolution, nn.BatchNorm2d(64))
+        self.train(self.training)
+
+    def load_timm_weights(self, weights: dict[str, Tensor]) -> None:
+        """Load weights as timm publishes them, without the first shortcut's."""
+        shortcut = self.model.layer1[0].downsample
+        self.model.layer1[0].downsample = None
+        super().load_timm_weights(weights)
+        self.model.layer1[0].downsample = shortcut
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return a parameter's layer id and the number of layers, as TimmBackbone does."""
+        first = f'{prefix}model.{FIRST}'
+        name = f'{first}conv1.weight' if param_name.startswith(f'{first}downsample.') else param_name
+        return super().get_layer_depth(name, prefix)
