@@ -74,7 +74,7 @@ def _environment(runner: Runner, cfg: Config) -> dict[str, Any]:
 
 def _differences(runner: Runner, cfg: Config) -> dict[str, Any]:
     """Return what differs from the bases of the config's file."""
-    bases = base_files(Path(cfg.filename)) if cfg.filename else []
+    bases = base_files(Path(cfg.filename)) if cfg.filename and Path(cfg.filename).is_file() else []
     if not bases:
         return {}
     with tempfile.TemporaryDirectory() as folder:
