@@ -9,7 +9,7 @@ from convnext_dense.apis.training import train
 from convnext_dense.config.machine import check_output_file
 from convnext_dense.distillation import write_backbone
 from convnext_dense.errors import UsageError
-from convnext_dense.weights.storage.files import check_new_file
+from convnext_dense.weights.storage.files import check_ending, check_new_file
 
 BACKBONE_FILE = 'backbone.safetensors'
 
@@ -39,14 +39,15 @@ def distill(cfg: Config, out: str | Path | None = None, has_panel: bool = False)
         PosixPath('work_dirs/distill_convnext_tiny_vit_base_patch16_dinov3/backbone.safetensors')
     """
     file = Path(out) if out else Path(cfg.work_dir, BACKBONE_FILE)
-    unfinished = file.with_name(f'unfinished-{file.name}')
     check_output_file(file, 'out')
     try:
-        check_new_file(unfinished if cfg.get('resume') else file)
+        (check_ending if cfg.get('resume') else check_new_file)(file)
     except UsageError as error:
         raise UsageError(f'out: {error}') from error
     train(cfg, has_panel=has_panel)
     if is_main_process():
+        unfinished = file.with_name(f'unfinished-{file.name}')
+        unfinished.unlink(missing_ok=True)
         origin = write_backbone(cfg, unfinished)
         unfinished.replace(file)
         print(f'backbone: {file}, by {origin["teacher"]} (license {origin["teacher_license"]}).')

@@ -9,7 +9,6 @@ from mmengine.registry import MODELS
 
 from convnext_dense.config.resume import find_latest
 from convnext_dense.errors import RunError
-from convnext_dense.results.image_input import images_in
 from convnext_dense.version import __version__
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE
@@ -29,7 +28,7 @@ def write_backbone(cfg: Config, file: str | Path) -> dict:
         file: A new file that ends in .pth, .pt or .safetensors.
 
     Returns:
-        Where the weights come from: teacher, license, student, images, epochs.
+        Where the weights come from: teacher, licenses, what the student started from, images, epochs.
 
     Raises:
         RunError: If the work dir has no checkpoint.
@@ -64,7 +63,8 @@ def _origin(cfg: Config, meta: dict) -> dict:
         teacher_weights=_name(teacher.checkpoint),
         teacher_license=_license(teacher.model_name),
         student_weights=_name(start) if start else 'random',
-        images=len(images_in(cfg.train_dataloader.dataset.data_prefix.img)),
+        **(dict(student_license=PUBLISHED[start].license) if start in PUBLISHED else {}),
+        images=cfg.num_images,
         size=teacher.image_size,
         epochs=meta['epoch'],
         made_by=f'convnext_dense {__version__}',

@@ -67,12 +67,14 @@ def distillation_config(
             check_checkpoint(source, argument, published=argument == 'student_weights')
     taught = teacher_config(teacher, size, teacher_weights)
     backbone, mean, std = _student(student, student_weights, from_scratch, size)
-    steps = epochs * math.ceil(len(images_in(images, 'images')) / (batch_size * count_processes(launcher)))
+    num_images = len(images_in(images, 'images'))
+    steps = epochs * math.ceil(num_images / (batch_size * count_processes(launcher)))
     # mmengine's LinearLR never rises in one step.
     warm_up = max(math.ceil(WARM_UP * steps), 2)
     name = f'distill_{file_name(student)}_{file_name(taught["model_name"])}'
     content = dict(
         default_scope='mmengine',
+        num_images=num_images,
         custom_imports=dict(imports=[SCOPE], allow_failed_imports=False),
         model=dict(
             type=f'{SCOPE}.Distiller',

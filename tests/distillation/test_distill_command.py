@@ -44,6 +44,8 @@ class TestDistill:
         assert inspected.status == 0
         assert 'official layout' in inspected.out
         assert 'teacher timm/test_vit' in inspected.out
+        assert run_command(folder, 'weights', 'convert', 'run/backbone.safetensors', 'converted.pth').status == 0
+        assert read_file(folder / 'converted.pth')['meta']['distillation'] == origin
 
     def test_its_backbone_starts_a_detector(self, folder, distill, command):
         assert distill().status == 0

@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import re
+from pathlib import Path
 
 from convnext_dense.cli.arguments import (
     add_launcher,
@@ -11,7 +13,7 @@ from convnext_dense.cli.arguments import (
     not_empty,
 )
 from convnext_dense.config.find import check_file
-from convnext_dense.config.machine import check_launcher
+from convnext_dense.config.machine import check_launcher, process_number
 from convnext_dense.config.speed.switches import SWITCHES
 
 # They act on detectors and segmenters alone.
@@ -123,4 +125,15 @@ def run(args: argparse.Namespace) -> None:
     config.set_logs(cfg)
     if args.resume:
         config.set_resume(cfg, args.resume)
-    distill(cfg, args.out, has_panel=True)
+    file = distill(cfg, args.out, has_panel=True)
+    if process_number() == 0:
+        print(f'to start from it: --backbone "{_with_weights(args.student, file)}"')
+
+
+def _with_weights(student: str, file: Path) -> str:
+    """Return a student's name with the file that it starts from."""
+    start = f"init_cfg=dict(type='Pretrained',checkpoint='{file}')"
+    name, _, arguments = student.strip().removesuffix(')').partition('(')
+    # Of those that it started from.
+    arguments = re.sub(r',?\s*init_cfg=dict\([^()]*\)', '', arguments)
+    return f'{name}({",".join(filter(None, [arguments.strip(", "), start]))})'

@@ -151,6 +151,11 @@ def check_new_file(path: Path) -> None:
     """Raise CheckpointError if `path` exists already, or if its ending names no format."""
     if path.exists():
         raise CheckpointError(f'{path} is there already; remove it first, or give another name.')
+    check_ending(path)
+
+
+def check_ending(path: Path) -> None:
+    """Raise CheckpointError if a name's ending names no format."""
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f'{path}: the name of the output must end in one of {", ".join(SUFFIXES)}.')
 
