@@ -68,7 +68,7 @@ class Distiller(BaseModel):
         super().init_weights()
         self.teacher.read_weights()
 
-    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> dict | tuple:
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> dict | list:
         """Return the losses of a batch, or the backbone's maps.
 
         Args:
@@ -78,7 +78,7 @@ class Distiller(BaseModel):
         """
         maps = self.backbone(inputs)
         if mode != 'loss':
-            return maps
+            return list(maps)
         pixels = inputs * self.data_preprocessor.std + self.data_preprocessor.mean
         target = self.standardize(self.teacher(pixels))
         losses = {}

@@ -53,9 +53,10 @@ class Teacher(nn.Module):
             raise ValueError(
                 f'timm cannot build {model_name} for images of {image_size} pixels: {describe_error(error)}.'
             ) from error
-        self.last = len(self.model.feature_info) - 1
+        infos = _feature_infos(self.model)
+        self.last = len(infos) - 1
         prune(self.model, [self.last], is_plain=True)
-        self.channels = self.model.num_features
+        self.channels: int = infos[-1]['num_chs']
         config = self.model.pretrained_cfg
         for name in ('mean', 'std'):
             self.register_buffer(name, 255 * torch.tensor(config[name]).view(-1, 1, 1), persistent=False)
@@ -132,4 +133,10 @@ def teacher_config(name: str, image_size: int, checkpoint: str | None = None) ->
 
 def _patch_size(model_name: str) -> int:
     with without_allocating():
-        return timm.create_model(model_name, num_classes=0).feature_info[-1]['reduction']
+        return _feature_infos(timm.create_model(model_name, num_classes=0))[-1]['reduction']
+
+
+def _feature_infos(model: nn.Module) -> list[dict]:
+    """Return what timm says of each block's map."""
+    assert isinstance(model.feature_info, list)
+    return model.feature_info

@@ -1,13 +1,14 @@
 """`convnext-dense distill`: it trains, resumes, and its file is a backbone that `train --backbone` takes."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
-from helpers.commands import chdir, run_command
+from helpers.commands import run_command
 from helpers.demo_runs import DETECTOR, FEW_STEPS
-from helpers.distillations import STUDENT
+from helpers.distillations import ARGUMENTS, STUDENT
 
 from convnext_dense import create_backbone
 from convnext_dense.weights.storage.files import read_file
@@ -20,10 +21,6 @@ def losses(folder, work_dir):
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         entries.update({line['step']: line['loss'] for line in lines if 'loss' in line})
     return entries
-
-
-def student_with(folder):
-    return f"{STUDENT[:-1]},init_cfg=dict(type='Pretrained',checkpoint='{folder / 'run' / 'backbone.safetensors'}'))"
 
 
 class TestDistill:
@@ -48,22 +45,15 @@ class TestDistill:
         assert read_file(folder / 'converted.pth')['meta']['distillation'] == origin
 
     def test_its_backbone_starts_a_detector(self, folder, distill, command):
-        assert distill().status == 0
-        options = [*FEW_STEPS, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=9', 'val_evaluator.metric=bbox']
-        result = command(
-            'train',
-            DETECTOR,
-            '--backbone',
-            student_with(folder),
-            '--work-dir',
-            folder / 'det',
-            '--cfg-options',
-            *options,
-        )
+        named = re.search('to start from it: --backbone "(.*)"', distill().out)[1]
+        named = named.replace('run/', f'{folder}/run/')
+        options = [*FEW_STEPS, 'train_cfg.max_epochs=1', 'val_evaluator.metric=bbox']
+        options += ['train_dataloader.dataset.indices=4', 'val_dataloader.dataset.indices=1']
+        flags = ['--backbone', named, '--work-dir', folder / 'detector']
+        result = command('train', DETECTOR, *flags, '--cfg-options', *options)
         assert result.status == 0, result.err
         assert f'weights: {folder / "run" / "backbone.safetensors"}' in result.out
-        with chdir(folder):
-            backbone = create_backbone(student_with(folder)).backbone
+        backbone = create_backbone(named).backbone
         file = read_file(folder / 'run' / 'backbone.safetensors')['state_dict']
         assert all(torch.equal(tensor, file[name]) for name, tensor in backbone.state_dict().items())
 
@@ -99,12 +89,14 @@ class TestDistill:
         weights = read_file(folder / 'run' / 'backbone.safetensors')['state_dict']
         assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
-    def test_starts_from_a_backbone_that_was_distilled(self, folder, distill):
-        assert distill('--out', 'first.pth').status == 0
-        options = [part for part in distill.args[2:] if part != '--from-scratch']
-        result = run_command(folder, 'distill', *options, '--work-dir', 'next', '--student-weights', 'first.pth')
+    def test_starts_from_a_file_of_weights(self, folder, distill):
+        torch.save(create_backbone(STUDENT).backbone.state_dict(), folder / 'first.pth')
+        # Without --from-scratch.
+        options = [part for part in ARGUMENTS if part != '--from-scratch']
+        result = run_command(folder, 'distill', *options, '--student-weights', 'first.pth', '--epochs', 1)
         assert result.status == 0, result.err
-        origin = read_file(folder / 'next' / 'backbone.safetensors')['meta']['distillation']
+        assert 'weights: first.pth' in result.out
+        origin = read_file(folder / 'run' / 'backbone.safetensors')['meta']['distillation']
         assert origin['student_weights'] == 'first.pth'
 
 
@@ -124,6 +116,7 @@ class TestMistakes:
             (['--student-weights', 'teacher.pth'], '--student-weights: with --from-scratch, the student has none'),
             (['--size', '40'], "--size: 40 is no multiple of 16, the teacher's patch size; take 32 or 48."),
             (['--size', '16'], '--size: 16 is smaller than 32'),
+            (['--speed', 'waits'], '--speed: waits has no effect here; choose from channels_last, bf16'),
             (['--lr', '0'], 'it must be a number above 0'),
             (['--out', 'teacher.pth'], '--out: teacher.pth is there already'),
             (['--out', 'a.onnx'], '--out: a.onnx: the name of the output must end in one of .pth'),

@@ -1,7 +1,7 @@
 """Two processes distill as one does on their joint batch."""
 
 import pytest
-from helpers.distillations import STUDENT, TEACHER
+from helpers.distillations import ARGUMENTS, STUDENT, TEACHER
 from helpers.several.joint_batch import COMMON, JOINT_BATCH, Case
 from helpers.several.processes import run_in_processes
 
@@ -23,8 +23,9 @@ class DistillCase(Case):
 
     def command(self, processes):
         """Return the arguments of the training by as many processes."""
-        # Its optimizer and schedule take the place of the recipe's.
+        # Their optimizer and schedule take the place of the recipe's, whose groups have a decay.
         options = [option for option in COMMON if not option.startswith(('val_', 'test_'))]
+        options.append('optim_wrapper.optimizer.weight_decay=0.05')
         options.append(f'train_dataloader.batch_size={JOINT_BATCH // processes}')
         return ['train', self.config, '--work-dir', self.folder / str(processes), '--cfg-options', *options]
 
@@ -41,3 +42,9 @@ def test_weights_and_losses_are_those_of_one_process(folder, demo_data, command)
     assert result.status == 0, result.err
     case.check_equal(1, 2)
     assert any(name.startswith('standardize') for name in case.weights(2))
+
+
+def test_one_of_the_processes_writes_the_backbone(folder):
+    run_in_processes(2, folder, [['distill', *ARGUMENTS, '--epochs', 1, '--batch-size', 2]], folder)
+    origin = read_file(folder / 'run' / 'backbone.safetensors')['meta']['distillation']
+    assert origin['epochs'] == 1

@@ -26,7 +26,7 @@ def steps(model, count):
     """Train on one batch, and return the loss of each step."""
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=3e-3))
     data = batch()
-    return [float(model.train_step(data, wrapper)['loss']) for _ in range(count)]
+    return [model.train_step(data, wrapper)['loss'].item() for _ in range(count)]
 
 
 class TestDistiller:
