@@ -71,7 +71,8 @@ def postprocess_result(
         data_samples: What is known of the images; changed. Without it, the logits have the images' sizes.
     """
     samples = [SegDataSample() for _ in seg_logits] if data_samples is None else data_samples
-    argmax_first = (self.test_cfg or {}).get('argmax_first', False)
+    # mmseg's base class has no `test_cfg`.
+    argmax_first = (getattr(self, 'test_cfg', None) or {}).get('argmax_first', False)
     for i, sample in enumerate(samples):
         logits, size = seg_logits[i : i + 1], None
         if data_samples is not None:

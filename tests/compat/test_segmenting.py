@@ -110,6 +110,13 @@ def test_labels_found_first_are_those_nearest_to_each_pixel(classes, sides, size
     assert sample.seg_logits.data.shape == logits.shape[1:]
 
 
+def test_a_segmenter_of_ones_own_needs_no_test_cfg():
+    (sample,) = segmenting.postprocess_result(
+        SimpleNamespace(align_corners=False), torch.rand(1, 4, 6, 5), [SegDataSample(metainfo=dict(ori_shape=(6, 5)))]
+    )
+    assert sample.pred_sem_seg.data.shape == (1, 6, 5)
+
+
 def test_logits_of_the_images_size_are_not_copied():
     logits = torch.rand(1, 4, 6, 5)
     (sample,) = segmenting.postprocess_result(
