@@ -188,10 +188,11 @@ def test_windows_in_batches_have_the_same_mean(count, size, together):
     assert len(batched.seen) == -(-len(alone.seen) // together)
 
 
-def test_no_windows_in_a_batch_are_refused():
+@pytest.mark.parametrize('together', [0, -1, 2.5, '2', None])
+def test_batches_of_no_whole_number_of_windows_are_refused(together):
     model = Sliding((4, 4), (4, 4), torch.contiguous_format)
-    model.test_cfg.windows_per_batch = 0
-    with pytest.raises(ValueError, match='windows_per_batch: at least one'):
+    model.test_cfg.windows_per_batch = together
+    with pytest.raises(ValueError, match='windows_per_batch: it must be a whole number of at least 1; got '):
         segmenting.slide_inference(model, torch.rand(1, 1, 8, 8), [{}])
 
 
