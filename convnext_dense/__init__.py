@@ -46,6 +46,7 @@ ROOMS = (
     'config',
     'datasets',
     'detectors',
+    'distillation',
     'evaluation',
     'export',
     'hooks',

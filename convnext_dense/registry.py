@@ -56,6 +56,7 @@ MODELS = _child(
     ResNetVD='backbones.resnet_vd',
     TimmBackbone='backbones.timm_backbone',
     BatchRandomResize='detectors.batch_random_resize',
+    Distiller='distillation.distiller',
     DFINEHead='detectors.realtime_detr.head',
     HybridEncoder='detectors.realtime_detr.encoder.hybrid_encoder',
     RealTimeDETR='detectors.realtime_detr.detector',
@@ -89,7 +90,7 @@ HOOKS = _child(
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     root.OPTIM_WRAPPER_CONSTRUCTORS, LayerDecayOptimWrapperConstructor='optim.layer_decay'
 )
-DATASETS = _child(root.DATASETS)
+DATASETS = _child(root.DATASETS, ImageFiles='distillation.image_files')
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS)
 EVALUATOR = _child(root.EVALUATOR)
 LOG_PROCESSORS = _child(root.LOG_PROCESSORS, JointLogProcessor='training.processes.joint_log')
@@ -111,6 +112,7 @@ TRANSFORMS = _child(
     LoadImageOnce='datasets.images.load_once',
     PackDetInputs='datasets.transforms.det_packing',
     RandomFlip='datasets.transforms.det_flip',
+    RandomView='distillation.random_view',
     PackSegInputs='datasets.transforms.seg_inputs',
     SegPhotoMetricDistortion='datasets.transforms.seg_colors',
     SegRandomCrop='datasets.transforms.seg_crop',

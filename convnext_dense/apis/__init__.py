@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from convnext_dense.apis.data.data_check import CheckedData, check_data
     from convnext_dense.apis.data.data_mending import mend_data
     from convnext_dense.apis.demo import run_demo
+    from convnext_dense.apis.distilling import distill
     from convnext_dense.apis.environment import describe_environment
     from convnext_dense.apis.launching.processes import launch
     from convnext_dense.apis.replaying import replay
@@ -23,6 +24,7 @@ __all__ = [
     'browse',
     'check_data',
     'describe_environment',
+    'distill',
     'find_batch_size',
     'launch',
     'mend_data',
@@ -41,6 +43,7 @@ __getattr__ = lazy_exports(
         browse='browsing',
         check_data='data.data_check',
         describe_environment='environment',
+        distill='distilling',
         find_batch_size='batch_size',
         launch='launching.processes',
         mend_data='data.data_mending',

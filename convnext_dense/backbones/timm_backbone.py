@@ -148,7 +148,9 @@ class TimmBackbone(Backbone):
         Raises:
             RuntimeError: If tensors are missing or unexpected.
         """
-        self.model.load_state_dict(_create_with_weights(self.model_name, self.described, weights).state_dict())
+        model = create_with_weights(self.model_name, self.described.arguments, weights)
+        prune(model, self.described.features, self.described.is_plain)
+        self.model.load_state_dict(model.state_dict())
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, by mmpretrain's protocol for learning-rate decay.
@@ -240,15 +242,27 @@ def _create(model_name: str, described: TimmModel, drop_path_rate: float) -> nn.
     return model
 
 
-def _create_with_weights(model_name: str, described: TimmModel, weights: dict[str, Tensor]) -> nn.Module:
-    """Create a described model from a state dict of the whole model, with or without its classifier."""
+def create_with_weights(model_name: str, arguments: dict, weights: dict[str, Tensor]) -> nn.Module:
+    """Create a model of timm from a state dict of the whole model, with or without its classifier, by timm's loading.
+
+    Args:
+        model_name: timm's name.
+        arguments: Arguments of `timm.create_model`.
+        weights: The state dict, in timm's names.
+
+    Raises:
+        RuntimeError: If tensors are missing or unexpected.
+
+    Example:
+        >>> weights = timm.create_model('resnet18').state_dict()
+        >>> type(create_with_weights('resnet18', {}, weights)).__name__
+        'ResNet'
+    """
     weights = clean_state_dict(weights)
     # Unless the number of classes is the weights', timm ignores missing and unexpected tensors.
     overlay = dict(state_dict=weights, num_classes=_num_classes(model_name, weights))
     pretrained: dict = dict(pretrained=True, pretrained_cfg_overlay=overlay, num_classes=overlay['num_classes'])
-    model = timm.create_model(model_name, **(described.arguments | pretrained))
-    prune(model, described.features, described.is_plain)
-    return model
+    return timm.create_model(model_name, **(arguments | pretrained))
 
 
 def _num_classes(model_name: str, weights: dict[str, Tensor]) -> int:

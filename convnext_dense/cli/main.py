@@ -16,13 +16,14 @@ from typing import Any, NoReturn
 
 from convnext_dense.cli import compat, completion, env, weights
 from convnext_dense.cli.looking import browse, check, config, explain, flops, report, summary
-from convnext_dense.cli.running import compare, demo, export, predict, replay, serve, test, train
+from convnext_dense.cli.running import compare, demo, distill, export, predict, replay, serve, test, train
 from convnext_dense.errors import STOPPED, RunStopped, describe, exit_on_usage_error
 from convnext_dense.launched import leave_word
 from convnext_dense.version import __version__
 
 COMMANDS = (
     train,
+    distill,
     test,
     predict,
     export,

@@ -202,6 +202,8 @@ def _data(dataset: Dataset) -> str:
 def _classes(dataset: Dataset) -> str:
     names = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     names = [names] if isinstance(names, str) else list(map(str, names))
+    if not names:
+        return 'none'
     more = len(names) - SHOWN_CLASSES
     return f'{len(names)}: {", ".join(names[:SHOWN_CLASSES])}' + (f' and {more} more' if more > 0 else '')
 

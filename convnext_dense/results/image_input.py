@@ -47,11 +47,12 @@ class ImageInput:
     frame: int = 0
 
 
-def images_in(folder: str | Path) -> list[str]:
+def images_in(folder: str | Path, argument: str = 'inputs') -> list[str]:
     """Return the image files in a folder and in its folders, in order.
 
     Args:
         folder: The folder.
+        argument: The argument that it was given as.
 
     Raises:
         UsageError: If there is none.
@@ -62,7 +63,7 @@ def images_in(folder: str | Path) -> list[str]:
     """
     files = sorted(str(file) for file in Path(folder).rglob('*') if _is_image(file))
     if not files:
-        raise UsageError(f'inputs: there is no image in {folder} ({", ".join(SUFFIXES)}).')
+        raise UsageError(f'{argument}: there is no image in {folder} ({", ".join(SUFFIXES)}).')
     return files
 
 

@@ -16,6 +16,7 @@ from convnext_dense.weights.matching import describe_diverged, locate, match, pr
 from convnext_dense.weights.published import PUBLISHED
 from convnext_dense.weights.recognize import BACKBONE, flatten, infer_size
 from convnext_dense.weights.storage.checksums import verify_checksums
+from convnext_dense.weights.storage.files import DISTILLATION
 from convnext_dense.weights.storage.sources import read_weights
 from convnext_dense.wording import counted
 
@@ -58,6 +59,7 @@ def inspect_checkpoint(source: str, model: dict | None = None) -> Inspection:
         f'file         '
         f'{size}{counted(len(tensors), "tensor")}{", top keys " if keys else ""}{printable(", ".join(sorted(keys)))}',
         f'backbone     {count / 1e6:.1f} M parameters in {counted(len(weights), "tensor")}',
+        *_origin(checkpoint),
         f'to use it    backbone=dict({values},',
         f"                 init_cfg=dict(type='Pretrained', checkpoint={source!r}))",
         str(report),
@@ -76,6 +78,15 @@ def published_table() -> str:
     ]
     width = max(map(len, PUBLISHED))
     return '\n'.join(f'{name:<{width}}  {license:<33}  {address}' for name, license, address in rows)
+
+
+def _origin(checkpoint: Mapping) -> list[str]:
+    """Return a line on what a distilled backbone was trained by, if the file says it."""
+    meta = checkpoint.get('meta')
+    origin = meta.get(DISTILLATION) if isinstance(meta, Mapping) else None
+    if not isinstance(origin, Mapping):
+        return []
+    return [f'distilled    {printable(", ".join(f"{key} {value}" for key, value in origin.items()))}']
 
 
 def _describe_rest(config: dict, rest: Mapping[str, Tensor]) -> str:

@@ -27,6 +27,7 @@ ONLY_LONG = ('num_train', 'num_val', 'size')
 # What a command cannot do without, and what makes it short.
 BASES = {
     'train': ['{config}'],
+    'distill': ['--images', '{images}', '--teacher=timm/test_vit', '--student=convnext_atto', '--from-scratch'],
     'test': ['{config}', '{checkpoint}'],
     'browse': ['{config}', '--count=1'],
     'check': ['{config}', '--workers=1'],

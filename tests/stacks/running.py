@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from datetime import datetime, timezone
@@ -88,9 +89,22 @@ def counts(report: str) -> dict[str, int]:
 
 
 def _call(command: list[str]) -> str:
-    """Run a command and return its output; what it says last, if it fails, is why the stack is refused."""
+    """Run a command and return its output; if it fails, what it says is why the stack is refused."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise _Refused((done.stderr.strip() or done.stdout.strip() or f'{command[0]} failed.').splitlines()[-1].strip())
+        raise _Refused(why_failed(done.stderr.strip() or done.stdout.strip() or f'{command[0]} failed.'))
     return done.stdout
+
+
+def why_failed(said: str) -> str:
+    """Return the line of a failed command that says why: a compiler's first error, or the last line.
+
+    Example:
+        >>> why_failed('a.h:9:2: error: #error C++20 is required\\nninja: build stopped\\nhint: a package fails')
+        'a.h:9:2: error: #error C++20 is required'
+    """
+    lines = [line.strip() for line in said.splitlines()]
+    # Paths are of the machine.
+    errors = [line.rpartition('/')[2] for line in lines if re.search(r':\d+: error: ', line)]
+    return errors[0] if errors else lines[-1]

@@ -68,12 +68,14 @@ def lines_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith('#')]
 
 
+TORCH_2_10 = ('torch==2.10.*', 'torchvision==0.25.*')
 STACKS = (
     Stack('official', is_constrained=True),
     Stack('OneDL', is_onedl=True),
-    Stack('OneDL, compiled operators', is_onedl=True, is_compiled=True),
+    # onedl-mmcv 2.3.6 is built as C++17, and the headers of PyTorch 2.15 need C++20.
+    Stack('OneDL, compiled operators', pins=TORCH_2_10, is_onedl=True, is_compiled=True),
     Stack('torch 2.6', pins=('torch==2.6.*', 'torchvision==0.21.*')),
-    Stack('torch 2.10', pins=('torch==2.10.*', 'torchvision==0.25.*')),
+    Stack('torch 2.10', pins=TORCH_2_10),
     Stack('Python 3.10', '3.10', is_constrained=True),
     Stack('Python 3.12', '3.12', is_constrained=True),
     Stack('Python 3.13', '3.13', is_constrained=True),

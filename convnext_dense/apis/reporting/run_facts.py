@@ -74,7 +74,7 @@ def _environment(runner: Runner, cfg: Config) -> dict[str, Any]:
 
 def _differences(runner: Runner, cfg: Config) -> dict[str, Any]:
     """Return what differs from the bases of the config's file."""
-    bases = base_files(Path(cfg.filename)) if cfg.filename else []
+    bases = base_files(Path(cfg.filename)) if cfg.filename and Path(cfg.filename).is_file() else []
     if not bases:
         return {}
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def _data(runner: Runner, cfg: Config) -> dict[str, Any]:
 def _dataset_facts(split: str, dataset: Any) -> dict[str, str]:  # noqa: ANN401 - PyTorch's type has no length
     classes = [str(name) for name in (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()]
     facts = {split: counted(len(dataset), 'image')}
-    if split == 'train':
+    if split == 'train' and classes:
         facts['classes'] = f'{len(classes)}: {", ".join(classes[:SHOWN_CLASSES])}'
     if not hasattr(dataset, 'get_data_info') or len(dataset) > MOST_COUNTED:
         return facts

@@ -39,6 +39,8 @@ def check_switches(names: Sequence[str], allowed: Sequence[str]) -> None:
             raise UsageError(f'speed: {name} is now called {RENAMED[name]}.')
         if name == AUTO:
             raise UsageError('speed: auto stands alone, in a training on the command line.')
+        if name in SWITCHES and name not in allowed and tuple(allowed) != TEST_SWITCHES:
+            raise UsageError(f'speed: {name} has no effect here; choose from {", ".join(allowed)}.')
         if name in SWITCHES and name not in allowed:
             raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
         if name not in allowed:

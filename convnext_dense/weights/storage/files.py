@@ -24,8 +24,12 @@ from convnext_dense.regular_files import special_kind
 
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', '.pt', SAFETENSORS)
-# The part of `meta` that OpenMMLab's tools read, the dataset's classes and palette; safetensors holds it as JSON.
+# The part of `meta` that OpenMMLab's tools read: the dataset's classes and palette.
 DATASET_META = 'dataset_meta'
+# What a distilled backbone's `meta` says of its teacher.
+DISTILLATION = 'distillation'
+# The parts of `meta` that safetensors holds, as JSON.
+JSON_META = (DATASET_META, DISTILLATION)
 # What reading a file may take besides its own size: PyTorch's first use of some modules, and the pickle's text.
 READING_BYTES = 64 * 2**20
 # safetensors parses a header of up to 100 MB, which describes a million tensors. Those of a model have 100 bytes each.
@@ -57,7 +61,7 @@ def read_file(path: str | Path, mmap: bool = True, map_location: str | torch.dev
         map_location: The device for the weights of PyTorch's files; `mmap` needs 'cpu'.
 
     Returns:
-        What was saved; ``dict(state_dict=..., meta=...)`` for safetensors with a dataset's meta.
+        What was saved; ``dict(state_dict=..., meta=...)`` for safetensors with one of `JSON_META`.
 
     Raises:
         CheckpointError: If the file does not exist, is no checkpoint, or claims more memory than its own size.
@@ -98,7 +102,7 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
     Args:
         path: The file, ending in .pth, .pt or .safetensors.
         state_dict: The weights.
-        meta: The `meta` of an OpenMMLab checkpoint. Safetensors keeps only its `dataset_meta`.
+        meta: The `meta` of an OpenMMLab checkpoint. Safetensors keeps only `JSON_META`.
 
     Raises:
         CheckpointError: If the file exists already, has another ending, or cannot be written.
@@ -112,7 +116,7 @@ def write_file(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping
         with TemporaryDirectory(dir=path.parent) as folder:
             temporary = Path(folder) / path.name
             if path.suffix == SAFETENSORS:
-                extra = {DATASET_META: json.dumps(meta[DATASET_META], default=list)} if DATASET_META in meta else {}
+                extra = {key: json.dumps(meta[key], default=list) for key in JSON_META if key in meta}
                 save_file(weights, temporary, metadata={'format': 'pt', **extra})
             else:
                 with temporary.open('wb') as file:
@@ -147,6 +151,11 @@ def check_new_file(path: Path) -> None:
     """Raise CheckpointError if `path` exists already, or if its ending names no format."""
     if path.exists():
         raise CheckpointError(f'{path} is there already; remove it first, or give another name.')
+    check_ending(path)
+
+
+def check_ending(path: Path) -> None:
+    """Raise CheckpointError if a name's ending names no format."""
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f'{path}: the name of the output must end in one of {", ".join(SUFFIXES)}.')
 
@@ -171,7 +180,7 @@ def _read_safetensors(path: Path, header: int) -> dict:
         with safe_open(path, framework='pt') as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             metadata = file.metadata() or {}
-        meta = {DATASET_META: json.loads(metadata[DATASET_META])} if DATASET_META in metadata else None
+        meta = {key: json.loads(metadata[key]) for key in JSON_META if key in metadata}
     except (SafetensorError, *DAMAGED) as error:
         raise CheckpointError(f'the checkpoint {path} is damaged, or no safetensors file: {error}.') from error
     return dict(state_dict=weights, meta=meta) if meta else weights

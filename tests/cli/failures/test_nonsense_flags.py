@@ -31,6 +31,7 @@ def places(demo_data, tmp_path_factory):
         checkpoint=run / 'iter_4.pth',
         step=run / 'non_finite_step_2.pt',
         image=next(image.iterdir()),
+        images=image,
         exported=write_toy(run / 'toy.onnx'),
     )
 
