@@ -8,6 +8,7 @@ from convnext_dense.backbones.timm_backbone import TimmBackbone
 from convnext_dense.registry import MODELS
 
 FIRST = 'layer1.0.'
+NAMES = ('resnet18d', 'resnet34d')
 
 
 @MODELS.register_module()
@@ -20,6 +21,9 @@ class ResNetVD(TimmBackbone):
         model_name: timm's name.
         arguments: The others of TimmBackbone.
 
+    Raises:
+        ValueError: If it is another model.
+
     Reference:
         `RT-DETRv2 <https://arxiv.org/abs/2407.17140>`_
 
@@ -30,19 +34,26 @@ class ResNetVD(TimmBackbone):
     """
 
     def __init__(self, model_name: str, **arguments: object) -> None:
+        if model_name.partition('.')[0] not in NAMES:
+            raise ValueError(f'model_name of ResNetVD must be one of {", ".join(NAMES)}; got {model_name!r}.')
         super().__init__(model_name, **cast(dict, arguments))
         convolution = nn.Conv2d(64, 64, 1, bias=False)
         nn.init.dirac_(convolution.weight)
         # By timm's names: 0 is a pool where the stride is 2.
-        self.model.layer1[0].downsample = nn.Sequential(nn.Identity(), convolution, nn.BatchNorm2d(64))
+        shortcut = nn.Sequential(nn.Identity(), convolution, nn.BatchNorm2d(64))
+        # Frozen stages include it.
+        shortcut.requires_grad_(self.model.layer1[0].conv1.weight.requires_grad)
+        self.model.layer1[0].downsample = shortcut
         self.train(self.training)
 
     def load_timm_weights(self, weights: dict[str, Tensor]) -> None:
         """Load weights as timm publishes them, without the first shortcut's."""
         shortcut = self.model.layer1[0].downsample
         self.model.layer1[0].downsample = None
-        super().load_timm_weights(weights)
-        self.model.layer1[0].downsample = shortcut
+        try:
+            super().load_timm_weights(weights)
+        finally:
+            self.model.layer1[0].downsample = shortcut
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer id and the number of layers, as TimmBackbone does."""

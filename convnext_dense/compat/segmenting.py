@@ -34,11 +34,11 @@ def slide_inference(self: EncoderDecoder, inputs: Tensor, batch_img_metas: list[
         batch_img_metas: What is known of them. The network gets it with the window's size as `img_shape`.
 
     Raises:
-        ValueError: If the stride leaves pixels out, or `windows_per_batch` is less than 1.
+        ValueError: If the stride leaves pixels out, or `windows_per_batch` is no whole number of at least 1.
     """
     size, crop, together = inputs.shape[2:], self.test_cfg.crop_size, self.test_cfg.get('windows_per_batch', 1)
-    if together < 1:
-        raise ValueError(f'test_cfg.windows_per_batch: at least one window goes through the network; got {together}.')
+    if not isinstance(together, int) or together < 1:
+        raise ValueError(f'test_cfg.windows_per_batch: it must be a whole number of at least 1; got {together!r}.')
     places = list(product(*map(_windows, size, crop, self.test_cfg.stride)))
     logits, counts = inputs.new_zeros(0), inputs.new_zeros(size)
     for i in range(0, len(places), together):
@@ -71,7 +71,8 @@ def postprocess_result(
         data_samples: What is known of the images; changed. Without it, the logits have the images' sizes.
     """
     samples = [SegDataSample() for _ in seg_logits] if data_samples is None else data_samples
-    argmax_first = (self.test_cfg or {}).get('argmax_first', False)
+    # mmseg's base class has no `test_cfg`.
+    argmax_first = (getattr(self, 'test_cfg', None) or {}).get('argmax_first', False)
     for i, sample in enumerate(samples):
         logits, size = seg_logits[i : i + 1], None
         if data_samples is not None:

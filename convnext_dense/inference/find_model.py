@@ -18,7 +18,7 @@ from convnext_dense.errors import UsageError
 from convnext_dense.inference.pipeline import test_pipeline
 from convnext_dense.inference.published_models import config_of, published_models
 from convnext_dense.inference.tested_parts import tested_parts
-from convnext_dense.weights.published import PUBLISHED
+from convnext_dense.weights.published import DETRS, PUBLISHED
 from convnext_dense.weights.storage.sources import read_weights
 
 BEST = 'best_*.pth'
@@ -121,6 +121,8 @@ def is_checkpoint(text: str) -> bool:
 
 
 def _no_model(text: str) -> str:
+    if text in DETRS:
+        return f'model: {text} has no config in this package; give a config of its size before it.'
     if text in PUBLISHED:
         return f'model: {text} is a backbone, and no detector or segmenter; give a model, or the config of one first.'
     if text.endswith('.py') or text in our_configs():

@@ -1,4 +1,4 @@
-"""Which of this package's configs a published model was trained with."""
+"""Which of this package's configs a published model belongs to."""
 
 import re
 
@@ -9,9 +9,19 @@ MODEL = re.compile(
     r'(?:(cascade_)?mask_rcnn|(upernet))_convnext_([a-z]+)_in(1k|22k)_(?:coco(?:_mmdet)?|ade20k(?:_mmseg)?)'
 )
 
+D_FINE_L, RTDETRV2_L = 'd-fine_hgnetv2-b4_8xb4-80e_coco', 'rtdetrv2_r50-d_8xb2-72e_coco'
+# Other sizes of the real-time DETRs have no config.
+DETR_CONFIGS = dict(
+    d_fine_l_coco=D_FINE_L,
+    d_fine_l_obj2coco=D_FINE_L,
+    d_fine_l_coco_transformers=D_FINE_L,
+    rtdetrv2_r50vd_coco=RTDETRV2_L,
+    rtdetrv2_r50vd_coco_transformers=RTDETRV2_L,
+)
+
 
 def config_of(name: str) -> str:
-    """Return the name of the config of a published detector or segmenter; '' if it is none.
+    """Return the name of the config of a published detector or segmenter; '' if there is none.
 
     Args:
         name: A name of `PUBLISHED`.
@@ -22,6 +32,8 @@ def config_of(name: str) -> str:
         >>> config_of('convnext_tiny_in1k')
         ''
     """
+    if name in DETR_CONFIGS:
+        return DETR_CONFIGS[name]
     match = MODEL.fullmatch(name) if name in PUBLISHED else None
     if not match:
         return ''

@@ -103,6 +103,15 @@ class TestTheBatch:
             dataset = DATASETS.build(cfg.train_dataloader.dataset.dataset)
         assert objects[0] == {max(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset)))}
 
+    @pytest.mark.parametrize('kind', ['convnext_dense.BatchRandomResize', 'mmdet.BatchSyncRandomResize'])
+    def test_is_of_the_largest_size_to_which_batches_are_resized(self, kind):
+        cfg = config()
+        cfg.model.data_preprocessor.batch_augments = [dict(type=kind, random_size_range=(64, 192))]
+        cfg.model.data_preprocessor.pad_mask = False
+        with as_a_gpu(), device_that_holds(2, MaskRCNN) as calls:
+            find_batch_size(cfg)
+        assert {shape[-2] for shape in calls} == {192}
+
     @FULL
     def test_comes_with_the_optimizers_state(self, monkeypatch):
         states = []

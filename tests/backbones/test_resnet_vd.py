@@ -1,5 +1,6 @@
 """ResNet-18-vd and ResNet-34-vd: timm's ResNet-D with a convolution in the first shortcut."""
 
+import pytest
 import timm
 import torch
 
@@ -36,3 +37,21 @@ class TestResNetVD:
     def test_frozen_norms_include_the_shortcuts(self):
         backbone = ResNetVD('resnet18d', norm_eval=True).train()
         assert not backbone.model.layer1[0].downsample[2].training
+
+    def test_the_shortcut_is_frozen_with_its_stage(self):
+        backbone = ResNetVD('resnet18d', frozen_stages=1).train()
+        stage = backbone.model.layer1
+        assert not any(parameter.requires_grad for parameter in stage.parameters())
+        assert not any(module.training for module in stage.modules())
+        assert all(parameter.requires_grad for parameter in backbone.model.layer2.parameters())
+
+    def test_weights_that_do_not_fit_leave_the_shortcut(self):
+        backbone = ResNetVD('resnet18d')
+        with pytest.raises(RuntimeError):
+            backbone.load_timm_weights(timm.create_model('resnet34d').state_dict())
+        assert backbone.model.layer1[0].downsample is not None
+
+    @pytest.mark.parametrize('name', ['resnet18', 'resnet50d'])
+    def test_other_models_are_refused(self, name):
+        with pytest.raises(ValueError, match='must be one of resnet18d, resnet34d; got'):
+            ResNetVD(name)

@@ -110,6 +110,13 @@ def test_labels_found_first_are_those_nearest_to_each_pixel(classes, sides, size
     assert sample.seg_logits.data.shape == logits.shape[1:]
 
 
+def test_a_segmenter_of_ones_own_needs_no_test_cfg():
+    (sample,) = segmenting.postprocess_result(
+        SimpleNamespace(align_corners=False), torch.rand(1, 4, 6, 5), [SegDataSample(metainfo=dict(ori_shape=(6, 5)))]
+    )
+    assert sample.pred_sem_seg.data.shape == (1, 6, 5)
+
+
 def test_logits_of_the_images_size_are_not_copied():
     logits = torch.rand(1, 4, 6, 5)
     (sample,) = segmenting.postprocess_result(
@@ -181,10 +188,11 @@ def test_windows_in_batches_have_the_same_mean(count, size, together):
     assert len(batched.seen) == -(-len(alone.seen) // together)
 
 
-def test_no_windows_in_a_batch_are_refused():
+@pytest.mark.parametrize('together', [0, -1, 2.5, '2', None])
+def test_batches_of_no_whole_number_of_windows_are_refused(together):
     model = Sliding((4, 4), (4, 4), torch.contiguous_format)
-    model.test_cfg.windows_per_batch = 0
-    with pytest.raises(ValueError, match='windows_per_batch: at least one'):
+    model.test_cfg.windows_per_batch = together
+    with pytest.raises(ValueError, match='windows_per_batch: it must be a whole number of at least 1; got '):
         segmenting.slide_inference(model, torch.rand(1, 1, 8, 8), [{}])
 
 

@@ -1,6 +1,7 @@
 """The configs of D-FINE and RT-DETRv2: their rates, their images, and a training step of each kind."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import torch
 from helpers.data.batches import detection_batch
 from helpers.rate_curves import rate_curve
 from helpers.training_steps import build_for_training, make_shallow
-from helpers.zoo import config, metadata, names, readme_rows, tiers
+from helpers.zoo import ROOT, config, metadata, names, readme_rows, tiers
 from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
+from convnext_dense.meta_device import build_on_meta
 from convnext_dense.weights.published import PUBLISHED
 
 NAMES = names('d_fine')
@@ -146,3 +149,25 @@ def test_metafile_and_readme_have_the_authors_scores_and_models(name):
     assert (row['published by'] == 'not published') == (name not in SCORES)
     trained = row['trained model'].strip('`')
     assert model.get('Weights') == (PUBLISHED[trained].address if trained else None)
+
+
+# Sizes without a config: the model, timm's name of the backbone, and the parts that differ.
+ROW = re.compile(r'^\| (D-FINE|RT-DETRv2)-\S+ \| `(\w+)`(.*?) \| (.*) \|$', re.MULTILINE)
+SIZES = ROW.findall((ROOT / 'docs' / 'guides' / 'realtime-detr.md').read_text())
+
+
+def test_the_guide_has_the_authors_other_sizes():
+    assert len(SIZES) == 7
+
+
+@pytest.mark.parametrize(('kind', 'backbone', 'of', 'parts'), SIZES)
+def test_parts_of_the_authors_other_sizes_fit(kind, backbone, of, parts):
+    cfg = copy.deepcopy(config(D_FINE_L if kind == 'D-FINE' else RTDETRV2))
+    cfg.merge_from_dict(Config.fromstring(f'model = dict({parts.replace("`", "")})', '.py').to_dict())
+    cfg.model.backbone.update(model_name=backbone, init_cfg=None)
+    if 'ResNetVD' in of:
+        cfg.model.backbone.type = 'convnext_dense.ResNetVD'
+    model = build_on_meta(cfg.model, 'mmdet')
+    assert list(model.backbone.channels) == list(model.neck.in_channels)
+    images = torch.empty(1, 3, 64, 64, device='meta')
+    assert {fmap.shape[1] for fmap in model.extract_feat(images)} == set(cfg.model.bbox_head.get('in_channels', [256]))

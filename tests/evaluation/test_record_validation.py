@@ -86,6 +86,16 @@ class TestRecordValidationHook:
         assert record.image_scores.tolist() == [0.25]
         assert said == []
 
+    def test_logits_of_another_size_than_the_label_map_have_no_calibration(self, tmp_path):
+        sample = SegDataSample(metainfo=dict(img_path='0.jpg'))
+        sample.gt_sem_seg = PixelData(data=torch.zeros(1, 8, 8, dtype=torch.int64))
+        sample.pred_sem_seg = PixelData(data=torch.zeros(1, 8, 8, dtype=torch.int64))
+        sample.seg_logits = PixelData(data=torch.zeros(2, 4, 4))
+        record, said = run_hook(tmp_path, Infos([info(0)]), [sample])
+        assert record.arrays['confusion'].tolist() == [[64, 0], [0, 0]]
+        assert record.arrays['reliability'].sum() == 0
+        assert said == []
+
     def test_what_cannot_be_kept_is_said_and_no_more(self, tmp_path):
         broken = detection(0, [0.9])
         broken.pred_instances.bboxes[:] = torch.nan

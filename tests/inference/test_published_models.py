@@ -3,9 +3,10 @@
 import pytest
 
 from convnext_dense.config.find import our_configs
+from convnext_dense.errors import UsageError
 from convnext_dense.inference.find_model import find_model
-from convnext_dense.inference.published_models import config_of, published_models
-from convnext_dense.weights.published import MMDET_MODELS, MMSEG_MODELS, PUBLISHED, V1_MODELS
+from convnext_dense.inference.published_models import DETR_CONFIGS, config_of, published_models
+from convnext_dense.weights.published import DETRS, MMDET_MODELS, MMSEG_MODELS, PUBLISHED, V1_MODELS
 
 MODELS = [*V1_MODELS, *MMDET_MODELS, *MMSEG_MODELS]
 
@@ -19,7 +20,16 @@ def test_it_has_a_config(name):
 
 
 def test_backbones_have_none():
-    assert set(published_models()) == set(MODELS) < set(PUBLISHED)
+    assert set(published_models()) == {*MODELS, *DETR_CONFIGS} < set(PUBLISHED)
+
+
+@pytest.mark.parametrize('name', DETRS)
+def test_a_real_time_detr_has_a_config_or_needs_one(name):
+    if name in DETR_CONFIGS:
+        assert find_model(name).cfg.model.type == 'convnext_dense.RealTimeDETR'
+    else:
+        with pytest.raises(UsageError, match=f'{name} has no config in this package; give a config of its size'):
+            find_model(name)
 
 
 def test_it_is_found_by_its_name():

@@ -37,7 +37,9 @@ class OneTransferHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Keep the norm of the gradients on its device."""
         wrapper = runner.optim_wrapper
-        if getattr(wrapper, 'clip_grad_kwargs', None):
+        # A runner may train twice, with the same wrapper.
+        is_replaced = getattr(getattr(wrapper, 'clip_func', None), 'func', None) == self._clip
+        if getattr(wrapper, 'clip_grad_kwargs', None) and not is_replaced:
             wrapper.clip_func = partial(self._clip, wrapper.clip_func)
 
     def _clip(self, clip: Callable[..., Tensor | None], parameters: Sequence[Tensor], **options: object) -> None:

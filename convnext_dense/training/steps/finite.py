@@ -16,7 +16,7 @@ def find_non_finite(model: nn.Module) -> list[str]:
     Of a sharded model, that is what this process holds.
 
     Args:
-        model: The model. The device is waited for once.
+        model: The model. The device is waited for once if all values are finite.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -50,7 +50,7 @@ def are_finite(tensors: Sequence[Tensor]) -> bool:
         >>> are_finite([torch.tensor([1.0]), torch.tensor([torch.inf])])
         False
     """
-    own = [_own(tensor.detach()) for tensor in tensors]
+    own = [own_part(tensor.detach()) for tensor in tensors]
     dense = [tensor.coalesce().values() if tensor.is_sparse else tensor for tensor in own]
     dense = [tensor for tensor in dense if tensor.numel()]
     if not dense:
@@ -71,11 +71,6 @@ def is_sharded(model: nn.Module) -> bool:
     """
     is_wrapped = 'FullyShardedDataParallel' in type(model).__name__
     return is_wrapped or any(hasattr(parameter, 'to_local') for parameter in model.parameters())
-
-
-def _own(tensor: Tensor) -> Tensor:
-    """Return what this process has of a tensor that is sharded over several."""
-    return tensor.to_local() if hasattr(tensor, 'to_local') else tensor
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:

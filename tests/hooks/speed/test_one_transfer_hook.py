@@ -58,6 +58,13 @@ def test_the_norm_of_gradients_and_the_weights_are_mmengines(clip_grad):
     torch.testing.assert_close(ours.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
 
 
+def test_a_second_training_of_a_runner_logs_norms_too():
+    runner, hook = Stepping(dict(max_norm=0.1), 'twice'), OneTransferHook()
+    runner.step(hook)
+    runner.step(hook)
+    assert len(logged(runner.message_hub)['train/grad_norm']) == 6
+
+
 def test_no_question_is_asked_before_the_step_has_ended():
     runner, hook = Stepping(dict(max_norm=0.1), 'waits'), OneTransferHook()
     hook.before_train(runner)
