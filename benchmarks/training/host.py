@@ -74,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
 
 
 def _run(args: argparse.Namespace) -> Iterator[dict]:
+    torch.set_num_threads(1)
     for name in args.configs:
         with tempfile.TemporaryDirectory() as folder:
             cfg = load_config(name, f'{folder}/run', pretrained=False)
             configs = _ways(prepare_config(cfg, f'{folder}/data', args.batch_size, SCALE))
             launches = {way: _count(config, f'{folder}/run', way) for way, config in configs.items()}
         backbones = {way: _forward(configs[way]) for way in (OURS, THEIRS)}
-        torch.set_num_threads(1)
         seconds = time_in_turn(backbones, torch.device('cpu'), args.rounds)
         yield dict(
             config=name,

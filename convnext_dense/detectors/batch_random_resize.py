@@ -8,6 +8,7 @@ from mmdet.structures import DetDataSample
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from convnext_dense.errors import UsageError
 from convnext_dense.registry import MODELS
 
 
@@ -15,11 +16,15 @@ from convnext_dense.registry import MODELS
 class BatchRandomResize(BatchSyncRandomResize):
     """mmdet's BatchSyncRandomResize, where a batch's size follows from the step.
 
-    So all processes have one size without asking each other, and a resumed run has the sizes of one without a stop.
+    So all processes have one size without asking each other, and a resumed run has the sizes of one without a stop. All
+    runs have the same sizes, whatever their seed.
 
     Args:
         random_size_range: The smallest and the largest height in pixels; batches keep their ratio.
         size_divisor: Sizes are multiples of this many pixels.
+
+    Raises:
+        UsageError: If samples have masks, which mmdet leaves at their size.
 
     Example:
         >>> import torch
@@ -38,6 +43,11 @@ class BatchRandomResize(BatchSyncRandomResize):
             inputs: The batch, (N, C, H, W).
             data_samples: mmdet's samples, which are changed.
         """
+        if any('masks' in sample.gt_instances for sample in data_samples):
+            raise UsageError(
+                'model.data_preprocessor.batch_augments: BatchRandomResize resizes images and boxes, and no masks; '
+                'leave it out for a model with masks.'
+            )
         hub = MessageHub.get_current_instance()
         step = hub.get_info('iter') or 0
         hub.update_info('iter', step)

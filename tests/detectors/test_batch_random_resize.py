@@ -1,9 +1,12 @@
 """A batch's size follows from the step."""
 
+import pytest
 import torch
 from helpers.data.batches import detection_batch
 from mmdet.models import DetDataPreprocessor
 from mmengine.logging import MessageHub
+
+from convnext_dense.errors import UsageError
 
 RANGE = (32, 320)
 
@@ -43,3 +46,7 @@ class TestBatchRandomResize:
         expected = detection_batch(with_mask=False)['data_samples'][0].gt_instances.bboxes * scale
         torch.testing.assert_close(batch['data_samples'][0].gt_instances.bboxes, expected)
         assert batch['data_samples'][0].batch_input_shape == (height, width)
+
+    def test_masks_are_refused(self):
+        with pytest.raises(UsageError, match='no masks'):
+            make()(detection_batch(with_mask=True), training=True)

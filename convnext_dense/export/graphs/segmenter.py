@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from convnext_dense.errors import UsageError
 from convnext_dense.export.graphs.images import Images
 from convnext_dense.export.graphs.pooling import replace_pools
 from convnext_dense.export.graphs.windows import Windows
@@ -24,6 +25,8 @@ class Segmenter(nn.Module):
         self.images = Images(preprocessor, config.get('size_divisor') or 1, preprocessor.pad_val)
         replace_pools(model)
         self.model = model
+        if model.test_cfg.get('argmax_first'):
+            raise UsageError('model.test_cfg.argmax_first: an exported model resizes logits; leave it out to export.')
         self.slides = model.test_cfg.get('mode', 'whole') == 'slide'
         self.with_scores = with_scores
 

@@ -30,6 +30,8 @@ class CompiledForward:
     Args:
         module: The module whose forward is compiled.
         options: The arguments of `torch.compile`.
+        begins_pass: Whether CUDA graphs may write over what they wrote, each time that the module is evaluated: a test
+            sends many windows or views through the network in one step.
 
     Example:
         >>> module = nn.Linear(2, 3)
@@ -38,13 +40,16 @@ class CompiledForward:
         (torch.Size([1, 3]), ['weight', 'bias'])
     """
 
-    def __init__(self, module: nn.Module, options: dict) -> None:
+    def __init__(self, module: nn.Module, options: dict, begins_pass: bool = False) -> None:
         self.module = module
+        self.begins_pass = begins_pass
         self.options = options
         self._compiled = None
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Run the forward, and compile it first if there is no code yet for such arguments."""
+        if self.begins_pass and not self.module.training:
+            torch.compiler.cudagraph_mark_step_begin()
         # Imported here because they are private to PyTorch, and load torch._dynamo.
         from torch._dynamo import config as dynamo_config
         from torch.fx.experimental import _config as shapes_config
@@ -117,16 +122,17 @@ class CompileHook(Hook):
         """Replace the forwards."""
         self._compile(runner.model)
 
-    def _before_iter(self, runner: Runner, batch_idx: int, data_batch: object = None, mode: str = 'train') -> None:
-        """Allow a CUDA graph to write over what it wrote in the last step."""
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
+        """Allow CUDA graphs to write over what they wrote in the last step."""
         if self.options['mode'] in RECORDING_MODES:
             torch.compiler.cudagraph_mark_step_begin()
 
     def _compile(self, model: nn.Module) -> None:
         targets = self._targets(unwrap(model))
         new = [name for name, module in targets.items() if not isinstance(module.forward, CompiledForward)]
-        for name in new:
-            targets[name].forward = CompiledForward(targets[name], self.options)
+        records = self.options['mode'] in RECORDING_MODES
+        for i, name in enumerate(new):
+            targets[name].forward = CompiledForward(targets[name], self.options, records and i == 0)
         if new:
             print_log(f'Compiled in their first step: {", ".join(new)}.', logger='current')
 

@@ -213,15 +213,26 @@ class TestCompileHook:
 
 
 class TestCudaGraphs:
-    @pytest.mark.parametrize(('mode', 'marks'), [('reduce-overhead', 3), ('max-autotune', 3), (None, 0)])
-    def test_each_step_may_write_over_the_last_ones_maps(self, monkeypatch, mode, marks):
+    @pytest.fixture
+    def marks(self, monkeypatch):
         seen = []
-        monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: seen.append(mode))
-        hook = CompileHook(mode=mode)
-        hook.before_train_iter(None, 0)
-        hook.before_val_iter(None, 0)
-        hook.before_test_iter(None, 0)
-        assert len(seen) == marks
+        monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: seen.append('mark'))
+        return seen
+
+    @pytest.mark.parametrize(('mode', 'count'), [('reduce-overhead', 1), ('max-autotune', 1), (None, 0)])
+    def test_each_step_may_write_over_the_last_ones_maps(self, marks, mode, count):
+        CompileHook(mode=mode).before_train_iter(None, 0)
+        assert len(marks) == count
+
+    def test_so_may_each_window_of_a_test_from_the_first_module_on(self, marks, monkeypatch):
+        monkeypatch.setattr(torch, 'compile', lambda forward, **_: forward)
+        runner = make_runner(backbone=nn.Identity(), neck=nn.Identity())
+        CompileHook(mode='reduce-overhead').before_test(runner)
+        for is_training, count in ((True, 0), (False, 3)):
+            runner.model.train(is_training)
+            for _ in range(3):
+                runner.model.neck(runner.model.backbone(torch.zeros(1)))
+            assert len(marks) == count
 
 
 class TestCheckCompiler:
