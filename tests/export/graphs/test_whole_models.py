@@ -134,3 +134,7 @@ class TestWhatHasNoForm:
         cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='PhotoMetricDistortion'))
         with pytest.raises(UsageError, match='the test pipeline has PhotoMetricDistortion, which runs with OpenMMLab'):
             graph_model(random_model(cfg, tmp_path / 'model.pth'))
+
+    def test_is_named_for_labels_that_are_found_before_logits_are_resized(self, label_maps, tmp_path):
+        sentence = self.refused(str(SEGMENTER), label_maps, tmp_path, **{'test_cfg.argmax_first': True})
+        assert sentence == 'model.test_cfg.argmax_first: an exported model resizes logits; leave it out to export.'
