@@ -23,7 +23,7 @@ from convnext_dense.visualization.sheet import COLUMNS, ROWS, TILE, make_sheet, 
 SPLITS = ('train', 'val', 'test')
 COUNT = 24
 # They look at what is not read here.
-OTHER_CHECKS = ('outputs', 'addresses', 'evaluator', 'checkpoint', 'resume', 'optimizer', 'schedule')
+OTHER_CHECKS = ('outputs', 'addresses', 'windows', 'evaluator', 'checkpoint', 'resume', 'optimizer', 'schedule')
 # The longer side in pixels of an image that is drawn into a file of its own.
 SMALLEST, LARGEST = 768, 1280
 PAGE, IMAGES, SHEET = 'browse.html', 'images', 'sheet-{:02d}.png'

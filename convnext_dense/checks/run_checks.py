@@ -23,6 +23,7 @@ from convnext_dense.checks.run_plan import RunPlan
 from convnext_dense.checks.training.length import LENGTH
 from convnext_dense.checks.training.optimizer import OPTIMIZER
 from convnext_dense.checks.training.schedule import SCHEDULE
+from convnext_dense.checks.windows import WINDOWS
 from convnext_dense.config.machine import process_number
 from convnext_dense.datasets.annotations.coco_file import no_garbage_collection
 from convnext_dense.errors import UsageError, describe
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     KEYS,
     OUTPUTS,
     ADDRESSES,
+    WINDOWS,
     # Causes come before what follows from them.
     FILES,
     CLASSES,

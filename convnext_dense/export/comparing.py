@@ -75,6 +75,8 @@ class Difference:
             (f'boxes of score {SCORE} or more', str(self.boxes)),
             ('without a partner', str(self.unmatched)),
         ]
+        if not self.boxes:
+            rows.append(('compared', 'nothing, as the model is sure of no box in these images'))
         if self.unmatched < self.boxes:
             rows.append(('least IoU of partners', f'{self.least_iou:.4f}'))
             rows.append(('largest difference of scores', f'{self.largest_score:.1e}'))

@@ -1,6 +1,7 @@
 """Puts a loader into a config that decodes each training image once."""
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 
 from convnext_dense.config.custom_imports import import_package
@@ -8,6 +9,8 @@ from convnext_dense.config.speed.fast_transforms import is_exactly, name_ours
 from convnext_dense.config.tree import typed_parts
 from convnext_dense.datasets.images.kept_images import check_place
 from convnext_dense.errors import UsageError
+
+WORDS = dict(ram='memory', disk='a file')
 
 
 def keep_images(cfg: Config, place: str) -> None:
@@ -41,3 +44,4 @@ def keep_images(cfg: Config, place: str) -> None:
     for loader in loaders:
         name_ours(loader, 'LoadImageOnce')
         loader['place'] = place
+    print_log(f'cache: images are decoded once, and kept in {WORDS[place]} until the run ends.', logger='current')
