@@ -44,4 +44,5 @@ def check_switches(names: Sequence[str], allowed: Sequence[str]) -> None:
         if name in SWITCHES and name not in allowed:
             raise UsageError(f'speed: {name} acts in training only; testing has {", ".join(allowed)}.')
         if name not in allowed:
-            raise UsageError(f'speed: there is no switch {name!r}; choose from {", ".join(allowed)}.')
+            alone = f', or {AUTO} alone' if tuple(allowed) == tuple(SWITCHES) else ''
+            raise UsageError(f'speed: there is no switch {name!r}; choose from {", ".join(allowed)}{alone}.')
