@@ -10,9 +10,7 @@ from convnext_dense.results.image_input import images_in
 class ImageFiles(BaseDataset):
     """The image files of a folder and of its folders, without annotations.
 
-    Args:
-        data_prefix: ``dict(img=FOLDER)``.
-        **arguments: As in mmengine's `BaseDataset`.
+    Its arguments are those of mmengine's `BaseDataset`; ``data_prefix=dict(img=FOLDER)`` names the folder.
 
     Raises:
         UsageError: If there is no image in the folder.
