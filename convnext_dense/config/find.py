@@ -1,6 +1,7 @@
 """Finds the file of a config by its path or its name. Imports nothing heavy: a typing error is answered at once."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def is_model(name: str) -> bool:
         >>> is_model('epoch_3.pth'), is_model('upernet_convnext-demo_demo-ade20k')
         (True, False)
     """
-    return name.endswith(WEIGHT_SUFFIXES) or Path(name).expanduser().is_dir()
+    return name.endswith(WEIGHT_SUFFIXES) or os.path.isdir(os.path.expanduser(name))
 
 
 def check_file(path: str, argument: str) -> None:
@@ -79,9 +80,10 @@ def check_file(path: str, argument: str) -> None:
     Example:
         >>> check_file('https://example.com/weights.pth', 'resume')
     """
-    if URL_MARK not in path and not Path(path).expanduser().is_file():
-        is_folder = Path(path).expanduser().is_dir()
-        kind = special_kind(Path(path).expanduser()) or 'a folder' * is_folder
+    # Unlike pathlib's, it leaves a user's name that nobody has as it is.
+    place = Path(os.path.expanduser(path))
+    if URL_MARK not in path and not place.is_file():
+        kind = special_kind(place) or 'a folder' * place.is_dir()
         raise UsageError(
             f'{argument}: {path} is {kind}, and no file.' if kind else f'{argument}: there is no file {path}.'
         )

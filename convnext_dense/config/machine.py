@@ -113,5 +113,5 @@ def process_number() -> int:
 
 def _existing(path: Path) -> Path:
     """Return a path, or the innermost of its folders that exists."""
-    path = path.expanduser().absolute()
+    path = Path(os.path.expanduser(path)).absolute()
     return next(folder for folder in (path, *path.parents) if folder.exists())

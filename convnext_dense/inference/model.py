@@ -1,5 +1,6 @@
 """A trained model that predicts on new images."""
 
+import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -295,4 +296,4 @@ def _report(on_unreadable: Callable | None, image: ImageInput, error: UsageError
 
 
 def _is_image(inputs: Any) -> bool:  # noqa: ANN401 - any input
-    return isinstance(inputs, str | Path) and ('://' in str(inputs) or Path(inputs).expanduser().is_file())
+    return isinstance(inputs, str | Path) and ('://' in str(inputs) or os.path.isfile(os.path.expanduser(inputs)))

@@ -1,10 +1,13 @@
 """Configs by name."""
 
 import pytest
+from helpers.commands import run_command
 from helpers.demo_runs import CONFIGS
 
-from convnext_dense.config.find import find_config, our_configs
+from convnext_dense.config.find import check_file, find_config, is_model, our_configs
+from convnext_dense.config.machine import check_folder
 from convnext_dense.errors import UsageError
+from convnext_dense.weights.storage.checksums import verify_checksums
 
 
 class TestNames:
@@ -57,3 +60,27 @@ class TestMistakes:
     def test_lists_the_nearest(self, name, message):
         with pytest.raises(UsageError, match=message):
             find_config(name)
+
+
+class TestAHomeOfNobody:
+    """`~name` is somebody's home, and a file of that name if there is no such user."""
+
+    def test_is_no_file(self):
+        with pytest.raises(UsageError, match=r'checkpoint: there is no file ~nobody_here/a\.pth'):
+            check_file('~nobody_here/a.pth', 'checkpoint')
+
+    def test_is_no_model(self):
+        assert not is_model('~nobody_here')
+
+    def test_may_be_where_a_run_writes(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        verify_checksums('~nobody_here.pth')
+        check_folder('~nobody_here/run', 'work_dir')
+
+    @pytest.mark.parametrize('command', ['train', 'test', 'predict', 'flops', 'export', 'explain'])
+    def test_is_answered_in_one_line(self, command, tmp_path):
+        result = run_command(
+            tmp_path, command, '~nobody_here', *(['~nobody_here'] if command in ('test', 'predict') else [])
+        )
+        assert result.status == 2
+        assert result.err.startswith('error: ') and 'nobody_here' in result.err

@@ -1,6 +1,7 @@
 """Verifies that a checkpoint's bytes are those that were written."""
 
 import functools
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,7 +26,7 @@ def verify_checksums(path: str | Path) -> None:
         ...     torch.save({'norm.bias': torch.ones(2)}, file.name)
         ...     verify_checksums(file.name)
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file() or not zipfile.is_zipfile(path):
         return
     state = path.stat()
