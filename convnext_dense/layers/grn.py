@@ -47,7 +47,7 @@ class GRN(nn.Module):
         peak = norm.detach().clamp(max=largest)
         if x.dtype == torch.float16:
             peak = torch.linalg.vector_norm(x.detach(), torch.inf, dim=(1, 2), keepdim=True).float()
-        # Half of the range, since values are rounded and `beta` is added. A channel of zeros has no limit.
-        limit = torch.finfo(x.dtype).max / 2 / peak
+        # Half of the range, since values are rounded and `beta` is added. The scale itself has the range as its limit.
+        limit = (torch.finfo(x.dtype).max / 2 / peak).clamp(max=min(torch.finfo(x.dtype).max, largest))
         scale = torch.minimum(torch.maximum(1 + self.gamma * response, -limit), limit)
         return x * scale.to(x.dtype) + self.beta.to(x.dtype)
