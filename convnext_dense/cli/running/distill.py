@@ -12,7 +12,7 @@ from convnext_dense.cli.arguments import (
     check_work_dir,
     not_empty,
 )
-from convnext_dense.config.find import check_file
+from convnext_dense.cli.resuming import add_resume, check_resume
 from convnext_dense.config.machine import check_launcher, process_number
 from convnext_dense.config.speed.switches import SWITCHES
 
@@ -73,14 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='the backbone, a new file that ends in .pth, .pt or .safetensors; by default backbone.safetensors in the '
         'work dir',
     )
-    parser.add_argument(
-        '--resume',
-        type=not_empty,
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='resume from this checkpoint, or without one from the latest in the work dir',
-    )
+    add_resume(parser)
     add_launcher(parser)
 
 
@@ -98,8 +91,7 @@ def run(args: argparse.Namespace) -> None:
     """Distill."""
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
-    if args.resume and args.resume != 'auto':
-        check_file(args.resume, 'resume')
+    check_resume(args.resume)
     from convnext_dense import config
     from convnext_dense.apis import distill
     from convnext_dense.distillation import distillation_config

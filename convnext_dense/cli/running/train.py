@@ -20,7 +20,8 @@ from convnext_dense.cli.arguments import (
     not_empty,
     parse_cfg_options,
 )
-from convnext_dense.config.find import check_file, find_config
+from convnext_dense.cli.resuming import add_resume, check_resume
+from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import AUTO, SWITCHES
 from convnext_dense.errors import UsageError
@@ -59,14 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_recipe(parser)
     parser.add_argument('--work-dir', type=not_empty, help='folder for logs and checkpoints')
-    parser.add_argument(
-        '--resume',
-        type=not_empty,
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='resume from this checkpoint, or without one from the latest in the work dir',
-    )
+    add_resume(parser)
     parser.add_argument(
         '--resume-with',
         choices=['checkpoint', 'config'],
@@ -128,8 +122,7 @@ def run(args: argparse.Namespace) -> None:
     check_launcher(args.launcher)
     if args.resume_with == 'config' and not args.resume:
         raise UsageError('resume_with says how to resume; give resume, too.')
-    if args.resume and args.resume != 'auto':
-        check_file(args.resume, 'resume')
+    check_resume(args.resume)
     from convnext_dense import config
     from convnext_dense.apis import train
 
