@@ -5,6 +5,7 @@ import re
 from torch import Tensor
 
 from convnext_dense.detectors.realtime_detr.published.original_backbones import to_timm
+from convnext_dense.detectors.realtime_detr.published.substitutions import substitute
 
 HEAD = 'bbox_head.query_selection.'
 # Regular expressions of their names, and ours. The first that matches counts.
@@ -58,12 +59,7 @@ def rename(name: str, tensor: Tensor) -> dict[str, Tensor]:
         return {}
     if name.startswith(BACKBONE):
         return {f'{BACKBONE}model.{to_timm(name.removeprefix(BACKBONE))}': tensor}
-    for pattern, ours in NAMES:
-        name, found = re.subn(f'^{pattern}', ours, name)
-        if found:
-            break
-    for pattern, ours in PARTS:
-        name = re.sub(pattern, ours, name)
+    name = substitute(name, NAMES, PARTS)
     if match := PACKED.fullmatch(name):
         return {f'{match[1]}{kind}_proj.{match[2]}': part for kind, part in zip('qkv', tensor.chunk(3), strict=True)}
     return {name: tensor}

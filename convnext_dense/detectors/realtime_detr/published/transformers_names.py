@@ -4,6 +4,7 @@ import re
 
 from torch import Tensor
 
+from convnext_dense.detectors.realtime_detr.published.substitutions import substitute
 from convnext_dense.detectors.realtime_detr.published.transformers_backbones import to_timm
 
 # Regular expressions of transformers' names, and ours. The first that matches counts.
@@ -43,10 +44,4 @@ def rename(name: str, tensor: Tensor) -> dict[str, Tensor]:
         return {}
     if name.startswith(BACKBONE):
         return {f'backbone.model.{to_timm(name.removeprefix(BACKBONE))}': tensor}
-    for pattern, ours in NAMES:
-        name, found = re.subn(f'^{pattern}', ours, name)
-        if found:
-            break
-    for pattern, ours in LAYERS:
-        name = re.sub(pattern, ours, name)
-    return {name: tensor}
+    return {substitute(name, NAMES, LAYERS): tensor}
