@@ -39,14 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
 def _run(args: argparse.Namespace) -> Iterator[dict]:
     with tempfile.TemporaryDirectory() as folder:
         configs = [load_config(name, f'{folder}/run', pretrained=False) for name in args.configs]
-        first = prepare_config(configs[0], f'{folder}/data', args.batch_size, args.scale)
-        for cfg in configs:
-            cfg.train_dataloader = copy.deepcopy(first.train_dataloader)
         names = [Path(cfg.filename).stem for cfg in configs]
-        runs = {
-            name: MeasuredRun(cfg, f'{folder}/{name}', name)
-            for name, cfg in zip(names, [first, *configs[1:]], strict=True)
-        }
+        configs[0] = prepare_config(configs[0], f'{folder}/data', args.batch_size, args.scale)
+        for cfg in configs[1:]:
+            cfg.train_dataloader = copy.deepcopy(configs[0].train_dataloader)
+        runs = {name: MeasuredRun(cfg, f'{folder}/{name}', name) for name, cfg in zip(names, configs, strict=True)}
         batches = take_batches(runs[names[0]].loader, WARM_UP + args.rounds)
         for run in runs.values():
             run.start(batches)

@@ -19,15 +19,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.cases import run_benchmark
 from benchmarks.measure import ratio_in_turn, time_in_turn
 from benchmarks.training.compare import prepare_config
 from benchmarks.training.openmmlab import openmmlab_config
-from benchmarks.training.waits import CONFIGS, SCALE
-from convnext_dense.apis.stepped_run import SteppedRun
+from benchmarks.training.waits import SCALE, make_parser, watch_step
 from convnext_dense.backbones import ConvNeXt
 from convnext_dense.cli.arguments import at_least
 from convnext_dense.config import enable_speed, load_config
@@ -66,9 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--configs', nargs='+', default=list(CONFIGS), help='by default two recipes')
-    parser.add_argument('--batch-size', type=at_least(1), default=2)
+    parser = make_parser(__doc__)
     parser.add_argument('--rounds', type=at_least(1), default=20, help='how often each way is timed')
     return run_benchmark(parser, arguments, _run, _table)
 
@@ -101,14 +98,8 @@ def _ways(ours: Config) -> dict[str, Config]:
 
 
 def _count(cfg: Config, folder: str, way: str) -> Counter[str]:
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        run = SteppedRun(cfg, folder, way)
-        run.start()
-        # The first step makes the optimizer's state.
-        run.step()
-        batch = run.next_batch()
-        with Launches() as launches:
-            run.train_on(batch)
+    launches = Launches()
+    watch_step(cfg, folder, way, launches)
     return launches.names
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -77,10 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> list[dict]:
     Args:
         arguments: The command line. Defaults to the process's.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    return run_benchmark(make_parser(__doc__), arguments, _run, _table)
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark of two recipes' steps."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--configs', nargs='+', default=list(CONFIGS), help='by default two recipes')
     parser.add_argument('--batch-size', type=at_least(1), default=2)
-    return run_benchmark(parser, arguments, _run, _table)
+    return parser
 
 
 def _run(args: argparse.Namespace) -> Iterator[dict]:
@@ -98,14 +104,27 @@ def _count(name: str, batch_size: int, switches: list[str]) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder:
         cfg = prepare_config(load_config(name, f'{folder}/run', pretrained=False), f'{folder}/data', batch_size, SCALE)
         enable_speed(cfg, switches)
-        with DefaultScope.overwrite_default_scope(cfg.default_scope):
-            run = SteppedRun(cfg, f'{folder}/run', '_'.join(['waits', *switches]))
-            run.start()
-            run.step()
-            batch = run.next_batch()
-            with Waits() as waits:
-                run.train_on(batch)
+        waits = Waits()
+        watch_step(cfg, f'{folder}/run', '_'.join(['waits', *switches]), waits)
     return waits.lines
+
+
+def watch_step(cfg: Config, folder: str, name: str, mode: TorchDispatchMode) -> None:
+    """Make a config's second training step in a mode. The first one makes the optimizer's state.
+
+    Args:
+        cfg: The config, with data that exists.
+        folder: For the run's log.
+        name: A name that no other run of the process has.
+        mode: What sees the step's operators.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        run = SteppedRun(cfg, folder, name)
+        run.start()
+        run.step()
+        batch = run.next_batch()
+        with mode:
+            run.train_on(batch)
 
 
 def _table(case: dict) -> str:
