@@ -36,6 +36,7 @@ def prepare_imports() -> None:
     when_imported('mmengine.config', _find_package_configs_directly)
     when_imported('mmengine.config', _lay_configs_out_fast)
     when_imported('mmengine.runner.activation_checkpointing', _recompute_with_gradients)
+    when_imported('mmengine.hooks.logger_hook', _let_one_process_write_scores)
     when_imported('mmengine.model', _widen_uint16)
     when_imported('mmdet.datasets.api_wrappers.coco_api', _fill_missing_fields)
     for name in NUMPY_1_MODULES:
@@ -68,6 +69,14 @@ def _recompute_with_gradients() -> None:
 
     # PyTorch's default gives no gradient to a module whose input has none: a backbone, whose input is an image.
     activation_checkpointing.checkpoint = partial(checkpoint, use_reentrant=False)
+
+
+def _let_one_process_write_scores() -> None:
+    from mmengine.dist import master_only
+    from mmengine.hooks import logger_hook
+
+    # At the end of a test, each process writes the same file of scores at once.
+    logger_hook.dump = master_only(logger_hook.dump)  # pyrefly: ignore[implicit-import]
 
 
 def _widen_uint16() -> None:
