@@ -16,7 +16,7 @@ HEADS = ('RTDETRv2Head', 'DFINEHead')
 DEMO = CONFIGS / 'demo' / 'd-fine_convnext-demo_demo-coco.py'
 
 
-def make_detector(head='DFINEHead', divisor=32, **arguments):
+def make_detector(head='DFINEHead', divisor=32, num_test_layers=None, **arguments):
     torch.manual_seed(0)
     return RealTimeDETR(
         data_preprocessor=dict(type='mmdet.DetDataPreprocessor', mean=[0] * 3, std=[255] * 3, pad_size_divisor=divisor),
@@ -41,12 +41,11 @@ def make_detector(head='DFINEHead', divisor=32, **arguments):
             in_channels=[16] * 3,
             dims=16,
             num_queries=20,
-            num_layers=2,
             num_heads=4,
             feedforward_channels=32,
-            **{'num_denoising': 10, **arguments},
+            **{'num_layers': 2, 'num_denoising': 10, **arguments},
         ),
-        test_cfg=dict(max_per_img=30),
+        test_cfg=dict(max_per_img=30, **(dict(num_layers=num_test_layers) if num_test_layers else {})),
     )
 
 
@@ -198,6 +197,15 @@ class TestPredictions:
         detector = make_detector().eval()
         assert len(detector(torch.rand(1, 3, 64, 64))) == 1
 
+    @pytest.mark.parametrize('head', HEADS)
+    def test_of_fewer_layers_are_those_of_a_shorter_decoder(self, head):
+        detector, shorter = make_detector(head, num_test_layers=1).eval(), make_detector(head, num_layers=1).eval()
+        shorter.load_state_dict(detector.state_dict(), strict=False)
+        image = torch.rand(1, 3, 64, 64)
+        (found,), (expected,) = detector(image), shorter(image)
+        assert torch.equal(found.logits, expected.logits)
+        assert torch.equal(found.boxes, expected.boxes)
+
 
 class TestArguments:
     def test_maps_of_other_channels_are_one_sentence(self):
@@ -224,6 +232,8 @@ class TestArguments:
             (dict(sampling='nearest'), "sampling is 'nearest'; it can be 'bilinear' or 'discrete'"),
             (dict(classification='focal'), "classification is 'focal'; it can be 'vfl' or 'mal'"),
             (dict(dims=100), 'dims is 100; it must be a multiple of the 8 heads'),
+            (dict(test_cfg=dict(num_layers=7)), 'test_cfg.num_layers is 7; it can be 1 to 6'),
+            (dict(test_cfg=dict(num_layers='3')), "test_cfg.num_layers is '3'; it can be 1 to 6"),
         ],
     )
     def test_of_the_heads(self, arguments, sentence):

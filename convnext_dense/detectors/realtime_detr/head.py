@@ -38,7 +38,8 @@ class RTDETRv2Head(BaseModule):
         box_noise: How far their edges move, in halves of the box.
         classification: 'vfl' for varifocal loss, or 'mal' for DEIM's matchability-aware loss.
         train_cfg: Unused.
-        test_cfg: `max_per_img`, how many boxes an image has at most; 300 by default.
+        test_cfg: `max_per_img`, how many boxes an image has at most; 300 by default. `num_layers`, how many of the
+            decoder's layers predict outside of training; all by default. Fewer take less time.
         init_cfg: mmengine's.
 
     Raises:
@@ -89,7 +90,11 @@ class RTDETRv2Head(BaseModule):
         self.num_classes, self.num_queries = num_classes, num_queries
         self.num_denoising, self.label_noise, self.box_noise = num_denoising, label_noise, box_noise
         self.classification = classification
-        self.max_per_image = (test_cfg or {}).get('max_per_img', 300)
+        test_cfg = test_cfg or {}
+        self.max_per_image = test_cfg.get('max_per_img', 300)
+        num_test_layers = test_cfg.get('num_layers', num_layers)
+        if not isinstance(num_test_layers, int) or not 1 <= num_test_layers <= num_layers:
+            raise UsageError(f'{name}: test_cfg.num_layers is {num_test_layers!r}; it can be 1 to {num_layers}.')
         self.input_projections = nn.ModuleList(self._project(channels, dims) for channels in in_channels)
         self.query_selection = QuerySelection(num_classes, dims, num_queries)
         # The class behind the last one is that of queries without an object, and stays zero.
@@ -102,6 +107,7 @@ class RTDETRv2Head(BaseModule):
             num_points=points,
             feedforward_channels=feedforward_channels,
             sampling=sampling,
+            num_test_layers=num_test_layers,
         )
         for scores in (self.query_selection.enc_score_head, *self.decoder.cls_branches):
             nn.init.constant_(cast(Tensor, scores.bias), bias_init_with_prob(0.01))

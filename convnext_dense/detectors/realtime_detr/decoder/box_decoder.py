@@ -1,6 +1,7 @@
 """RT-DETRv2's decoder, each of whose layers refines the boxes of the layer before."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ class BoxDecoder(nn.Module):
         num_points: How many points a head looks at on each map.
         feedforward_channels: Width of the perceptrons' inner layers.
         sampling: 'bilinear' or 'discrete'.
+        num_test_layers: How many layers predict outside of training; all if None.
 
     Reference:
         `RT-DETRv2 <https://arxiv.org/abs/2407.17140>`_
@@ -58,8 +60,10 @@ class BoxDecoder(nn.Module):
         num_points: Sequence[int],
         feedforward_channels: int,
         sampling: str = 'bilinear',
+        num_test_layers: int | None = None,
     ) -> None:
         super().__init__()
+        self.num_test_layers = num_test_layers or num_layers
         self.layers = nn.ModuleList(
             BoxDecoderLayer(dims, num_heads, num_points, feedforward_channels, sampling) for _ in range(num_layers)
         )
@@ -87,10 +91,11 @@ class BoxDecoder(nn.Module):
             mask: Which query attends to which, (Q, Q) of booleans; None if each does to all.
         """
         predictions = []
-        for i, layer in enumerate(self.layers):
+        num_layers = len(self.layers) if self.training else self.num_test_layers
+        for i, layer in enumerate(islice(self.layers, num_layers)):
             queries = layer(queries, self.query_pos_head(boxes), boxes, memory, sizes, mask)
             refined = (self.reg_branches[i](queries) + inverse_sigmoid(boxes)).sigmoid()
-            if self.training or i == len(self.layers) - 1:
+            if self.training or i == num_layers - 1:
                 predictions.append(Predictions(self.cls_branches[i](queries), refined))
             boxes = refined.detach()
         return predictions

@@ -1,6 +1,7 @@
 """D-FINE's decoder, each of whose layers refines the distributions of the boxes' edges."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -71,6 +72,7 @@ class DistributionDecoder(nn.Module):
         num_points: How many points a head looks at on each map.
         feedforward_channels: Width of the perceptrons' inner layers.
         sampling: 'bilinear' or 'discrete'.
+        num_test_layers: How many layers predict outside of training; all if None.
         num_bins: How many bins the distance of an edge is divided into, an even number.
         up: The largest distance of the dense bins, as a share of the box.
         reg_scale: How many units of distance a box's width and height have.
@@ -94,11 +96,13 @@ class DistributionDecoder(nn.Module):
         num_points: Sequence[int],
         feedforward_channels: int,
         sampling: str = 'bilinear',
+        num_test_layers: int | None = None,
         num_bins: int = 32,
         up: float = 0.5,
         reg_scale: float = 4.0,
     ) -> None:
         super().__init__()
+        self.num_test_layers = num_test_layers or num_layers
         self.num_bins = num_bins
         self.layers = nn.ModuleList(
             DistributionDecoderLayer(dims, num_heads, num_points, feedforward_channels, sampling)
@@ -143,7 +147,8 @@ class DistributionDecoder(nn.Module):
         predictions: list[Predictions] = []
         distances, reg_scale = self.bins
         before, edges, initial_boxes = torch.zeros_like(queries), 0, boxes
-        for i, layer in enumerate(self.layers):
+        num_layers = len(self.layers) if self.training else self.num_test_layers
+        for i, layer in enumerate(islice(self.layers, num_layers)):
             positions = self.query_pos_head(boxes).clamp(-10, 10)
             queries = layer(queries, positions, boxes, memory, sizes, mask)
             if i == 0:
@@ -153,7 +158,7 @@ class DistributionDecoder(nn.Module):
                     predictions.append(Predictions(self.cls_branches[i](queries), unrefined))
             edges = self.reg_branches[i](queries + before).float() + edges
             refined = move_edges(initial_boxes, integrate(edges, distances), reg_scale)
-            if self.training or i == len(self.layers) - 1:
+            if self.training or i == num_layers - 1:
                 logits = self.cls_branches[i](queries) + self.lqe_layers[i](edges)
                 predictions.append(Predictions(logits, refined, edges, initial_boxes))
             boxes, before = refined.detach(), queries.detach()
