@@ -26,6 +26,9 @@ D_FINE_L = 'd_fine/d-fine_hgnetv2-b4_8xb4-80e_coco.py'
 RTDETRV2 = 'd_fine/rtdetrv2_r50-d_8xb2-72e_coco.py'
 # The authors' own.
 SCORES = {D_FINE_L: 54.0, RTDETRV2: 53.4}
+# Millions of parameters of the authors' other sizes, as they state them.
+PARAMETERS = {'D-FINE-N': 4, 'D-FINE-S': 10, 'D-FINE-M': 19, 'D-FINE-X': 62}
+PARAMETERS |= {'RT-DETRv2-S': 20, 'RT-DETRv2-M*': 31, 'RT-DETRv2-M': 36, 'RT-DETRv2-X': 76}
 # In an epoch: warm-up ends before the rate falls.
 STEPS = 100
 
@@ -152,22 +155,24 @@ def test_metafile_and_readme_have_the_authors_scores_and_models(name):
 
 
 # Sizes without a config: the model, timm's name of the backbone, and the parts that differ.
-ROW = re.compile(r'^\| (D-FINE|RT-DETRv2)-\S+ \| `(\w+)`(.*?) \| (.*) \|$', re.MULTILINE)
+ROW = re.compile(r'^\| ((?:D-FINE|RT-DETRv2)-\S+) \| `(\w+)`(.*?) \| (.*) \|$', re.MULTILINE)
 SIZES = ROW.findall((ROOT / 'docs' / 'guides' / 'realtime-detr.md').read_text())
 
 
 def test_the_guide_has_the_authors_other_sizes():
-    assert len(SIZES) == 7
+    assert [name for name, *_ in SIZES] == list(PARAMETERS)
 
 
-@pytest.mark.parametrize(('kind', 'backbone', 'of', 'parts'), SIZES)
-def test_parts_of_the_authors_other_sizes_fit(kind, backbone, of, parts):
-    cfg = copy.deepcopy(config(D_FINE_L if kind == 'D-FINE' else RTDETRV2))
+@pytest.mark.parametrize(('name', 'backbone', 'of', 'parts'), SIZES)
+def test_parts_of_the_authors_other_sizes_fit(name, backbone, of, parts):
+    cfg = copy.deepcopy(config(D_FINE_L if name.startswith('D-FINE') else RTDETRV2))
     cfg.merge_from_dict(Config.fromstring(f'model = dict({parts.replace("`", "")})', '.py').to_dict())
     cfg.model.backbone.update(model_name=backbone, init_cfg=None)
     if 'ResNetVD' in of:
         cfg.model.backbone.type = 'convnext_dense.ResNetVD'
     model = build_on_meta(cfg.model, 'mmdet')
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    assert abs(parameters - PARAMETERS[name]) < 1
     assert list(model.backbone.channels) == list(model.neck.in_channels)
     images = torch.empty(1, 3, 64, 64, device='meta')
     assert {fmap.shape[1] for fmap in model.extract_feat(images)} == set(cfg.model.bbox_head.get('in_channels', [256]))

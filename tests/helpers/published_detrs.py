@@ -11,7 +11,19 @@ from convnext_dense.detectors import RealTimeDETR
 CLASSES, LAYERS, DIMS = 5, 3, 32
 # Height and width in pixels; the coarsest map has odd sizes.
 SIZE = (96, 160)
-# The kind, transformers' settings, and ours of the neck and of the head.
+
+
+def small_backbone(stages=('stage2', 'stage3', 'stage4')):
+    return transformers.RTDetrResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16, 24, 40],
+        depths=[1, 1, 1, 1],
+        layer_type='basic',
+        out_features=list(stages),
+    )
+
+
+# The kind, transformers' settings, and ours of the neck and of the head, with the backbone's channels.
 VARIANTS = {
     'RTDetrV2': ('RTDetrV2', {}, {}, {}),
     'RTDetrV2, discrete sampling': ('RTDetrV2', dict(decoder_method='discrete'), {}, dict(sampling='discrete')),
@@ -24,18 +36,21 @@ VARIANTS = {
         dict(num_blocks=1, expansion=0.5),
         {},
     ),
+    'DFine, two maps': (
+        'DFine',
+        dict(
+            backbone=small_backbone(('stage3', 'stage4')),
+            in_channels=(24, 40),
+            feat_strides=[16, 32],
+            num_feature_levels=2,
+            encode_proj_layers=[1],
+            decoder_n_points=[6, 6],
+        ),
+        {},
+        dict(in_channels=(24, 40), num_points=[6, 6]),
+    ),
     'DFine, other bins': ('DFine', dict(reg_scale=8.0, max_num_bins=16), {}, dict(reg_scale=8.0, num_bins=16)),
 }
-
-
-def small_backbone():
-    return transformers.RTDetrResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[8, 16, 24, 40],
-        depths=[1, 1, 1, 1],
-        layer_type='basic',
-        out_features=['stage2', 'stage3', 'stage4'],
-    )
 
 
 def make_theirs(kind, backbone=None, in_channels=(16, 24, 40), **more):
@@ -49,7 +64,7 @@ def make_theirs(kind, backbone=None, in_channels=(16, 24, 40), **more):
         encoder_ffn_dim=48,
         encoder_attention_heads=4,
         d_model=DIMS,
-        decoder_in_channels=[DIMS] * 3,
+        decoder_in_channels=[DIMS] * len(in_channels),
         decoder_ffn_dim=48,
         decoder_layers=LAYERS,
         decoder_attention_heads=4,
@@ -101,7 +116,7 @@ def build_ours(kind, backbone, in_channels=(16, 24, 40), neck=None, **head):
         ),
         bbox_head=dict(
             type='convnext_dense.RTDETRv2Head' if kind == 'RTDetrV2' else 'convnext_dense.DFINEHead',
-            in_channels=[DIMS] * 3,
+            in_channels=[DIMS] * len(in_channels),
             dims=DIMS,
             num_queries=30,
             num_layers=LAYERS,
