@@ -1,6 +1,7 @@
 """Moves the next batch to the GPU while a step runs."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -57,7 +58,7 @@ class PrefetchingIterator:
     """
 
     def __init__(self, batches: Iterator, move: Callable[[object], object], wait: Callable[[], None]) -> None:
-        self.batches = batches
+        self.batches: Any = batches
         self.move = move
         self.wait = wait
         self._begun: list[object] = []
@@ -80,6 +81,10 @@ class PrefetchingIterator:
             return next(self.batches)
         self.wait()
         return self._begun.pop()
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Skip batches without loading them, as the loop of OneDL's mmengine does when it resumes."""
+        self.batches.skip_iter(num_iters)
 
     def begin(self) -> None:
         """Begin to move the next batch, unless one is moved already or none is left."""

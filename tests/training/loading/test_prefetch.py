@@ -60,6 +60,18 @@ class TestPrefetchingIterator:
             with pytest.raises(StopIteration):
                 next(iterator)
 
+    def test_skips_as_the_loop_of_onedls_mmengine_does(self):
+        class Batches(list):
+            def skip_iter(self, num_iters):
+                del self[:num_iters]
+
+            def __next__(self):
+                return self.pop(0)
+
+        iterator = PrefetchingIterator(Batches([1, 2, 3]), lambda batch: batch, wait=lambda: None)
+        iterator.skip_iter(2)
+        assert next(iterator) == 3
+
     @pytest.mark.gpu
     @pytest.mark.skipif(not torch.cuda.is_available(), reason='copies to a GPU')
     def test_batches_arrive_whole_on_a_gpu(self):
