@@ -37,8 +37,8 @@ def package_versions(*packages: str) -> dict[str, str]:
         packages: Their names. Defaults to those that matter here.
 
     Example:
-        >>> list(package_versions('mmengine', 'no-such-package'))
-        ['mmengine']
+        >>> list(package_versions('torch', 'no-such-package'))
+        ['torch']
     """
     found = {}
     for package in packages or PACKAGES:

@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from convnext_dense.analysis.complexity import measure_complexity
+from convnext_dense.apis.environment import package_versions
 from convnext_dense.backbones import TimmBackbone
 from convnext_dense.config.testing import enable_tta
 from convnext_dense.meta_device import build_on_meta
@@ -51,6 +52,8 @@ def zoo(part):
 
 @pytest.mark.parametrize('name', tiers(MODELS, FAST))
 def test_model_has_the_stated_figures_and_its_parts_fit(name):
+    if name.startswith('dino/') and package_versions('onedl-mmdetection'):
+        pytest.skip("OneDL's DINO has a wider layer: docs/start/install.md")
     cfg, said = config(name), metadata()[name]['Metadata']
     # It runs an image through backbone, neck and heads, and so fails where their widths differ.
     measured = measure_complexity(cfg)

@@ -221,9 +221,12 @@ class TestLosses:
 
 class TestCheckpoints:
     def test_runs_with_and_without_switches_resume_each_other(self, train, segmenter):
-        on = train('segmenter', EXACT, 4, resume=Path(segmenter.work_dir, 'iter_2.pth'))
+        start = Path(segmenter.work_dir, 'iter_2.pth')
+        # OneDL's mmengine skips batches without drawing their random numbers, so resumed runs are compared.
+        off = train('segmenter', [], 6, resume=start)
+        on = train('segmenter', EXACT, 4, resume=start)
         assert_switched_on(on)
-        assert on.losses == pytest.approx(segmenter.losses[2:4], rel=1e-4)
+        assert on.losses == pytest.approx(off.losses[:2], rel=1e-4)
         saved = torch.load(Path(on.work_dir, 'iter_4.pth'), weights_only=False)
         assert saved['state_dict'].keys() == segmenter.model.state_dict().keys()
         assert not any('_orig_mod' in name for name in saved['state_dict'])
@@ -235,7 +238,8 @@ class TestCheckpoints:
         assert not any(group['fused'] for group in settings)
         back = train('segmenter', [], 6, resume=Path(on.work_dir, 'iter_4.pth'))
         assert not any(group['fused'] for group in back.optim_wrapper.optimizer.param_groups)
-        assert back.losses == pytest.approx(segmenter.losses[4:6], rel=1e-4)
+        off = train('segmenter', [], 6, resume=Path(off.work_dir, 'iter_4.pth'))
+        assert back.losses == pytest.approx(off.losses, rel=1e-4)
 
     def test_a_moving_average_of_the_weights_is_saved(self, train):
         average = [dict(type='EMAHook', momentum=0.5, update_buffers=True)]
