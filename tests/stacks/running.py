@@ -36,7 +36,8 @@ def run_stack(stack: Stack, folder: Path, tests: list[str]) -> dict:
         folder: Where environments are made.
         tests: What pytest takes: files, folders and options. The fast tier if empty.
     """
-    record = {'date': datetime.now(timezone.utc).date().isoformat(), 'tests': ' '.join(tests) or 'fast tier'}
+    places = [each for each in tests if (ROOT / each.partition('::')[0]).exists()]
+    record = {'date': datetime.now(timezone.utc).date().isoformat(), 'tests': ' '.join(places) or 'fast tier'}
     try:
         python = make_environment(stack, folder / stack.name.replace(' ', '_').replace(',', ''))
         _call([str(python), '-W', 'ignore', '-c', IMPORT])
