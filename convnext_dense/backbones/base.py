@@ -83,7 +83,8 @@ class StagedBackbone(Backbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps of `x`, (N, in_channels, H, W)."""
-        if min(x.shape[-2:]) < self.stride:
+        # `min` of both would let PyTorch 2.6 compile wide and high images apart.
+        if x.shape[-2] < self.stride or x.shape[-1] < self.stride:
             raise ValueError(
                 f'the image must be at least {self.stride} pixels high and wide; got {x.shape[-2]} x {x.shape[-1]}.'
             )
