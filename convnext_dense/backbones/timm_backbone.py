@@ -229,7 +229,8 @@ class TimmBackbone(Backbone):
 
 def _create(model_name: str, described: TimmModel, drop_path_rate: float) -> nn.Module:
     """Create a described model without its classifier and what follows its last map."""
-    if torch.get_default_device().type == 'meta' and not drop_path_rate:
+    # `torch.get_default_device` of PyTorch 2.6 does not see a `with torch.device(...)`.
+    if torch.empty(0).is_meta and not drop_path_rate:
         return copy.deepcopy(described.model)
     arguments = described.arguments
     if drop_path_rate or described.has_drop_path:
