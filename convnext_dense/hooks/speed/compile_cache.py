@@ -82,10 +82,10 @@ def recover_cache(error: BaseException) -> bool:
     _recovered.update(keys)
     _warn(deleted)
     # Imported here because it loads all of torch._inductor.
-    from torch._inductor.utils import clear_caches
+    from torch._inductor.utils import clear_inductor_caches
 
     torch._dynamo.reset()
-    clear_caches()
+    clear_inductor_caches()
     return True
 
 
