@@ -1,5 +1,6 @@
 """An ONNX file."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -40,8 +41,9 @@ def write_onnx(
                 verbose=False,
             )
     except Exception as error:
-        reason = describe(error).splitlines()[0].rstrip('.')
-        raise UsageError(f'export: the model has no form in ONNX: {reason}.') from error
+        # PyTorch's own advice follows, in colors.
+        reason = re.split(r'[\x1b\n]', describe(error))[0].rstrip(' .')
+        raise UsageError(f'export: PyTorch {torch.__version__} has no form of the model in ONNX: {reason}.') from error
     exported.model.metadata_props[KEY] = description.to_json()
     exported.model.producer_name = 'convnext_dense'
     exported.save(str(file))

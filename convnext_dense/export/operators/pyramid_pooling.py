@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+# PyTorch 2.6 cannot tell it from the annotations.
+SCHEMA = '(Tensor[] features, Tensor regions, Tensor levels, float[] scales, int size, int samples) -> Tensor'
 
-@torch.library.custom_op('convnext_dense::pool_regions', mutates_args=())
+
+@torch.library.custom_op('convnext_dense::pool_regions', mutates_args=(), schema=SCHEMA)
 def pool_regions(
     features: Sequence[Tensor], regions: Tensor, levels: Tensor, scales: Sequence[float], size: int, samples: int
 ) -> Tensor:
