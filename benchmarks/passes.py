@@ -37,7 +37,7 @@ def time_passes(
             model.train(pass_name != 'forward')
         calls = {variant: _prepare(pass_name, models[variant], inputs[variant], case) for variant in models}
         # By default, a function that is recompiled too often runs eager, and would be timed as compiled.
-        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        with torch._dynamo.config.patch(fail_on_cache_limit_hit=True):
             check(models, inputs, case)
             repeated = {variant: partial(_repeat, call, queued) for variant, call in calls.items()}
             totals = time_in_turn(repeated, case.device, case.rounds, case.warm_up)
