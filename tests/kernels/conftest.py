@@ -6,6 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from convnext_dense.kernels.devices import has_triton
+from convnext_dense.kernels.support import OLDEST_TRITON
+
+
+@pytest.fixture(autouse=True)
+def needs_triton():
+    if not has_triton():
+        pytest.skip(f'Triton is older than {".".join(map(str, OLDEST_TRITON))}')
+
 
 @pytest.fixture
 def device() -> torch.device:
