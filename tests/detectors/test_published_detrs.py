@@ -17,16 +17,17 @@ from convnext_dense.errors import CheckpointError
 from convnext_dense.evaluation.strict_load_runner import StrictLoadRunner
 from convnext_dense.weights import read_weights
 
-# Before it, transformers counted the denoising queries among the last layer's in its losses.
-needs_its_losses = pytest.mark.skipif(
-    tuple(map(int, transformers.__version__.split('.')[:2])) < (5, 23), reason='losses of another form'
-)
+VERSION = tuple(map(int, transformers.__version__.split('.')[:2]))
+# Before it, transformers counted the denoising queries among the last layer's in its losses. Those of 4 differ, too.
+needs_its_losses = pytest.mark.skipif(VERSION < (5, 23), reason='losses of another form')
+# transformers 4 is as far as 2e-4 from transformers 5.
+TOLERANCE = 1e-4 if VERSION >= (5,) else 5e-4
 # transformers' names of the terms, and ours.
 TERMS = dict(loss_vfl='loss_cls', loss_bbox='loss_bbox', loss_giou='loss_iou', loss_fgl='loss_fgl', loss_ddf='loss_ddf')
 
 
 def assert_close(theirs, ours):
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE)
 
 
 @pytest.fixture(scope='module', params=['RTDetrV2', 'DFine'])
@@ -53,6 +54,7 @@ class TestPublishedDETRs:
             assert_close(expected.logits, predictions.logits)
             assert_close(expected.pred_boxes, predictions.boxes)
 
+    @needs_its_losses
     def test_every_layer_predicts_the_same_in_training(self, training_step):
         outputs, _, (layers, encoder, *_), _, _ = training_step
         for i, layer in enumerate(layers):

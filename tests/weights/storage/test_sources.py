@@ -8,7 +8,7 @@ import torch
 import torchvision
 from helpers.weights.backbones_and_sources import random_state, v1
 from helpers.weights.web import serve
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download, utils
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
 
@@ -56,10 +56,24 @@ def hub(web, tmp_path, monkeypatch):
     """The served folder, as Hugging Face's client sees it, with an empty cache."""
     folder, address = web
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
-    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    # The client of transformers 4 has a copy.
+    for module in (constants, file_download):
+        monkeypatch.setattr(module, 'HUGGINGFACE_CO_URL_TEMPLATE', template, raising=False)
     monkeypatch.setattr(constants, 'ENDPOINT', address)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hf'))
     return folder
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Let Hugging Face's client reach nothing."""
+    # That of transformers 4 asks when it opens a session.
+    reset = getattr(utils, 'reset_sessions', lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, 'HF_HUB_OFFLINE', True)
+        reset()
+        yield
+    reset()
 
 
 def files(folder):
@@ -174,8 +188,7 @@ class TestHub:
         ):
             assert part in str(error.value)
 
-    def test_no_network_says_so(self, hub, monkeypatch):
-        monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    def test_no_network_says_so(self, hub, offline):
         with pytest.raises(CheckpointError, match=r'weights of timm/convnext_tiny\.dinov3.* \(no connection\)'):
             read_weights('timm://convnext_tiny.dinov3_lvd1689m')
 
