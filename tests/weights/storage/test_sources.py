@@ -66,13 +66,12 @@ def hub(web, tmp_path, monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Let Hugging Face's client reach nothing."""
-    # That of transformers 4 asks when it opens a session.
+    """Let Hugging Face's client reach nothing; that of transformers 4 asks when it opens a session."""
     reset = getattr(utils, 'reset_sessions', lambda: None)
-    with monkeypatch.context() as patch:
-        patch.setattr(constants, 'HF_HUB_OFFLINE', True)
-        reset()
-        yield
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    reset()
+    yield
+    monkeypatch.undo()
     reset()
 
 
@@ -143,8 +142,6 @@ class TestWeb:
 
 
 class TestHub:
-    """timm:// and huggingface://, by timm's own hub code."""
-
     @pytest.mark.parametrize(
         ('source', 'repository', 'file'),
         [
@@ -219,13 +216,13 @@ class TestHub:
             read_weights('huggingface://org/name')
         assert not (tmp_path / 'ran').exists()
 
-    def test_half_a_repositorys_name(self):
-        with pytest.raises(CheckpointError, match='a repository is named as huggingface://ORG/NAME'):
-            read_weights('huggingface://facebook')
-
-    def test_a_name_that_timm_does_not_know(self):
-        with pytest.raises(CheckpointError, match='timm knows no weights of that name'):
-            read_weights('timm://convnext_tiny.imaginary')
+    @pytest.mark.parametrize(
+        ('source', 'said'),
+        [('huggingface://facebook', 'named as huggingface://ORG/NAME'), ('timm://a.b', 'timm knows no')],
+    )
+    def test_no_such_name(self, source, said):
+        with pytest.raises(CheckpointError, match=said):
+            read_weights(source)
 
 
 class TestNames:
