@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 KINDS = {
     stat.S_IFIFO: 'a named pipe',
@@ -45,24 +44,6 @@ def refuse_special(path: str | Path) -> None:
     """
     if kind := special_kind(path):
         raise OSError(errno.EINVAL, f'it is {kind}, and no file', str(path))
-
-
-def opencv_name(path: str | Path) -> Any:  # noqa: ANN401 - bytes, which its annotations refuse
-    """Return a path as OpenCV takes it: as text, or as bytes if it is no UTF-8. OpenCV's annotations do not know bytes.
-
-    Args:
-        path: The path.
-
-    Example:
-        >>> opencv_name('a.png')
-        'a.png'
-    """
-    name = os.fsencode(path)
-    try:
-        # OpenCV 4 takes no bytes.
-        return name.decode('utf-8')
-    except UnicodeDecodeError:
-        return name
 
 
 def read_bytes(path: str | Path) -> bytes:

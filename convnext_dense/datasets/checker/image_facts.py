@@ -17,10 +17,16 @@ import numpy as np
 from PIL import Image
 
 from convnext_dense.datasets.images.file_faults import unreadable
-from convnext_dense.datasets.images.image_faults import any_size, lost_channel, read_header, squeezed_levels
+from convnext_dense.datasets.images.image_faults import (
+    any_size,
+    lost_channel,
+    read_header,
+    read_pixels,
+    squeezed_levels,
+)
 from convnext_dense.datasets.images.orientation import UPRIGHT, orientation
 from convnext_dense.errors import RunError, UsageError
-from convnext_dense.regular_files import opencv_name, special_kind
+from convnext_dense.regular_files import special_kind
 
 # An image whose values deviate by less, of 255, is of one color.
 CONSTANT = 2.0
@@ -86,8 +92,7 @@ def read_image_facts(file: str) -> ImageFacts:
     except UsageError as error:
         return ImageFacts(file, 'image-too-large', str(error))
     if header.size is None:
-        # As bytes: a name that is no UTF-8 ends OpenCV with a segmentation fault.
-        pixels = cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = read_pixels(file, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
         if pixels is None:
             return ImageFacts(file, 'image-unreadable', str(unreadable(file, AssertionError())))
         mode = {1: 'L', 3: 'RGB', 4: 'RGBA'}.get(1 if pixels.ndim == 2 else pixels.shape[2], '')
@@ -100,7 +105,7 @@ def read_image_facts(file: str) -> ImageFacts:
                 pixels = np.asarray(image.convert() if image.mode == 'P' else image)
         except Exception as error:  # noqa: BLE001 - decoders raise anything
             return ImageFacts(file, 'image-truncated', str(unreadable(file, error)), header.size, header.mode)
-        if not cv2.haveImageReader(opencv_name(file)):
+        if not _has_reader(file):
             detail = (
                 f'{file}: OpenCV, which loads the images, cannot read {header.format or "this format"}; save it as PNG'
             )
@@ -122,9 +127,17 @@ def read_image_facts(file: str) -> ImageFacts:
     )
 
 
+def _has_reader(file: str) -> bool:
+    try:
+        return cv2.haveImageReader(os.fsencode(file).decode('utf-8'))
+    except UnicodeDecodeError:
+        # Such a name ends OpenCV with a segmentation fault.
+        return read_pixels(file, cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+
+
 def _loss(file: str, bits: int, mode: str) -> tuple[str, str]:
     if bits == 16:
-        loaded = cv2.imread(opencv_name(file), cv2.IMREAD_COLOR)
+        loaded = read_pixels(file, cv2.IMREAD_COLOR)
         if loaded is not None and (sentence := squeezed_levels(file, loaded)):
             return 'image-16-bit', sentence
     if mode == 'RGBA' and (sentence := lost_channel(file)):

@@ -11,7 +11,6 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from convnext_dense.datasets.demo.shapes import CLASSES, Scene, render_scene
-from convnext_dense.regular_files import opencv_name
 
 # Trace contours on a mask enlarged this many times: a contour runs through pixel centers, and so loses half a pixel.
 CONTOUR_SCALE = 4
@@ -126,7 +125,7 @@ def _write_split(out_dir: Path, spec: DemoSpec, coco_split: str, ade_split: str,
         jpeg = cv2.imencode('.jpg', scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
         for folder in (folders['coco'], folders['ade']):
             (folder / f'{name}.jpg').write_bytes(jpeg)
-        cv2.imwrite(opencv_name(folders['maps'] / f'{name}.png'), scene.semantic_map)
+        (folders['maps'] / f'{name}.png').write_bytes(cv2.imencode('.png', scene.semantic_map)[1].tobytes())
         images.append(dict(id=image_id, file_name=f'{name}.jpg', height=spec.size, width=spec.size))
         annotations += _coco_annotations(scene, image_id, first_id=len(annotations) + 1)
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from convnext_dense.errors import UsageError
 from convnext_dense.image_limit import PIXEL_LIMIT_VARIABLE
-from convnext_dense.regular_files import opencv_name, refuse_special
+from convnext_dense.regular_files import read_bytes, refuse_special
 
 # A 16-bit image of which the loader keeps so few levels, and less than a quarter of them, is squeezed.
 FEW_LEVELS = 64
@@ -81,6 +82,24 @@ def any_size() -> Generator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
+def read_pixels(file: str | Path, flags: int) -> np.ndarray | None:
+    """Return an image's pixels; None if it cannot be read. OpenCV's own reader takes no name that is no UTF-8.
+
+    Args:
+        file: The image.
+        flags: OpenCV's, such as `cv2.IMREAD_UNCHANGED`.
+
+    Example:
+        >>> read_pixels('no-such.png', cv2.IMREAD_COLOR) is None
+        True
+    """
+    try:
+        content = np.frombuffer(read_bytes(file), np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(content, flags) if len(content) else None
+
+
 def squeezed_levels(file: str, loaded: np.ndarray) -> str | None:
     """Return the sentence on a 16-bit image of which the loader keeps few levels; None if it keeps enough.
 
@@ -88,7 +107,7 @@ def squeezed_levels(file: str, loaded: np.ndarray) -> str | None:
         file: The image.
         loaded: What the loader makes of it.
     """
-    values = np.asarray(cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED))
+    values = np.asarray(read_pixels(file, cv2.IMREAD_UNCHANGED))
     levels, kept = len(np.unique(values)), len(np.unique(loaded))
     if kept >= FEW_LEVELS or kept * 4 > levels:
         return None
@@ -105,7 +124,7 @@ def lost_channel(file: str) -> str | None:
     Args:
         file: The image.
     """
-    image = cv2.imread(opencv_name(file), cv2.IMREAD_UNCHANGED)
+    image = read_pixels(file, cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None
     fourth = image[..., 3]

@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
+from convnext_dense.datasets.images.image_faults import read_pixels
 from convnext_dense.datasets.images.orientation import SIDEWAYS, orientation
-from convnext_dense.regular_files import opencv_name, refuse_special
+from convnext_dense.regular_files import refuse_special
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
     except Exception:  # noqa: BLE001 - decoders raise anything
-        pixels = cv2.imread(opencv_name(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+        pixels = read_pixels(path, cv2.IMREAD_UNCHANGED)
         if pixels is None:
             raise ValueError(f'the image {path} cannot be read.') from None
         height, width = pixels.shape[:2]
