@@ -61,7 +61,8 @@ class TestRightImages:
                 image.save(data.image(1), kind)
             except (OSError, ValueError):
                 return
-            assert not found(data)
+            # OpenCV 4 reads no GIF.
+            assert bool(found(data)) == (not cv2.haveImageReader(str(data.image(1))))
 
     def test_sixteen_bits_in_full_are_right(self, tmp_path):
         data = DetectorData(tmp_path)

@@ -6,7 +6,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 
 from convnext_dense.datasets.images.file_faults import is_here, unreadable
-from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT, orientation, turn
+from convnext_dense.datasets.images.orientation import SIDEWAYS, UPRIGHT, orientation, turn, turns_webp
 from convnext_dense.errors import SampleError
 from convnext_dense.regular_files import refuse_special
 
@@ -23,7 +23,8 @@ class CheckedImage(BaseTransform):
             of unchanged pixels ignores the orientation, and its annotations do not, it is turned.
 
     Raises:
-        SampleError: If the image cannot be read, or has another size.
+        SampleError: If the image cannot be read, or has another size, or is a WebP image that OpenCV should turn and
+            does not.
 
     Example:
         >>> load = CheckedImage(dict(type='LoadImageFromFile'))
@@ -45,10 +46,20 @@ class CheckedImage(BaseTransform):
             loaded = self.loader(results)
         except Exception as error:
             raise unreadable(results.get('img_path'), error) from error
+        self._refuse_unturned(results.get('img_path', ''))
         height, width = results.get('height'), results.get('width')
         if loaded is None or not self.check_size or height is None or width is None:
             return loaded
         return loaded if loaded['ori_shape'] == (height, width) else self._load_as_stored(loaded, (height, width))
+
+    def _refuse_unturned(self, file: str) -> None:
+        if not isinstance(self.loader, LoadImageFromFile) or not is_here(file) or turns_webp():
+            return
+        if ignore_orientation(self.loader) and orientation(file, 'WEBP') != UPRIGHT:
+            raise SampleError(
+                f'{file}: its EXIF orientation turns it, and OpenCV turns WebP images from its version 5 on; install that, '
+                'or save it as PNG.'
+            )
 
     def _load_as_stored(self, results: dict, size: tuple[int, int]) -> dict:
         loaded = results['ori_shape']
