@@ -18,6 +18,8 @@ STREAMS = ('rtsp://', 'rtmp://', 'udp://')
 # Of a webcam that does not say.
 FRAMES_A_SECOND = 25.0
 CODEC = 'mp4v'
+# OpenCV's level of a log without messages.
+SILENT = 0
 
 
 def is_video(text: str) -> bool:
@@ -115,14 +117,15 @@ def _open(source: str) -> cv2.VideoCapture:
     place = os.path.expanduser(source)
     if '://' not in source and not source.isdecimal() and not os.path.isfile(place):
         raise UsageError(f'inputs: there is no file or folder {place}.')
-    # OpenCV prints 20 lines for a webcam that is not there.
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV prints 20 lines for a webcam that is not there. OpenCV 4 has the function in another place.
+    set_level = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, 'logging') else cv2.setLogLevel
+    level = set_level(SILENT)
     try:
         capture = cv2.VideoCapture(int(source) if source.isdecimal() else place)
     except cv2.error:
         capture = cv2.VideoCapture()
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
     if not capture.isOpened():
         kind = f'webcam {source}' if source.isdecimal() else source
         raise UsageError(f'inputs: {kind} cannot be opened as a video.')

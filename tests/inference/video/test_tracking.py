@@ -13,6 +13,7 @@ from convnext_dense.inference.video.tracking import Tracker
 from convnext_dense.results.image_input import ImageInput, Video
 from convnext_dense.results.result import Result
 
+pytest.importorskip('trackers')
 CLASSES, COLORS = ['cat', 'dog'], [(255, 0, 0), (0, 0, 255)]
 
 
