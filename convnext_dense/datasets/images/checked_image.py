@@ -57,8 +57,8 @@ class CheckedImage(BaseTransform):
             return
         if ignore_orientation(self.loader) and orientation(file, 'WEBP') != UPRIGHT:
             raise SampleError(
-                f'{file}: its EXIF orientation turns it, and OpenCV turns WebP images from its version 5 on; install that, '
-                'or save it as PNG.'
+                f'{file}: its EXIF orientation turns it, and OpenCV turns WebP images from its version 5 on; '
+                'install that, or save it as PNG.'
             )
 
     def _load_as_stored(self, results: dict, size: tuple[int, int]) -> dict:
