@@ -32,7 +32,9 @@ def check_kinds(function: Callable, arguments: Mapping[str, object]) -> None:
         ValueError: factor must be a number; got 'two'.
     """
     for name, annotation in typing.get_type_hints(function).items():
-        kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        # Python 3.10 makes an `Optional` of what is None by default.
+        is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+        kinds = typing.get_args(annotation) if is_union else (annotation,)
         if name in arguments and name != 'return' and not any(_is(arguments[name], kind) for kind in kinds):
             raise ValueError(f'{name} must be {" or ".join(NAMES[kind] for kind in kinds)}; got {arguments[name]!r}.')
 
