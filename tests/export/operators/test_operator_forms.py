@@ -161,6 +161,8 @@ class TestInONNX:
             inputs = example(count)
             np.testing.assert_allclose(run(*inputs), pool(*inputs).numpy(), atol=1e-5)
 
+    # The newest for Python 3.10.
+    @pytest.mark.skipif(onnxruntime.__version__.startswith('1.23.'), reason='ONNX Runtime 1.23 has no DeformConv')
     def test_deformable_convolutions_are_standard_ones(self):
         generator = torch.Generator().manual_seed(0)
         weight, bias = torch.rand(6, 4, 3, 3, generator=generator), torch.rand(6, generator=generator)
