@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from convnext_dense.inference.video.tracking import Tracker
 from convnext_dense.results.image_input import ImageInput, Video
 from convnext_dense.results.result import Result
 
-pytest.importorskip('trackers')
+pytestmark = pytest.mark.skipif(find_spec('trackers') is None, reason='trackers is not installed')
 CLASSES, COLORS = ['cat', 'dog'], [(255, 0, 0), (0, 0, 255)]
 
 
