@@ -6,10 +6,10 @@ takes them as they are. What does not is mended here, at the place that needs a 
 
 import functools
 import sys
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from convnext_dense.compat.imports.mmcv_ext import is_mmcv_compiled
 
@@ -61,10 +61,10 @@ def _make_output_contiguous(_module: nn.Module, _inputs: tuple, output: Tensor) 
 
 
 def give_compiled_mmcv_contiguous_tensors() -> None:
-    """Make the operators of a compiled mmcv get contiguous tensors. The stand-in takes any.
+    """Make the operators of a compiled mmcv get contiguous tensors, and none of bfloat16. The stand-in takes any.
 
     mmcv's kernels read memory as contiguous, most without a check: RoIAlign pools wrong pixels of channels-last maps
-    and says nothing (https://github.com/open-mmlab/mmcv/issues/2203).
+    and says nothing (https://github.com/open-mmlab/mmcv/issues/2203). They have no form for bfloat16.
 
     Example:
         >>> give_compiled_mmcv_contiguous_tensors()
@@ -74,12 +74,13 @@ def give_compiled_mmcv_contiguous_tensors() -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith('mmcv.ops.'):
             for value in vars(module).values():
-                if isinstance(value, type) and issubclass(value, torch.autograd.Function):
-                    make_contiguous_first(value)
+                # The class itself is imported there, too.
+                if isinstance(value, type) and issubclass(value, Function) and value is not Function:
+                    make_readable_first(value)
 
 
-def make_contiguous_first(function: type[torch.autograd.Function]) -> None:
-    """Make an autograd function copy tensors that are not contiguous, before its forward pass.
+def make_readable_first(function: type[Function]) -> None:
+    """Make an autograd function copy tensors that are not contiguous, and compute in float32 where they are bfloat16.
 
     Calling it again changes nothing.
 
@@ -91,21 +92,39 @@ def make_contiguous_first(function: type[torch.autograd.Function]) -> None:
         ...     @staticmethod
         ...     def forward(ctx, x):
         ...         return torch.tensor(x.is_contiguous())
-        >>> make_contiguous_first(IsContiguous)
+        >>> make_readable_first(IsContiguous)
         >>> IsContiguous.apply(torch.rand(2, 3).T)
         tensor(True)
     """
-    forward = function.forward
-    if getattr(forward, 'makes_contiguous', False):
+    forward, backward = function.forward, function.backward
+    if getattr(forward, 'reads_contiguous_tensors', False):
         return
-    # 'forward' is a static method, and all of its arguments are positional.
-    function.forward = staticmethod(_contiguous_first(forward))
 
-
-def _contiguous_first(forward: Callable) -> Callable:
+    # Both are static methods, and all of their arguments are positional.
     @functools.wraps(forward)
-    def forward_of_contiguous(*arguments: object) -> object:
-        return forward(*(argument.contiguous() if isinstance(argument, Tensor) else argument for argument in arguments))
+    def forward_of_readable(*arguments: object) -> object:
+        outputs = forward(*map(_readable, arguments))
+        return _in_bfloat16(outputs) if any(map(_is_bfloat16, arguments)) else outputs
 
-    forward_of_contiguous.makes_contiguous = True
-    return forward_of_contiguous
+    @functools.wraps(backward)
+    def backward_of_readable(ctx: object, *gradients: object) -> object:
+        return backward(ctx, *map(_readable, gradients))
+
+    forward_of_readable.reads_contiguous_tensors = True
+    function.forward, function.backward = staticmethod(forward_of_readable), staticmethod(backward_of_readable)
+
+
+def _is_bfloat16(value: object) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.bfloat16
+
+
+def _readable(value: object) -> object:
+    if not isinstance(value, Tensor):
+        return value
+    return (value.float() if _is_bfloat16(value) else value).contiguous()
+
+
+def _in_bfloat16(outputs: object) -> object:
+    if isinstance(outputs, tuple):
+        return tuple(map(_in_bfloat16, outputs))
+    return outputs.bfloat16() if isinstance(outputs, Tensor) and outputs.dtype == torch.float32 else outputs
