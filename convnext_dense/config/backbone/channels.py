@@ -109,10 +109,10 @@ def _run(cfg: ConfigDict, where: str, features: Sequence[Tensor]) -> Sequence[Te
             return None
         with without_allocating(), torch.enable_grad():
             return part(tuple(features))
-    except NotImplementedError:
-        # An operator that only a compiled mmcv has. This says nothing about the channels.
-        return None
     except Exception as error:
+        # An operator that only a compiled mmcv has, or that it has for other devices, says nothing about the channels.
+        if isinstance(error, NotImplementedError) or 'implementation for device meta not found' in str(error):
+            return None
         shapes = ', '.join(str(tuple(x.shape[1:])) for x in features)
         raise UsageError(f'backbone: {where} ({cfg.type}) cannot take maps of {shapes}: {error!r}') from error
 
