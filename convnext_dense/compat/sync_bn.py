@@ -39,9 +39,7 @@ def provide_sync_bn() -> None:
 
     Example:
         >>> provide_sync_bn()
-        >>> from mmcv.cnn import build_norm_layer
-        >>> build_norm_layer(dict(type='MMSyncBN'), 8)[0]
-        'bn'
+        >>> from mmcv.ops import SyncBatchNorm
     """
     from mmcv.ops import sync_bn
 
