@@ -39,12 +39,27 @@ def run_stack(stack: Stack, folder: Path, tests: list[str]) -> dict:
     places = [each for each in tests if (ROOT / each.partition('::')[0]).exists()]
     record = {'date': datetime.now(timezone.utc).date().isoformat(), 'tests': ' '.join(places) or 'fast tier'}
     try:
-        python = make_environment(stack, folder / stack.name.replace(' ', '_').replace(',', ''))
+        python = make_environment(stack, folder / stack.folder)
         _call([str(python), '-W', 'ignore', '-c', IMPORT])
         record['versions'] = json.loads(_call([str(python), '-W', 'ignore', '-c', VERSIONS]).splitlines()[-1])
         return {**record, **count_tests(python, tests)}
     except _Refused as refused:
         return {**record, 'refused': str(refused)}
+
+
+def run_again(stack: Stack, folder: Path, tests: list[str], record: dict) -> dict:
+    """Run tests that failed once more, where what they found was mended, and return the record with those that pass.
+
+    Args:
+        stack: The stack.
+        folder: Where environments are made.
+        tests: The tests that failed, as pytest takes them.
+        record: What was recorded of the stack.
+    """
+    counted = count_tests(make_environment(stack, folder / stack.folder), tests)
+    passed = counted['passed']
+    again = record.get('again', 0) + passed
+    return {**record, 'again': again, 'passed': record['passed'] + passed, 'failed': record['failed'] - passed}
 
 
 def make_environment(stack: Stack, venv: Path) -> Path:

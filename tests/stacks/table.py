@@ -32,6 +32,11 @@ class Stack:
     is_constrained: bool = False
     is_compiled: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The name of its environment's folder."""
+        return self.name.replace(' ', '_').replace(',', '')
+
     def requirements(self) -> list[str]:
         """Return what is installed, as requirement lines.
 

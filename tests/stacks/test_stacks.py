@@ -1,7 +1,8 @@
 """The stacks: what is installed, and the docs' page."""
 
+from stacks import running
 from stacks.page import PAGE, page, read_results
-from stacks.running import why_failed
+from stacks.running import run_again, why_failed
 from stacks.table import ONEDL_FILE, OPENMMLAB, STACKS, lines_of, required
 
 
@@ -29,3 +30,12 @@ def test_a_build_that_fails_says_what_the_compiler_said():
     said = 'building\nsrc/a.h:9:2: error: #error C++20 is required\nb.cpp:1:1: error: more\nhint: see the package'
     assert why_failed(said) == 'a.h:9:2: error: #error C++20 is required'
     assert why_failed('trying\nno such package') == 'no such package'
+
+
+def test_tests_that_pass_again_are_counted_as_such(monkeypatch, tmp_path):
+    monkeypatch.setattr(running, 'make_environment', lambda stack, venv: venv)
+    monkeypatch.setattr(running, 'count_tests', lambda python, tests: dict(passed=len(tests), failed=0, skipped=0))
+    record = dict(passed=90, failed=3, skipped=1, tests='fast tier', date='2026-11-29')
+    record = run_again(STACKS[0], tmp_path, ['tests/a.py::test_a', 'tests/b.py::test_b'], record)
+    assert (record['passed'], record['failed'], record['again']) == (92, 1, 2)
+    assert '| fast tier, 2 of them again | 92 | 1 | 1 |' in page({STACKS[0].name: record})
