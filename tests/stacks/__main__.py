@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m stacks', description=__doc__)
     parser.add_argument('stacks', nargs='*', choices=[[], *names], metavar='STACK', help=f'of {", ".join(names)}')
     parser.add_argument('--folder', type=Path, required=True, help='where environments are made; 6 GB each with CUDA')
-    parser.add_argument('--again', action='store_true', help='add to what is recorded that tests which failed pass now')
+    parser.add_argument('--again', action='store_true', help='run tests that failed, and record what they do now')
     parser.add_argument('--tests', nargs=argparse.REMAINDER, default=[], help="pytest's arguments; last, the fast tier")
     args = parser.parse_args()
     if not shutil.which('uv'):

@@ -9,8 +9,8 @@ PAGE = ROOT / 'docs' / 'start' / 'stacks.md'
 HEAD = """# Stacks
 
 On which versions the tests ran, and how many passed. `cd tests && python -m stacks --folder DIR` makes each environment,
-runs the fast tier or the files that it is given, and writes this page. Tests that failed, and passed after a fault was
-mended, are "again". OneDL's packages are forks under the same import names: [how to install with
+runs the fast tier or the files that it is given, and writes this page. Tests that failed, and ran once more after a
+fault was mended, are those that ran twice. OneDL's packages are forks under the same import names: [how to install with
 them](install.md#onedls-packages).
 
 | stack | Python | torch | numpy | transformers | mmengine, mmcv, mmdet, mmseg | mmcv's operators | tests | passed | failed | skipped | date |
@@ -42,7 +42,7 @@ def _row(name: str, python: str, record: dict | None) -> str:
         versions = [found.get(key, '') for key in ('torch', 'numpy', 'transformers')]
         openmmlab = ', '.join(found[key] for key in OPENMMLAB if key in found)
         cells = [found.get('Python', python), *versions, openmmlab, found.get('operators', '')]
-        tests = record['tests'] + (f', {record["again"]} of them again' if 'again' in record else '')
+        tests = record['tests'] + (f', {record["again"]} of them twice' if 'again' in record else '')
         cells += [f'refused: {record["refused"]}' if 'refused' in record else tests]
         cells += [str(record.get(key, '')) for key in ('passed', 'failed', 'skipped')] + [record['date']]
     return '|'.join(['', *(f' {cell} ' if cell else ' ' for cell in [name, *cells]), '']) + '\n'

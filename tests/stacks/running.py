@@ -48,7 +48,7 @@ def run_stack(stack: Stack, folder: Path, tests: list[str]) -> dict:
 
 
 def run_again(stack: Stack, folder: Path, tests: list[str], record: dict) -> dict:
-    """Run tests that failed once more, where what they found was mended, and return the record with those that pass.
+    """Run tests that failed once more, where what they found was mended, and return the record with what they do now.
 
     Args:
         stack: The stack.
@@ -57,9 +57,9 @@ def run_again(stack: Stack, folder: Path, tests: list[str], record: dict) -> dic
         record: What was recorded of the stack.
     """
     counted = count_tests(make_environment(stack, folder / stack.folder), tests)
-    passed = counted['passed']
-    again = record.get('again', 0) + passed
-    return {**record, 'again': again, 'passed': record['passed'] + passed, 'failed': record['failed'] - passed}
+    again = sum(counted.values())
+    record = {**record, 'again': record.get('again', 0) + again, 'failed': record['failed'] - again}
+    return {**record, **{key: record[key] + count for key, count in counted.items()}}
 
 
 def make_environment(stack: Stack, venv: Path) -> Path:
