@@ -9,9 +9,9 @@ PAGE = ROOT / 'docs' / 'start' / 'stacks.md'
 HEAD = """# Stacks
 
 On which versions the tests ran, and how many passed. `cd tests && python -m stacks --folder DIR` makes each environment,
-runs the fast tier or the files that it is given, and writes this page. Tests that failed, and ran once more after a
-fault was mended, are those that ran twice. OneDL's packages are forks under the same import names: [how to install with
-them](install.md#onedls-packages).
+runs the fast tier or the files that it is given, and writes this page. Tests that failed ran twice, most of them after
+a fault was mended (`--again`), and count by the second time. OneDL's packages are forks under the same import names:
+[how to install with them](install.md#onedls-packages).
 
 | stack | Python | torch | numpy | transformers | mmengine, mmcv, mmdet, mmseg | mmcv's operators | tests | passed | failed | skipped | date |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
