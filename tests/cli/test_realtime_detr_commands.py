@@ -1,10 +1,12 @@
 """A real-time DETR of the zoo through the commands, with a small backbone and small images."""
 
 import json
+import math
 import re
 
 import pytest
 from helpers.demo_runs import FEW_WORKERS, ROOT
+from helpers.several.processes import run_in_processes
 from mmengine.config import Config
 
 CONFIG = ROOT / 'configs' / 'd_fine' / 'd-fine_convnext-t-in22k_8xb4-80e_coco.py'
@@ -29,11 +31,13 @@ SMALL = [
 ]
 
 
+FLAGS = ['--backbone', 'convnext_atto', '--from-scratch', '--data', 'data/demo/coco', '--epochs', '2']
+
+
 @pytest.fixture(scope='module')
 def detector(train):
     """An epoch of one step with augmentation, and one without."""
-    flags = ['--backbone', 'convnext_atto', '--from-scratch', '--data', 'data/demo/coco', '--epochs', '2']
-    return train(CONFIG, SMALL, 'epoch_2.pth', *flags, '--batch-size', '16')
+    return train(CONFIG, SMALL, 'epoch_2.pth', *FLAGS, '--batch-size', '16')
 
 
 class TestRealTimeDETR:
@@ -58,3 +62,13 @@ class TestRealTimeDETR:
         result = command('export', detector.checkpoint, '--out', tmp_path / 'model.onnx', '--check', photo)
         assert result.status == 0, result.err[-3000:]
         assert re.search(r'without a partner +0\n', result.out)
+
+    @pytest.mark.full
+    def test_trains_in_two_processes(self, demo_data, tmp_path):
+        folder = tmp_path / 'run'
+        train = ['train', CONFIG, *FLAGS, '--batch-size', '8', '--work-dir', folder, '--cfg-options', *SMALL]
+        run_in_processes(2, demo_data, [train], tmp_path)
+        (file,) = folder.glob('*/vis_data/scalars.json')
+        losses = [row['loss'] for row in map(json.loads, file.read_text().splitlines()) if 'loss' in row]
+        assert len(losses) == 2 and all(map(math.isfinite, losses))
+        assert (folder / 'epoch_2.pth').is_file()
