@@ -32,11 +32,24 @@ def check_kinds(function: Callable, arguments: Mapping[str, object]) -> None:
         ValueError: factor must be a number; got 'two'.
     """
     for name, annotation in typing.get_type_hints(function).items():
-        # Python 3.10 makes an `Optional` of what is None by default.
-        is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
-        kinds = typing.get_args(annotation) if is_union else (annotation,)
+        kinds = kinds_of(annotation)
         if name in arguments and name != 'return' and not any(_is(arguments[name], kind) for kind in kinds):
             raise ValueError(f'{name} must be {" or ".join(NAMES[kind] for kind in kinds)}; got {arguments[name]!r}.')
+
+
+def kinds_of(annotation: typing.Any) -> tuple:  # noqa: ANN401 - whatever stands behind an argument
+    """Return the members of a union, or else the annotation itself.
+
+    Args:
+        annotation: The annotation of an argument.
+
+    Example:
+        >>> kinds_of(int | None), kinds_of(bool)
+        ((<class 'int'>, <class 'NoneType'>), (<class 'bool'>,))
+    """
+    # Python 3.10 makes an `Optional` of what is None by default.
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    return typing.get_args(annotation) if is_union else (annotation,)
 
 
 def _is(value: object, kind: type) -> bool:

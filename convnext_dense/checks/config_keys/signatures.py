@@ -3,7 +3,6 @@
 import functools
 import inspect
 import types
-import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import Parameter
@@ -12,6 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmengine.utils import ManagerMixin
 
+from convnext_dense.backbones.argument_kinds import kinds_of
 from convnext_dense.training.checkpoints.whole_checkpoints import WholeCheckpointHook
 
 # What mmengine, mmcv and their kin take out of a config before they build the component.
@@ -119,7 +119,5 @@ _NAMES = {bool: 'True or False', int: 'a whole number', float: 'a number'}
 
 def _annotated(parameter: Parameter) -> tuple[type, ...] | None:
     """Return the kinds of an annotation that names only numbers and switches; None for any other."""
-    annotation = parameter.annotation
-    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
-    kinds = typing.get_args(annotation) if is_union else (annotation,)
+    kinds = kinds_of(parameter.annotation)
     return kinds if set(kinds) <= set(NUMBERS) and set(kinds) != {types.NoneType} else None
