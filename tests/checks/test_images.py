@@ -62,7 +62,8 @@ class TestRightImages:
             except (OSError, ValueError):
                 return
             # OpenCV 4 reads no GIF.
-            assert bool(found(data)) == (not cv2.haveImageReader(str(data.image(1))))
+            is_read = kind != 'GIF' or cv2.haveImageReader(str(data.image(1)))
+            assert bool(found(data)) == (not is_read)
 
     def test_sixteen_bits_in_full_are_right(self, tmp_path):
         data = DetectorData(tmp_path)
