@@ -1,12 +1,12 @@
 """Saves objects in a JSON file of COCO's form, as they are found."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from convnext_dense.inference.saving.json_lists import JsonLists
 from convnext_dense.results.masks import cropped, encode
 from convnext_dense.results.result import Result
 
@@ -22,11 +22,8 @@ class CocoResults:
     """
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
-        self.file = path.open('w', encoding='utf-8')
-        self.images: list[dict] = []
-        self.count = 0
         categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
-        self.file.write(f'{{"categories": {_text(categories)},\n"annotations": [')
+        self.lists = JsonLists(path, ['annotations', 'images'], categories=categories)
 
     def add(self, result: Result, name: str) -> None:
         """Write the objects of an image.
@@ -36,19 +33,18 @@ class CocoResults:
             name: The image's name.
         """
         height, width = result.size
-        image = dict(id=len(self.images) + 1, file_name=name, width=width, height=height)
+        counts = self.lists.counts
+        image = dict(id=counts['images'] + 1, file_name=name, width=width, height=height)
         if result.image.video:
             image['frame_id'] = result.image.frame
-        self.images.append(image)
+        self.lists.add('images', image)
         for i in range(len(result)):
-            self.file.write(',\n' if self.count else '\n')
-            self.count += 1
-            self.file.write(_text(dict(id=self.count, image_id=image['id'], **_annotation(result, i))))
+            annotation = dict(id=counts['annotations'] + 1, image_id=image['id'], **_annotation(result, i))
+            self.lists.add('annotations', annotation)
 
     def close(self) -> None:
         """End the file."""
-        self.file.write(f'\n],\n"images": {_text(self.images)}}}\n')
-        self.file.close()
+        self.lists.close()
 
 
 def _annotation(result: Result, i: int) -> dict[str, Any]:
@@ -72,7 +68,3 @@ def _annotation(result: Result, i: int) -> dict[str, Any]:
 def _shortest(value: np.floating) -> float:
     """Return the number with the fewest digits that is this one in its own precision."""
     return float(str(value))
-
-
-def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -1,12 +1,12 @@
 """Saves label maps and panoptic maps as PNG files."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from convnext_dense.inference.saving.json_lists import JsonLists
 from convnext_dense.results.result import INSTANCE_OFFSET
 
 MOST_COLORS = 256
@@ -44,16 +44,17 @@ def save_label_map(
 
 
 class PanopticResults:
-    """Collects panoptic maps in COCO's form: a PNG whose colors are numbers, and what each number is in a JSON file.
+    """Writes panoptic maps in COCO's form: a PNG whose colors are numbers, and what each number is in a JSON file.
 
     Args:
+        path: The JSON file.
         classes: The names of the classes.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self.classes = classes
-        self.images: list[dict] = []
-        self.annotations: list[dict] = []
+        categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+        self.lists = JsonLists(path, ['annotations', 'images'], categories=categories)
 
     def add(self, panoptic: np.ndarray, name: str, map_name: str, path: Path) -> None:
         """Save an image's map.
@@ -64,7 +65,7 @@ class PanopticResults:
             map_name: The map's name.
             path: The map's file.
         """
-        number, (height, width) = len(self.images) + 1, panoptic.shape
+        number, (height, width) = self.lists.counts['images'] + 1, panoptic.shape
         segments = []
         ids = np.zeros(panoptic.shape, np.uint32)
         found, places = np.unique(panoptic, return_inverse=True)
@@ -82,15 +83,9 @@ class PanopticResults:
             segments.append(dict(id=i + 1, category_id=label + 1, area=area, bbox=box, iscrowd=0))
         colors = np.dstack([ids % 256, ids // 256 % 256, ids // 65536]).astype(np.uint8)
         Image.fromarray(colors).save(path, 'PNG')
-        self.images.append(dict(id=number, file_name=name, width=width, height=height))
-        self.annotations.append(dict(image_id=number, file_name=map_name, segments_info=segments))
+        self.lists.add('images', dict(id=number, file_name=name, width=width, height=height))
+        self.lists.add('annotations', dict(image_id=number, file_name=map_name, segments_info=segments))
 
-    def write(self, path: Path) -> None:
-        """Write what the numbers are.
-
-        Args:
-            path: The JSON file.
-        """
-        categories = [dict(id=i, name=name) for i, name in enumerate(self.classes, 1)]
-        content = dict(images=self.images, annotations=self.annotations, categories=categories)
-        path.write_text(json.dumps(content, ensure_ascii=False), encoding='utf-8')
+    def close(self) -> None:
+        """End the JSON file."""
+        self.lists.close()

@@ -67,14 +67,8 @@ class Outputs:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         # What was predicted until an image could not be read, or the user had enough, is kept.
-        self._close_video()
-        if self.results:
-            with self._writing():
-                self.results.close()
-        self.files.close()
-        if self.panoptic:
-            with write_whole(self.folder / PANOPTIC, 'out') as partial:
-                self.panoptic.write(partial)
+        with self.files:
+            self._close_video()
         if self.sheet.tiles:
             self.sheet.save(self.folder / SHEET)
 
@@ -95,7 +89,7 @@ class Outputs:
         if IMAGES in self.kinds:
             self._draw(result, pixels, stem)
         if self.results:
-            with self._writing():
+            with self._writing(RESULTS):
                 self.results.add(result, name)
         if YOLO in self.kinds:
             with write_whole(self.folder / LABELS / f'{stem}.txt', 'out') as partial:
@@ -131,13 +125,20 @@ class Outputs:
                 others = ', '.join((IMAGES, *OF_OBJECTS))
                 raise UsageError(f'save: {MAPS} are label maps, and this model finds objects; it has {others}.')
         if JSON in self.kinds:
-            file = self.files.enter_context(write_whole(self.folder / RESULTS, 'out'))
-            self.results = CocoResults(file, self.model.classes)
+            with self._writing(RESULTS):
+                self.results = CocoResults(self._open(RESULTS), self.model.classes)
+            self.files.callback(self.results.close)
         if YOLO in self.kinds:
             with write_whole(self.folder / LABELS / NAMES, 'out') as partial:
                 partial.write_text(yolo_names(self.model.classes), encoding='utf-8')
         if MAPS in self.kinds and result.panoptic is not None:
-            self.panoptic = PanopticResults(self.model.classes)
+            with self._writing(PANOPTIC):
+                self.panoptic = PanopticResults(self._open(PANOPTIC), self.model.classes)
+            self.files.callback(self.panoptic.close)
+
+    def _open(self, name: str) -> Path:
+        """Return a file of all images. It gets its name at the end."""
+        return self.files.enter_context(write_whole(self.folder / name, 'out'))
 
     def _pixels(self, result: Result) -> np.ndarray:
         """Return the image, if it is looked at."""
@@ -157,13 +158,13 @@ class Outputs:
         self.video.add(result, pixels, self.drawing)
 
     @contextmanager
-    def _writing(self) -> Generator[None]:
-        """Say which file is not written if the disk is full."""
+    def _writing(self, name: str) -> Generator[None]:
+        """Say which file of all images is not written if the disk is full."""
         try:
             yield
         except OSError as error:
             reason = error.strerror or error
-            raise UsageError(f'out: {self.folder / RESULTS} cannot be written: {reason}.') from error
+            raise UsageError(f'out: {self.folder / name} cannot be written: {reason}.') from error
 
     def _close_video(self) -> None:
         if self.video:

@@ -1,6 +1,8 @@
 """What predictions are saved as can be read by the tools that it is for."""
 
+import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -129,10 +131,10 @@ class TestMaps:
         assert np.asarray(Image.open(tmp_path / 'map.png')).tolist() == [[0, 300]]
 
     def test_panoptic_segments_are_numbers(self, tmp_path):
-        results = PanopticResults(CLASSES)
+        results = PanopticResults(tmp_path / 'panoptic.json', CLASSES)
         # A thing twice, another class, and no class.
         results.add(np.array([[1000, 2000, 1], [3, 2000, 1]]), 'a.jpg', 'a.png', tmp_path / 'a.png')
-        results.write(tmp_path / 'panoptic.json')
+        results.close()
         content = json.loads((tmp_path / 'panoptic.json').read_text())
         colors = np.asarray(Image.open(tmp_path / 'a.png')).astype(int)
         ids = colors[..., 0] + 256 * colors[..., 1] + 65536 * colors[..., 2]
@@ -141,6 +143,31 @@ class TestMaps:
         assert set(ids.ravel().tolist()) == {0, *segments}
         assert segments[ids[0, 1]] == dict(id=ids[0, 1], category_id=1, area=2, bbox=[1, 0, 1, 2], iscrowd=0)
         assert segments[ids[0, 2]]['category_id'] == 2
+
+
+def add_objects(results):
+    results.add(found(False), 'clip.mp4')
+
+
+def add_segments(results):
+    results.add(np.array([[1000, 2000, 1], [3, 2000, 1]]), 'clip.mp4', 'clip/0.png', io.BytesIO())
+
+
+@pytest.mark.parametrize(('kind', 'add'), [(CocoResults, add_objects), (PanopticResults, add_segments)])
+def test_nothing_is_kept_of_a_frame_that_is_saved(kind, add, tmp_path):
+    results = kind(tmp_path / 'found.json', CLASSES)
+    add(results)
+    tracemalloc.start()
+    for _ in range(1000):
+        add(results)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    results.close()
+    # What waits to be written is 8 kB a list, in small parts.
+    assert kept < 60_000
+    saved = json.loads((tmp_path / 'found.json').read_text())
+    assert [image['id'] for image in saved['images']] == list(range(1, 1002))
+    assert {part['image_id'] for part in saved['annotations']} == set(range(1, 1002))
 
 
 class TestNames:
