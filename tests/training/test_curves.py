@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from torch.utils.tensorboard import SummaryWriter
 
 from convnext_dense.config import set_logs
@@ -65,6 +66,11 @@ def train_epochs(work_dir, epochs, resumed_step=0):
 
 
 class TestTensorBoard:
+    @pytest.fixture(autouse=True)
+    def _writers(self, monkeypatch):
+        """Number writers with as many digits: TensorBoard sorts the files of a second, and 10 is before 9."""
+        monkeypatch.setattr(event_file_writer, '_global_uid', event_file_writer.AtomicCounter(10))
+
     def run(self, work_dir, steps, resumed_step=0):
         run = Run(work_dir, 'TensorboardVisBackend', resumed_step)
         run.log(steps)
