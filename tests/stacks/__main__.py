@@ -25,7 +25,10 @@ def main() -> None:
         if not args.stacks or stack.name in args.stacks:
             folder = args.folder.resolve()
             if args.again:
-                record = run_again(stack, folder, args.tests, read_results()[stack.name])
+                record = read_results().get(stack.name, {})
+                if 'failed' not in record:
+                    parser.error(f'{stack.name} has no record of tests; run it without --again.')
+                record = run_again(stack, folder, args.tests, record)
             else:
                 record = run_stack(stack, folder, args.tests)
             print(f'{stack.name}: {record}')

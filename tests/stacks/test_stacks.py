@@ -1,5 +1,10 @@
 """The stacks: what is installed, and the docs' page."""
 
+import sys
+
+import pytest
+
+from stacks import __main__ as command
 from stacks import running
 from stacks.page import PAGE, page, read_results
 from stacks.running import run_again, why_failed
@@ -39,3 +44,14 @@ def test_tests_that_run_again_are_counted_by_what_they_do_now(monkeypatch, tmp_p
     record = run_again(STACKS[0], tmp_path, ['tests/a.py::test_a', 'tests/b.py::test_b'], record)
     assert (record['passed'], record['failed'], record['skipped'], record['again']) == (91, 1, 2, 2)
     assert '| fast tier, 2 of them twice | 91 | 1 | 2 |' in page({STACKS[0].name: record})
+
+
+@pytest.mark.parametrize('record', [{}, {'refused': 'No module named numpy.'}])
+def test_nothing_runs_again_where_nothing_ran(record, monkeypatch, tmp_path, capsys):
+    name = STACKS[0].name
+    monkeypatch.setattr(command, 'read_results', lambda: {name: record} if record else {})
+    monkeypatch.setattr(command.shutil, 'which', lambda program: f'/bin/{program}')
+    monkeypatch.setattr(sys, 'argv', ['stacks', name, '--folder', str(tmp_path), '--again'])
+    with pytest.raises(SystemExit, match='2'):
+        command.main()
+    assert f'{name} has no record of tests; run it without --again.' in capsys.readouterr().err
