@@ -1,7 +1,10 @@
 """An image that is predicted on."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -48,23 +51,36 @@ class ImageInput:
 
 
 def images_in(folder: str | Path, argument: str = 'inputs') -> list[str]:
-    """Return the image files in a folder and in its folders, in order.
+    """Return the image files in a folder and in its folders, in order. Links to folders are followed.
 
     Args:
         folder: The folder.
         argument: The argument that it was given as.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If there is none, or one of the folders cannot be read.
 
     Example:
         >>> images_in('photos')  # doctest: +SKIP
         ['photos/a.jpg', 'photos/more/b.png']
     """
-    files = sorted(str(file) for file in Path(folder).rglob('*') if _is_image(file))
+    files = sorted(str(file) for file in _files_in(Path(folder), argument) if _is_image(file))
     if not files:
         raise UsageError(f'{argument}: there is no image in {folder} ({", ".join(SUFFIXES)}).')
     return files
+
+
+def _files_in(folder: Path, argument: str) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:
+        raise UsageError(f'{argument}: {error.filename} cannot be read: {error.strerror}.')
+
+    real = Path(os.path.realpath(folder))
+    seen = {str(place) for place in (real, *real.parents)}
+    for path, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        # A link may lead to a folder that is read already, or to one around it.
+        new = {name: os.path.realpath(os.path.join(path, name)) for name in sorted(folders)}
+        folders[:] = [name for name, place in new.items() if place not in seen and not seen.add(place)]
+        yield from (Path(path, name) for name in names)
 
 
 def _is_image(file: Path) -> bool:
