@@ -71,6 +71,11 @@ class PlannedDataset:
         return self.is_a('mmseg.BaseSegDataset')
 
     @property
+    def has_images_alone(self) -> bool:
+        """Whether it has no annotations, as a distillation's."""
+        return self.is_a('convnext_dense.ImageFiles')
+
+    @property
     def reads_maps(self) -> bool:
         """Whether its pipeline loads label maps."""
         return self.loads('' if self.is_segmented else 'with_seg')

@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from helpers.commands import run_command
@@ -141,3 +143,11 @@ class TestMistakes:
         result = distill()
         assert result.status == 2
         assert 'cannot be read' in result.error
+
+    def test_images_of_16_bits_that_the_loader_makes_black_are_said(self, folder, distill):
+        dark = np.arange(80 * 60, dtype=np.uint16).reshape(60, 80) % 200
+        cv2.imwrite(str(folder / 'images' / 'dark.png'), dark)
+        result = distill('--epochs', 1)
+        assert result.status == 0
+        assert 'dark.png has 16 bits and values from 0 to 199, of which the loader keeps 1 levels' in result.err
+        assert 'convert the images to 3 channels of 8 bits' in result.err

@@ -67,7 +67,9 @@ class _Images:
             try:
                 self._read(sample)
             except UsageError as error:
-                self._add(self.errors, 'image', str(error))
+                # A distillation goes on without some of its images.
+                if not self.dataset.has_images_alone:
+                    self._add(self.errors, 'image', str(error))
         self._judge_orientations()
         fault = small_image_fault(self.plan, self.dataset, self.sizes)
         if fault:
@@ -78,6 +80,9 @@ class _Images:
                 yield Finding(f'{self.dataset.key}: {found[0].rstrip(".")}{more}.', is_error)
 
     def _add(self, where: dict[str, list[str]], kind: str, sentence: str) -> None:
+        if self.dataset.has_images_alone:
+            # Its teacher takes no other images.
+            sentence = sentence.replace(sentence.partition('; ')[2], 'convert the images to 3 channels of 8 bits')
         where.setdefault(kind, []).append(sentence)
 
     def _read(self, sample: Sample) -> None:

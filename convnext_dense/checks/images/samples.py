@@ -56,6 +56,8 @@ def _list(plan: RunPlan, dataset: PlannedDataset) -> list[Sample]:
         return []
     if dataset.is_segmented:
         found = [Sample(info['img_path'], None, info.get('seg_map_path') or '') for info in dataset.infos]
+    elif dataset.has_images_alone:
+        found = [Sample(info['img_path']) for info in dataset.infos]
     elif dataset.coco_kind:
         found = [
             Sample(
