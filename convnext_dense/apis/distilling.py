@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from convnext_dense.apis.training import train
 from convnext_dense.config.machine import check_output_file
 from convnext_dense.distillation import write_backbone
-from convnext_dense.errors import UsageError
+from convnext_dense.errors import CheckpointError, RunError, UsageError
 from convnext_dense.weights.storage.files import check_ending, check_new_file
 
 BACKBONE_FILE = 'backbone.safetensors'
@@ -48,7 +48,10 @@ def distill(cfg: Config, out: str | Path | None = None, has_panel: bool = False)
     if is_main_process():
         unfinished = file.with_name(f'unfinished-{file.name}')
         unfinished.unlink(missing_ok=True)
-        origin = write_backbone(cfg, unfinished)
+        try:
+            origin = write_backbone(cfg, unfinished)
+        except CheckpointError as error:
+            raise RunError(f'out: {error} The training is kept in {cfg.work_dir}; resume writes the file.') from error
         unfinished.replace(file)
         print(f'backbone: {file}, by {origin["teacher"]} (license {origin["teacher_license"]}).')
     return file

@@ -121,6 +121,7 @@ class TestMistakes:
             (['--speed', 'waits'], '--speed: waits has no effect here; choose from channels_last, bf16'),
             (['--lr', '0'], 'it must be a number above 0'),
             (['--out', 'teacher.pth'], '--out: teacher.pth is there already'),
+            (['--work-dir', 'r\udcffn'], 'the name of a safetensors file and of its folder must be UTF-8'),
             (['--out', 'a.onnx'], '--out: a.onnx: the name of the output must end in one of .pth'),
         ],
     )
@@ -143,6 +144,15 @@ class TestMistakes:
         result = distill()
         assert result.status == 2
         assert 'cannot be read' in result.error
+
+    def test_a_file_that_cannot_be_written_says_what_is_kept(self, folder, distill, monkeypatch):
+        def fail(*arguments, **options):
+            raise OSError(28, 'No space left on device')
+
+        monkeypatch.setattr('convnext_dense.weights.storage.files.save_file', fail)
+        result = distill('--epochs', 1)
+        assert result.status == 1
+        assert 'No space left on device. The training is kept in run; resume writes the file.' in result.error
 
     def test_images_of_16_bits_that_the_loader_makes_black_are_said(self, folder, distill):
         dark = np.arange(80 * 60, dtype=np.uint16).reshape(60, 80) % 200

@@ -155,9 +155,11 @@ def check_new_file(path: Path) -> None:
 
 
 def check_ending(path: Path) -> None:
-    """Raise CheckpointError if a name's ending names no format."""
+    """Raise CheckpointError if a name's ending names no format, or safetensors cannot write the name."""
     if path.suffix not in SUFFIXES:
         raise CheckpointError(f'{path}: the name of the output must end in one of {", ".join(SUFFIXES)}.')
+    if path.suffix == SAFETENSORS and str(path).encode('utf-8', 'ignore') != os.fsencode(path):
+        raise CheckpointError(f'{path}: the name of a safetensors file and of its folder must be UTF-8.')
 
 
 def _separate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
