@@ -1,11 +1,13 @@
 """Looks for a run that cannot resume, or that resumes otherwise than its config says."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mmengine.logging import MessageHub
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
+from convnext_dense.config.find import URL_MARK
 from convnext_dense.config.foreign import config_as_data
 from convnext_dense.config.tree import bare_type, value_at
 from convnext_dense.errors import CheckpointError
@@ -16,7 +18,9 @@ from convnext_dense.weights.matching import printable, shorten
 # An optimizer's settings and a schedule are the checkpoint's, unless `resume_with` says otherwise; all else is the
 # config's.
 SCHEDULE = ('optim_wrapper.optimizer', 'optim_wrapper.paramwise_cfg', 'param_scheduler')
-FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size')
+FROM_CONFIG = ('train_dataloader.dataset', 'train_dataloader.batch_size', 'model.teacher.image_size')
+# What a distillation's file says of itself, and what its weights are for.
+DISTILLED = ('model.teacher.model_name', 'model.teacher.checkpoint', 'model.backbone')
 MAX_STEPS = 2**31
 ABSENT = 'absent'
 
@@ -119,6 +123,14 @@ def _compare(plan: RunPlan, saved: dict, has_optimizer: bool) -> Iterator[Findin
             f'{printable(types[1])}; give the same optimizer, or load the weights alone by load_from.'
         )
         return
+    if value_at(saved, 'model.teacher'):
+        pairs = [(key, _without_folder(value_at(own, key)), _without_folder(value_at(saved, key))) for key in DISTILLED]
+        if differences := [difference for pair in pairs for difference in _differences(*pair)]:
+            yield Finding(
+                f'resume: {plan.checkpoint} is of another distillation, by {shorten(differences)}; give its '
+                'teacher and its student, or take another work_dir.'
+            )
+            return
     by_config = plan.cfg.get('resume_with') == 'config'
     holders = ((SCHEDULE if has_optimizer else (), "the config's" if by_config else "the checkpoint's"),)
     for keys, holder in (*holders, (FROM_CONFIG, "the config's")):
@@ -155,6 +167,13 @@ def _differences(key: str, own: object, saved: object) -> Iterator[str]:
             yield from _differences(f'{key}.{i}', own_part, saved_part)
     elif own != saved:
         yield f'{key} ({_short(own)} instead of {_short(saved)})'
+
+
+def _without_folder(value: object) -> object:
+    """Return a part of a config with the names of its files. The folder of a file is that of one machine."""
+    if isinstance(value, dict):
+        return {name: _without_folder(part) for name, part in value.items()}
+    return Path(value).name if isinstance(value, str) and URL_MARK not in value else value
 
 
 def _short(value: object) -> str:

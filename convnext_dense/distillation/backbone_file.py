@@ -38,10 +38,7 @@ def write_backbone(cfg: Config, file: str | Path) -> dict:
         >>> write_backbone(cfg, 'backbone.safetensors')['epochs']  # doctest: +SKIP
         100
     """
-    checkpoint, _ = find_latest(Path(cfg.work_dir))
-    if checkpoint is None:
-        raise RunError(f'{file} was not written: there is no checkpoint in {cfg.work_dir}.')
-    content = read_file(checkpoint)
+    content = _last_checkpoint(cfg, file)
     trained = {
         name.removeprefix(BACKBONE): tensor
         for name, tensor in content['state_dict'].items()
@@ -53,6 +50,19 @@ def write_backbone(cfg: Config, file: str | Path) -> dict:
     origin = _origin(cfg, content['meta'])
     write_file(file, weights, {DISTILLATION: origin})
     return origin
+
+
+def _last_checkpoint(cfg: Config, file: str | Path) -> dict:
+    # What a run resumed from is deleted when it saves others.
+    if cfg.get('resume') and cfg.get('load_from') and Path(cfg.load_from).is_file():
+        content = read_file(cfg.load_from)
+        if content['meta']['epoch'] >= cfg.train_cfg.max_epochs:
+            # Nothing was left to train, and the work dir may be another.
+            return content
+    checkpoint, _ = find_latest(Path(cfg.work_dir))
+    if checkpoint is None:
+        raise RunError(f'{file} was not written: there is no checkpoint in {cfg.work_dir}.')
+    return read_file(checkpoint)
 
 
 def _origin(cfg: Config, meta: dict) -> dict:

@@ -102,6 +102,44 @@ class TestDistill:
         assert origin['student_weights'] == 'first.pth'
 
 
+class TestOtherOptionsOnResume:
+    @pytest.fixture
+    def finished(self, folder, distill):
+        assert distill('--epochs', 1).status == 0
+        shutil.copy(folder / 'teacher.pth', folder / 'other.pth')
+        return (folder / 'run' / 'backbone.safetensors').read_bytes()
+
+    def test_another_teacher_or_student_is_refused(self, folder, distill, finished):
+        differences = {
+            'model.teacher.model_name (test_vit2 instead of test_vit)': ('--teacher', 'timm/test_vit2'),
+            'model.teacher.checkpoint (other.pth instead of teacher.pth)': ('--teacher-weights', 'other.pth'),
+            'model.backbone.arch.channels.0 (4 instead of 8)': ('--student', STUDENT.replace('[8,8', '[4,8')),
+        }
+        for difference, options in differences.items():
+            for epochs in 1, 2:
+                result = distill('--resume', '--epochs', epochs, *options)
+                assert result.status == 2
+                assert f'resume: run/epoch_1.pth is of another distillation, by {difference};' in result.error
+                assert (folder / 'run' / 'backbone.safetensors').read_bytes() == finished
+
+    def test_a_teacher_in_another_folder_is_the_same(self, folder, distill, finished):
+        (folder / 'moved').mkdir()
+        shutil.move(folder / 'teacher.pth', folder / 'moved')
+        assert distill('--resume', '--teacher-weights', 'moved/teacher.pth').status == 0
+
+    def test_another_size_and_more_epochs_are_taken(self, folder, distill, finished):
+        result = distill('--resume', '--epochs', 3, '--size', 32, '--resume-with', 'config')
+        assert result.status == 0
+        assert 'model.teacher.image_size (32 instead of 64)' in result.err
+        assert read_file(folder / 'run' / 'epoch_3.pth')['param_schedulers'][1]['end'] == 6
+
+    def test_a_finished_one_elsewhere_is_what_is_written(self, folder, distill, finished):
+        assert distill('--work-dir', 'second', '--resume', 'run/epoch_1.pth', '--epochs', 1).status == 0
+        file = read_file(folder / 'second' / 'backbone.safetensors')
+        trained = read_file(folder / 'run' / 'epoch_1.pth')['state_dict']
+        assert torch.equal(file['state_dict']['norm3.weight'], trained['backbone.norm3.weight'])
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ('options', 'sentence'),
@@ -121,6 +159,7 @@ class TestMistakes:
             (['--speed', 'waits'], '--speed: waits has no effect here; choose from channels_last, bf16'),
             (['--lr', '0'], 'it must be a number above 0'),
             (['--out', 'teacher.pth'], '--out: teacher.pth is there already'),
+            (['--resume-with', 'config'], '--resume-with says how to resume; give resume, too.'),
             (['--work-dir', 'r\udcffn'], 'the name of a safetensors file and of its folder must be UTF-8'),
             (['--out', 'a.onnx'], '--out: a.onnx: the name of the output must end in one of .pth'),
         ],

@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     """Distill."""
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
-    check_resume(args.resume)
+    check_resume(args.resume, args.resume_with)
     from convnext_dense import config
     from convnext_dense.apis import distill
     from convnext_dense.distillation import distillation_config
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         config.enable_speed(cfg, args.speed)
     config.set_logs(cfg)
     if args.resume:
-        config.set_resume(cfg, args.resume)
+        config.set_resume(cfg, args.resume, args.resume_with)
     file = distill(cfg, args.out, has_panel=True)
     if process_number() == 0:
         print(f'to start from it: --backbone "{_with_weights(args.student, file)}"')

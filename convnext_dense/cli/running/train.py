@@ -24,7 +24,6 @@ from convnext_dense.cli.resuming import add_resume, check_resume
 from convnext_dense.config.find import find_config
 from convnext_dense.config.machine import check_launcher
 from convnext_dense.config.speed.switches import AUTO, SWITCHES
-from convnext_dense.errors import UsageError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -61,13 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe(parser)
     parser.add_argument('--work-dir', type=not_empty, help='folder for logs and checkpoints')
     add_resume(parser)
-    parser.add_argument(
-        '--resume-with',
-        choices=['checkpoint', 'config'],
-        default='checkpoint',
-        help="whose learning rates, optimizer settings and schedules a resumed run follows: the checkpoint's, which is "
-        "the default, or the config's",
-    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_speed_argument(parser, list(SWITCHES))
     parser.add_argument(
@@ -120,9 +112,7 @@ def run(args: argparse.Namespace) -> None:
     check_data(args.data)
     check_work_dir(args.work_dir)
     check_launcher(args.launcher)
-    if args.resume_with == 'config' and not args.resume:
-        raise UsageError('resume_with says how to resume; give resume, too.')
-    check_resume(args.resume)
+    check_resume(args.resume, args.resume_with)
     from convnext_dense import config
     from convnext_dense.apis import train
 
