@@ -81,8 +81,9 @@ class _Images:
 
     def _add(self, where: dict[str, list[str]], kind: str, sentence: str) -> None:
         if self.dataset.has_images_alone:
-            # Its teacher takes no other images.
-            sentence = sentence.replace(sentence.partition('; ')[2], 'convert the images to 3 channels of 8 bits')
+            # Its teacher takes no other images, whatever the loader.
+            fault, mark, _ = sentence.rpartition('; ')
+            sentence = f'{fault}; convert the images to 3 channels of 8 bits' if mark else sentence
         where.setdefault(kind, []).append(sentence)
 
     def _read(self, sample: Sample) -> None:
