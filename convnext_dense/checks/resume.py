@@ -79,7 +79,7 @@ def describe_finished(plan: RunPlan) -> str:
         return ''
     return (
         f'the run is finished: {plan.checkpoint} is at {unit} {reached} of {limit}, and nothing is left to train; '
-        f'raise train_cfg.max_{unit}s to train longer.'
+        f'give it more {unit}s (train_cfg.max_{unit}s) to train longer.'
     )
 
 
