@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from convnext_dense.checks.check import Check, Finding
 from convnext_dense.checks.run_plan import RunPlan
-from convnext_dense.config.machine import check_folder
+from convnext_dense.config.machine import check_run_folder
 from convnext_dense.config.tree import value_at
 from convnext_dense.errors import UsageError
 
@@ -25,7 +25,7 @@ def find_outputs(plan: RunPlan) -> Iterator[Finding]:
         folder = value_at(plan.cfg, key)
         if isinstance(folder, str):
             try:
-                check_folder(folder, key)
+                check_run_folder(folder, key)
             except UsageError as error:
                 yield Finding(str(error))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from convnext_dense.config.machine import check_folder
+from convnext_dense.config.machine import check_run_folder
 from convnext_dense.config.speed.switches import AUTO, SWITCHES, check_switches
 from convnext_dense.errors import UsageError
 
@@ -119,12 +119,12 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def check_work_dir(work_dir: str | None) -> None:
-    """Raise UsageError if the work dir is no folder, or cannot be written to.
+    """Raise UsageError if the work dir is no folder, or a run cannot write to it.
 
     Example:
         >>> check_work_dir('work_dirs/new')
     """
-    check_folder(work_dir, 'work_dir')
+    check_run_folder(work_dir, 'work_dir')
 
 
 def check_data(place: str | None) -> None:

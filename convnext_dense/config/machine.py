@@ -49,6 +49,25 @@ def check_folder(folder: str | Path | None, argument: str) -> None:
         raise UsageError(f'{argument}: nothing can be written to {folder}: {error.strerror}.') from error
 
 
+def check_run_folder(folder: str | Path | None, argument: str) -> None:
+    """Raise UsageError if a run cannot write into a folder, which need not exist.
+
+    Args:
+        folder: The folder, as in `check_folder`. A run writes its whole name into files, which are of UTF-8.
+        argument: The argument that it was given as.
+
+    Example:
+        >>> check_run_folder('work_dirs/new', 'work_dir')
+    """
+    check_folder(folder, argument)
+    if folder and URL_MARK not in str(folder):
+        path = os.path.abspath(os.path.expanduser(folder))
+        if path.encode('utf-8', 'replace') != os.fsencode(path):
+            raise UsageError(
+                f'{argument}: the name of the folder, and of those that it is in, must be UTF-8; got {path}.'
+            )
+
+
 def check_output_file(file: str | Path | None, argument: str) -> None:
     """Raise UsageError if a file cannot be written. It need not exist, and neither need its folder.
 

@@ -21,6 +21,13 @@ class TestOutputs:
         (finding,) = find_outputs(RunPlan(cfg, ('train',)))
         assert finding.sentence.startswith(f'{key}: ')
 
+    @pytest.mark.parametrize('place', ['run\udcff', 'of\udcff/run'])
+    def test_a_run_writes_the_name_of_its_folder_into_files(self, place, tmp_path, monkeypatch):
+        (tmp_path / place).mkdir(parents=True)
+        monkeypatch.chdir((tmp_path / place).parent)
+        (finding,) = find_outputs(RunPlan(Config(dict(work_dir=os.path.basename(place))), ('train',)))
+        assert 'work_dir: the names of the folder and of those around it must be UTF-8' in finding.sentence
+
     def test_a_new_folder_is_not_made(self, tmp_path):
         check_folder(tmp_path / 'a' / 'b', 'work_dir')
         check_output_file(tmp_path / 'c' / 'd.pth', 'output')

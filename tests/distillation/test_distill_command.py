@@ -160,7 +160,8 @@ class TestMistakes:
             (['--lr', '0'], 'it must be a number above 0'),
             (['--out', 'teacher.pth'], '--out: teacher.pth is there already'),
             (['--resume-with', 'config'], '--resume-with says how to resume; give resume, too.'),
-            (['--work-dir', 'r\udcffn'], 'the name of a safetensors file and of its folder must be UTF-8'),
+            (['--work-dir', 'r\udcffn'], '--work-dir: the names of the folder and of those around it must be UTF-8'),
+            (['--out', 'r\udcffn.safetensors'], 'the name of a safetensors file and of its folder must be UTF-8'),
             (['--out', 'a.onnx'], '--out: a.onnx: the name of the output must end in one of .pth'),
         ],
     )
