@@ -45,13 +45,13 @@ def write_report(comparison: Comparison, folder: Path) -> None:
     scores = list(dict.fromkeys(name for row in rows for name in row['scores']))
     columns = _columns(scores, comparison)
     cells = [[_cell(row, column) for column in columns] for row in rows]
-    with (folder / 'comparison.csv').open('w', newline='') as file:
+    with (folder / 'comparison.csv').open('w', encoding='utf-8', errors='backslashreplace', newline='') as file:
         csv.writer(file).writerows([columns, *cells])
     facts = recipe_facts(comparison)
     content = dict(config=comparison.config, command=comparison.command, facts=facts, rows=rows)
     (folder / 'comparison.json').write_text(json.dumps(content, indent=2) + '\n')
     plot = _plot(rows, scores, comparison.shape, folder / 'comparison.png')
-    (folder / 'comparison.html').write_text(_page(comparison, columns, cells, plot, facts))
+    (folder / 'comparison.html').write_text(_page(comparison, columns, cells, plot, facts), encoding='utf-8')
 
 
 def comparison_table(folder: Path) -> str:

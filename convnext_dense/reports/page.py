@@ -34,7 +34,7 @@ pre { background: var(--soft); padding: .7rem; white-space: pre-wrap; overflow-w
 
 
 def html_page(title: str, *sections: str, style: str = '') -> str:
-    """Return a whole page.
+    r"""Return a whole page. What UTF-8 cannot hold, as in the name of a file that is no text, is escaped.
 
     Args:
         title: The page's title and first heading.
@@ -44,9 +44,11 @@ def html_page(title: str, *sections: str, style: str = '') -> str:
     Example:
         >>> '<h1>Runs</h1>' in html_page('Runs', '<p>None.</p>')
         True
+        >>> r'<p>\udcff.png</p>' in html_page('Runs', '<p>\udcff.png</p>')
+        True
     """
     body = '\n'.join(section for section in sections if section)
-    return f"""<!DOCTYPE html>
+    page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -60,6 +62,7 @@ def html_page(title: str, *sections: str, style: str = '') -> str:
 </body>
 </html>
 """
+    return page.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], stacks: bool = False) -> str:

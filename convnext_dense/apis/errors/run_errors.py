@@ -124,7 +124,8 @@ def _log(error: Exception, cfg: Config) -> str:
     file = Path(cfg.get('work_dir') or '.') / TRACEBACK
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(''.join(traceback.format_exception(error)))
+        text = ''.join(traceback.format_exception(error))
+        file.write_text(text, encoding='utf-8', errors='backslashreplace')
     except OSError:
         return ''
     return f' The traceback is in {file}.'

@@ -44,7 +44,7 @@ def show_benchmark(found: 'FoundModel', source: Sequence[str], files: Sequence[P
     page = place.with_suffix('.html')
     notes = html_facts(_notes(rows, len(images), score))
     sections = (html_table(header, cells, stacks=True), notes, '<h2>Machine</h2>', html_facts(facts))
-    page.write_text(html_page(f'{found.name}: exports', *sections))
+    page.write_text(html_page(f'{found.name}: exports', *sections), encoding='utf-8')
     print(f'Figures: {place}, {page}')
 
 
