@@ -63,9 +63,7 @@ def check_run_folder(folder: str | Path | None, argument: str) -> None:
     if folder and URL_MARK not in str(folder):
         path = os.path.abspath(os.path.expanduser(folder))
         if path.encode('utf-8', 'replace') != os.fsencode(path):
-            raise UsageError(
-                f'{argument}: the name of the folder, and of those that it is in, must be UTF-8; got {path}.'
-            )
+            raise UsageError(f'{argument}: the names of the folder and of those around it must be UTF-8; got {path}.')
 
 
 def check_output_file(file: str | Path | None, argument: str) -> None:
