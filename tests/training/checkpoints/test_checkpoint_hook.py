@@ -124,36 +124,43 @@ class TestBestCheckpoint:
 
 
 @pytest.mark.e2e
+class FilesOf3000Bytes(Hook):
+    """Lets this process write no larger files: from its first checkpoint on, or from the end of training."""
+
+    def __init__(self, at_once):
+        self.at_once = at_once
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        """Limit them."""
+        if self.at_once:
+            self.after_train(runner)
+
+    def after_train(self, runner):
+        """Limit them."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+
+def train_with_a_limit(folder, options, sender):
+    """Send the error to a pipe, since files are limited."""
+    try:
+        train(folder, FilesOf3000Bytes(at_once=not options), **options)
+    except RunError as error:
+        sender.send(str(error))
+
+
+@pytest.mark.e2e
 class TestRealLimit:
     """A limit of the system, which anyone may set for a process of their own."""
 
     @pytest.mark.parametrize('options', [{}, dict(drop_optimizer=True)])
     def test_of_a_file_size_is_one_sentence_and_leaves_nothing_behind(self, options, tmp_path):
-        def limit():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-
-        class AtOnce(Hook):
-            """Limits it before the first checkpoint, or before the last is written again."""
-
-            def before_save_checkpoint(self, runner, checkpoint):
-                if not options:
-                    limit()
-
-            def after_train(self, runner):
-                limit()
-
-        def work():
-            try:
-                train(tmp_path, AtOnce(), **options)
-            except RunError as error:
-                # To the pipe, since files are limited.
-                sender.send(str(error))
-
         receiver, sender = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.get_context('fork').Process(target=work)
+        # A forked process cannot compute gradients if this one has done so on several threads.
+        context = multiprocessing.get_context('spawn')
+        process = context.Process(target=train_with_a_limit, args=(tmp_path, options, sender))
         process.start()
-        process.join(60)
+        process.join(120)
         assert receiver.poll(1)
         assert 'cannot be written: File too large. The checkpoints before it are kept' in receiver.recv()
         assert not list(tmp_path.glob('*.unfinished'))
