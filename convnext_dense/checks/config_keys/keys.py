@@ -215,7 +215,8 @@ def _arguments(key: str, value: dict, name: str, known: Signature, more: Collect
 
 def _plain(holder: dict | Config, key: str, known: Collection[str], prefix: str = '') -> Iterator[Finding]:
     """Warn of keys that are almost those of a plain dict."""
-    for name in holder.get(key) or {}:
+    given = holder.get(key)
+    for name in given if isinstance(given, dict) else ():
         if name not in known and (hint := nearest(name, known)):
             yield Finding(f'{prefix}{key}.{name}: nothing reads it{hint}.', is_error=False)
 
