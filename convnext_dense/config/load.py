@@ -31,6 +31,12 @@ KINDS = {
     ('work_dir', 'load_from', 'default_scope'): TEXT,
     ('resume',): SWITCH,
 }
+# The same of parts of these.
+KINDS_OF_PARTS = {
+    'model': {'backbone': DICT, 'data_preprocessor': DICT},
+    'default_hooks': {'logger': DICT},
+    'visualizer': {'vis_backends': DICTS},
+}
 
 
 def load_config(
@@ -235,13 +241,14 @@ def _check_parts(cfg: Config, file: Path) -> None:
     """Raise UsageError if what every command reads is of another kind."""
     if not isinstance(cfg.model, dict) or 'type' not in cfg.model:
         raise UsageError(f'config {file}: model must be a dict with a type; got {cfg.model!r}.')
-    for key in ('backbone', 'data_preprocessor'):
-        if not _is(DICT, cfg.model.get(key)):
-            raise UsageError(f'config {file}: model.{key} must be a dict; got {cfg.model[key]!r}.')
     for keys, what in KINDS.items():
         for key in keys:
             if not _is(what, cfg.get(key)):
                 raise UsageError(f'config {file}: {key} must be {what}; got {cfg[key]!r}.')
+    for holder, parts in KINDS_OF_PARTS.items():
+        for key, what in parts.items():
+            if not _is(what, (value := (cfg.get(holder) or {}).get(key))):
+                raise UsageError(f'config {file}: {holder}.{key} must be {what}; got {value!r}.')
     for split in SPLITS:
         dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
         if dataset is not None:

@@ -45,6 +45,11 @@ class TestConfigsThatRaise:
             (f"_base_ = '{DETECTOR}'\ntrain_cfg = 3\n", r'train_cfg must be a dict; got 3'),
             (f"_base_ = '{DETECTOR}'\nval_evaluator = [3]\n", r'val_evaluator must be a list of dicts; got \[3\]'),
             (f"_base_ = '{DETECTOR}'\nwork_dir = 3\n", r'work_dir must be a text; got 3'),
+            (f"_base_ = '{DETECTOR}'\ndefault_hooks = dict(logger=3)\n", r'default_hooks.logger must be a dict; got 3'),
+            (
+                f"_base_ = '{DETECTOR}'\nvisualizer = dict(vis_backends=['a'])\n",
+                r"visualizer.vis_backends must be a list of dicts; got \['a'\]",
+            ),
             (f"_base_ = '{DETECTOR}'\nresume = 'a.pth'\n", r"resume must be True or False; got 'a.pth'"),
             (f"_base_ = '{DETECTOR}'\nmodel = dict(backbone='ResNet')\n", r"backbone must be a dict; got 'ResNet'"),
             (

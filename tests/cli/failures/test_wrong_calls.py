@@ -133,7 +133,8 @@ def broken(data: st.DataObject, cfg: Config) -> tuple[str, object]:
     holder, _, name = key.rpartition('.')
     if kind == 'misspelt' and len(name) > 2:
         return f'{holder}.{name[0]}{name[2:]}'.lstrip('.'), 1
-    if kind == 'misspelt' or (kind == 'huge' and set(key.split('.')[-2:]) & set(SIZES)):
+    is_size = set(key.split('.')[-2:]) & set(SIZES) or name.startswith('num_')
+    if kind == 'misspelt' or (kind == 'huge' and is_size):
         kind = 'text'
     return key, KINDS[kind]
 
