@@ -1,7 +1,7 @@
 """What a run is about to read: its config, its datasets, and their files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -58,7 +58,8 @@ class PlannedDataset:
     def classes(self) -> list[str]:
         """The names of its classes, none if it has no classes."""
         # MOT's datasets have names of all that the files mark, and feed pedestrians.
-        return [] if self.is_a('mmdet.MOTChallengeDataset') else list(self.built.metainfo.get('classes') or ())
+        names = () if self.is_a('mmdet.MOTChallengeDataset') else self.built.metainfo.get('classes')
+        return list(names) if isinstance(names, Iterable) else []
 
     @property
     def sorts_categories(self) -> bool:

@@ -34,7 +34,8 @@ KINDS = {
 # The same of parts of these.
 KINDS_OF_PARTS = {
     'model': {'backbone': DICT, 'data_preprocessor': DICT},
-    'default_hooks': {'logger': DICT},
+    'optim_wrapper': {'optimizer': DICT},
+    'default_hooks': {'logger': DICT, 'checkpoint': DICT},
     'visualizer': {'vis_backends': DICTS},
 }
 

@@ -121,7 +121,10 @@ def _wrong_count(key: str, head: dict, count: int, must: int, wanted: Wanted) ->
 def _is_softmax(head: dict) -> bool:
     losses = head.get('loss_decode') or dict(type='CrossEntropyLoss')
     losses = losses if isinstance(losses, list | tuple) else [losses]
-    return all(bare_type(loss.get('type')) == 'CrossEntropyLoss' and not loss.get('use_sigmoid') for loss in losses)
+    return all(
+        isinstance(loss, dict) and bare_type(loss.get('type')) == 'CrossEntropyLoss' and not loss.get('use_sigmoid')
+        for loss in losses
+    )
 
 
 def _wrong_weights(key: str, head: dict, lengths: set[int] | None) -> Iterator[Finding]:

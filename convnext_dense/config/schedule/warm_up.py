@@ -82,7 +82,9 @@ def warm_up_share(cfg: Config, length: RunLength) -> float:
     warm_ups = [scheduler for scheduler in schedulers_of(cfg) if is_warm_up(scheduler)]
     shares = [
         # Without an end it takes the whole run.
-        float(length.share_of(scheduler['end'], is_by_epoch(scheduler))) if 'end' in scheduler else 1.0
+        float(length.share_of(end, is_by_epoch(scheduler)))
+        if isinstance(end := scheduler.get('end'), int | float)
+        else 1.0
         for scheduler in warm_ups
         if is_by_epoch(scheduler) <= length.by_epoch or scheduler.get('convert_to_iter_based')
     ]

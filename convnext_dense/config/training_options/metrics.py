@@ -183,4 +183,5 @@ def _main_metric(evaluator: dict) -> str | None:
 
 
 def _list(value: str | Iterable[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+    # What is none of these is said when the metric is built.
+    return [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else []
